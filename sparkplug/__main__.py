@@ -1,0 +1,68 @@
+"""`sparkplug`: the control centre when it is called alone on a terminal, else a verb.
+
+The control centre is dispatched here, before anything of the command line is imported: the
+first frame waits for nothing but Textual.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+_WITH_VALUE = ("--url", "--context", "--theme", "--pane")
+_SWITCHES = ("--readonly", "--debug", "--yes", "-y")
+
+
+def centre_options(words: Sequence[str]) -> dict[str, str | bool] | None:
+    """The options of the control centre, or None when the words name a verb or anything else."""
+    found: dict[str, str | bool] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word in _SWITCHES:
+            found[word.lstrip("-")] = True
+        elif name in _WITH_VALUE and equals:
+            found[name.lstrip("-")] = value
+        elif word in _WITH_VALUE and rest and not rest[0].startswith("-"):
+            found[word.lstrip("-")] = rest.pop(0)
+        else:
+            return None
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run SparkPlug; the exit code to leave with."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = centre_options(words)
+    if options is None:
+        from sparkplug.cli.main import main as run_verb
+
+        return run_verb(words)
+    if sys.stdin.isatty() and sys.stdout.isatty() and "context" not in options:
+        from sparkplug.tui import main as open_centre
+
+        return open_centre(
+            url=_text(options, "url"),
+            theme=_text(options, "theme"),
+            pane=_text(options, "pane"),
+            readonly=bool(options.get("readonly")),
+            debug=bool(options.get("debug")),
+        )
+    from sparkplug.cli.main import main as run_verb
+
+    code = run_verb([*words, "status"])
+    print(
+        "`sparkplug --help` lists the verbs; on a terminal `sparkplug` opens the control centre",
+        file=sys.stderr,
+    )
+    return code
+
+
+def _text(options: dict[str, str | bool], name: str) -> str | None:
+    value = options.get(name)
+    return value if isinstance(value, str) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What an action is. Nothing here imports the bus: faces build their menus from it at start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from sparkplug.client.prompts import PromptChunk
+
+#: What an argument is; `agent`, `host`, `run`, `plan` and `path` are completed from what there is.
+Kind = Literal[
+    "text", "integer", "seconds", "switch", "pairs", "agent", "host", "run", "plan", "path"
+]
+TargetKind = Literal["agent", "host", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of an action.
+
+    Without a `flag` it is positional. A `switch` is true or false, `pairs` are key=value texts,
+    `repeated` takes several; `seconds` are written like 30s or 5m.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    required: bool = False
+    default: Any = None
+    flag: str | None = None
+    choices: tuple[str, ...] = ()
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is selected: its kind, its name, and the record that shows it (when known)."""
+
+    kind: TargetKind
+    name: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What an action did, in a sentence and as data; `chunks` is an answer still coming."""
+
+    message: str
+    data: Any = None
+    changed: bool = True
+    chunks: AsyncGenerator[PromptChunk, None] | None = None
+
+
+def always(subject: Subject | None) -> str | None:
+    """For actions that fit whatever is selected."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One user action, shared by the CLI (`verb`) and the TUI (`key`, palette, `:` line).
+
+    `applies` says why it does not fit a subject, or None when it does. `run` is awaited as
+    `run(client, **arguments)`; `preview(**arguments)` says in a sentence what it would do.
+    `check(client, **arguments)` raises what would keep it from being done, and changes nothing.
+    `many` actions are run once for each name given. `danger` asks before it does anything;
+    `writes` is refused by a read-only face.
+    """
+
+    id: str
+    title: str
+    help: str
+    verb: tuple[str, ...]
+    run: Callable[..., Awaitable[ActionResult]]
+    preview: Callable[..., str]
+    target: TargetKind | None = None
+    arguments: tuple[Argument, ...] = ()
+    key: str | None = None
+    danger: bool = False
+    writes: bool = True
+    many: bool = False
+    check: Callable[..., Awaitable[None]] | None = None
+    applies: Callable[[Subject | None], str | None] = always
+
+    @property
+    def target_argument(self) -> Argument | None:
+        """The argument that the selected subject fills."""
+        if self.target is None:
+            return None
+        return next(argument for argument in self.arguments if argument.kind == self.target)

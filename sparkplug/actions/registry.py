@@ -1,0 +1,32 @@
+"""All actions, by id."""
+
+from __future__ import annotations
+
+from sparkplug.actions.action import Action, ActionResult, Argument, Subject
+from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.runs import RUN_ACTIONS
+from sparkplug.schema.errors import RefusedError
+
+__all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
+
+ACTIONS: dict[str, Action] = {action.id: action for action in (*AGENT_ACTIONS, *RUN_ACTIONS)}
+
+
+def refuse_if_readonly(action: Action, *, readonly: bool) -> None:
+    """Raise RefusedError when a read-only face asks for an action that writes."""
+    if readonly and action.writes:
+        raise RefusedError(
+            f"{action.title.lower()} changes the mesh, and this was started with --readonly",
+            hint="leave --readonly out to allow it",
+        )
+
+
+def actions_for(subject: Subject | None) -> list[tuple[Action, str | None]]:
+    """The actions that could be offered for what is selected, each with why it does not apply.
+
+    Those that apply come first, in the order of the registry.
+    """
+    kind = subject.kind if subject else None
+    offered = [a for a in ACTIONS.values() if a.target in (None, kind)]
+    pairs = [(action, action.applies(subject)) for action in offered]
+    return sorted(pairs, key=lambda pair: (pair[1] is not None, pair[0].target is None))

@@ -1,0 +1,24 @@
+"""What an agent's author imports: `action`, `Request`, `Context` and `current`.
+
+The runtimes, the agent process and the zygote live beside it and are imported by the
+node's children only. The names are looked up when first used, so that the parent process
+can import its one small module of this room and stay tiny.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkplug.agents.authoring import action
+    from sparkplug.agents.context import Context, Request, current
+
+__all__ = ["Context", "Request", "action", "current"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    room = "authoring" if name == "action" else "context"
+    return getattr(importlib.import_module(f"{__name__}.{room}"), name)

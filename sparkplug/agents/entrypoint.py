@@ -1,0 +1,59 @@
+"""Finding what an entrypoint names: `module:name`, with an error that says where it looked."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+from sparkplug.schema.errors import InvalidError
+
+
+def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
+    """The object behind `module:name`; `folders` are searched before the rest of sys.path.
+
+    Raises InvalidError when the module or the name does not exist or fails on import.
+    """
+    module_name, _, attribute = entrypoint.partition(":")
+    for folder in reversed(folders):
+        if folder and folder not in sys.path:
+            sys.path.insert(0, folder)
+    importlib.invalidate_caches()
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            looked = ", ".join(folder for folder in folders if folder) or "PYTHONPATH"
+            raise InvalidError(
+                f"there is no module {error.name}",
+                where=f"entrypoint {entrypoint}",
+                hint=f"looked in {looked} and in {sys.executable}'s packages",
+            ) from error
+        raise InvalidError(
+            f"importing {module_name} fails: {error}",
+            where=f"entrypoint {entrypoint}",
+            hint=f"install {error.name} for {sys.executable}, or name another `python:`",
+        ) from error
+    except Exception as error:
+        traceback.print_exc()
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise InvalidError(
+            f"importing {module_name} fails: {type(error).__name__}: {error}",
+            where=f"{last.filename}:{last.lineno}",
+            hint="the whole traceback is in the agent's log",
+        ) from error
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise InvalidError(
+                f"{module_name} has no {attribute}",
+                where=f"entrypoint {entrypoint}",
+                hint=f"it has: {', '.join(_public(found)[:12]) or 'no public names'}",
+            ) from error
+    return found
+
+
+def _public(owner: object) -> list[str]:
+    return [name for name in dir(owner) if not name.startswith("_")]

@@ -1,0 +1,1 @@
+"""Runtimes: a folder or file each behind one port (`runtimes.port`)."""

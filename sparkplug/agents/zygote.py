@@ -1,0 +1,144 @@
+"""The zygote: single-threaded, heavy libraries imported, forks agents in milliseconds.
+
+One per interpreter and runtime family. No event loop, no connection, no CUDA and no user
+code before the fork. It talks to its node over an inherited socket, one JSON object a
+line, and ends when the node is gone: its agents live on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from sparkplug.agents import process
+from sparkplug.agents.exits import record_status
+from sparkplug.agents.jobs import SpawnJob, ZygoteMessage
+from sparkplug.agents.runtimes.port import FAMILIES
+
+_CHUNK = 1 << 20
+
+
+class Zygote:
+    """The loop: fork on request, reap children, tell the node."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._children: dict[int, str] = {}
+        self._buffer = b""
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        os.set_blocking(self._wake_read, False)
+
+    def run(self) -> None:
+        """Serve until the node closes its end."""
+        signal.signal(signal.SIGCHLD, self._on_child)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ, "node")
+            selector.register(self._wake_read, selectors.EVENT_READ, "child")
+            self._tell(ZygoteMessage(kind="ready", pid=os.getpid()))
+            while True:
+                for key, _ in selector.select():
+                    if key.data == "child":
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(self._wake_read, 4096)
+                        self._reap()
+                    elif not self._receive():
+                        return
+
+    def _on_child(self, _signal: int, _frame: FrameType | None) -> None:
+        """Only there so that the wake-up pipe is written to."""
+
+    def _receive(self) -> bool:
+        data = self._connection.recv(_CHUNK)
+        if not data:
+            return False
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            self._spawn(SpawnJob.model_validate_json(line))
+        return True
+
+    def _spawn(self, job: SpawnJob) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._tell(
+                ZygoteMessage(kind="failed", id=job.id, error=f"cannot fork: {error.strerror}")
+            )
+            return
+        if pid == 0:
+            self._become(job)
+        self._children[pid] = job.exits
+        self._tell(ZygoteMessage(kind="spawned", id=job.id, pid=pid))
+
+    def _become(self, job: SpawnJob) -> None:
+        """In the child: leave the zygote behind and run the agent; never returns."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            self._connection.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            code = process.main(job)
+        except BaseException:  # noqa: BLE001  the process boundary of the child
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            exits = self._children.pop(pid, None)
+            if exits is not None:
+                record_status(Path(exits), pid, status)
+            self._tell(ZygoteMessage(kind="exited", pid=pid, status=status))
+
+    def _tell(self, message: ZygoteMessage) -> None:
+        # The node may be gone: its absence is noticed when reading.
+        with contextlib.suppress(OSError):
+            self._connection.sendall(message.model_dump_json().encode() + b"\n")
+
+
+def main() -> None:
+    """`python -m sparkplug.agents.zygote FD FAMILY`: FD is the inherited socket."""
+    os.umask(0o077)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(connection.fileno(), False)
+    module, packages, extra = FAMILIES[sys.argv[2]]
+    try:
+        for name in (module, *packages):
+            importlib.import_module(name)
+    except ImportError as error:
+        hint = f"; pip install 'sparkplug-control[{extra}]' for it" if extra else ""
+        text = f"{sys.executable} cannot import {error.name}{hint}"
+        connection.sendall(ZygoteMessage(kind="failed", error=text).model_dump_json().encode())
+        sys.exit(1)
+    # What is shared must stay shared: the collector would touch every page after the fork.
+    gc.collect()
+    gc.freeze()
+    Zygote(connection).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The bus: connecting, identities, the private nats-server, subjects, streams, buckets, leases."""

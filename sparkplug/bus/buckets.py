@@ -1,0 +1,238 @@
+"""Key-value buckets: typed reads and writes with revisions, and watches that outlive the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import BaseModel, ValidationError
+
+from sparkplug.bus.connection import Bus
+from sparkplug.schema.errors import ConflictError, SparkplugError
+
+log = logging.getLogger(__name__)
+
+_WRONG_LAST_SEQUENCE = 10071
+_INACTIVE_S = 60.0
+_PENDING = 100_000
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key's value and the revision (stream sequence) it was written under."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watch reports: an entry, or `None` once everything already there was reported.
+
+    `reset` marks the start of a fresh reading (at first, and after the server came back):
+    keys that are not reported before the following `None` no longer exist.
+    """
+
+    entry: Entry | None
+    reset: bool = False
+
+
+class Bucket:
+    """One key-value bucket."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        self._bus = bus
+        self.name = name
+        self._stream = f"KV_{name}"
+        self._prefix = f"$KV.{name}."
+
+    async def get(self, key: str) -> Entry | None:
+        """The newest value of a key, or None."""
+        try:
+            message = await self._bus.js.get_last_msg(self._stream, self._prefix + key, direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        headers = message.headers or {}
+        if "KV-Operation" in headers or "Nats-Marker-Reason" in headers:
+            return None
+        return Entry(key, message.data or b"", message.seq or 0)
+
+    async def put(
+        self,
+        key: str,
+        value: BaseModel | bytes,
+        *,
+        revision: int | None = None,
+        fence: tuple[str, int] | None = None,
+    ) -> int:
+        """Write a key and return its revision.
+
+        With `revision` only if the key still has it (0: only if absent); with `fence`
+        (key, sequence) only while that fence of this bucket stands. Raises ConflictError.
+        """
+        data = value if isinstance(value, bytes) else value.model_dump_json().encode()
+        return await self._write(key, data, {}, revision, fence)
+
+    async def delete(
+        self, key: str, *, revision: int | None = None, fence: tuple[str, int] | None = None
+    ) -> None:
+        """Remove a key, under the same conditions as `put`."""
+        await self._write(key, b"", {"KV-Operation": "DEL"}, revision, fence)
+
+    async def raise_fence(self, key: str) -> int:
+        """Leave a fence: later writes carry its sequence, so an older holder is refused."""
+        return await self._write(f"f.{key}", b"", {}, None, None)
+
+    async def _write(
+        self,
+        key: str,
+        data: bytes,
+        headers: dict[str, str],
+        revision: int | None,
+        fence: tuple[str, int] | None,
+    ) -> int:
+        if revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
+        elif fence is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(fence[1])
+            headers["Nats-Expected-Last-Subject-Sequence-Subject"] = f"{self._prefix}f.{fence[0]}"
+        try:
+            ack = await self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+        except nats.js.errors.APIError as error:
+            if error.err_code == _WRONG_LAST_SEQUENCE:
+                raise ConflictError(
+                    f"{key} was changed by somebody else first", where=self.name
+                ) from error
+            raise SparkplugError(
+                f"the server refused to store {key}: {error.description}",
+                where=self.name,
+                hint="its storage may be full: `sparkplug doctor` says so",
+            ) from error
+        return int(ack.seq)
+
+    async def entries(self, pattern: str = ">") -> list[Entry]:
+        """Every key that matches now, in the order written. Fences are left out."""
+        found: dict[str, Entry] = {}
+        async with contextlib.aclosing(self.watch(pattern)) as changes:
+            async for change in changes:
+                if change.entry is None:
+                    if not change.reset:
+                        break
+                elif change.entry.value is None:
+                    found.pop(change.entry.key, None)
+                else:
+                    found[change.entry.key] = change.entry
+        return sorted(found.values(), key=lambda entry: entry.revision)
+
+    async def read_all(self, model: type[ModelT], pattern: str = ">") -> dict[str, ModelT]:
+        """Every value that matches, by key. A value that does not hold is logged and left out."""
+        found = {}
+        for entry in await self.entries(pattern):
+            parsed = decode(model, entry)
+            if parsed is not None:
+                found[entry.key] = parsed
+        return found
+
+    async def watch(self, pattern: str = ">") -> AsyncGenerator[Change, None]:
+        """Follow the bucket for ever; starts afresh by itself whenever the server came back."""
+        restart = asyncio.Event()
+
+        async def on_reconnect() -> None:
+            restart.set()
+
+        remove = self._bus.on_reconnect(on_reconnect)
+        try:
+            while True:
+                restart.clear()
+                try:
+                    async with contextlib.aclosing(self._read(pattern, restart)) as changes:
+                        async for change in changes:
+                            yield change
+                except (TimeoutError, nats.errors.Error) as error:
+                    if self._bus.nc.is_closed:
+                        return
+                    log.debug("watch of %s begins again: %s", self.name, error)
+                    await asyncio.sleep(0.2)
+        finally:
+            remove()
+
+    async def _read(self, pattern: str, restart: asyncio.Event) -> AsyncGenerator[Change, None]:
+        """One ordered reading: all that is there, then what comes, until `restart` or a gap."""
+        queue: asyncio.Queue[Msg | None] = asyncio.Queue(_PENDING)
+
+        async def receive(message: Msg) -> None:
+            queue.put_nowait(message)
+
+        inbox = self._bus.nc.new_inbox()
+        subscription = await self._bus.nc.subscribe(inbox, cb=receive)
+        waiter = asyncio.ensure_future(restart.wait())
+        waiter.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            info = await self._bus.js.add_consumer(
+                self._stream,
+                ConsumerConfig(
+                    deliver_subject=inbox,
+                    deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                    ack_policy=AckPolicy.NONE,
+                    filter_subject=self._prefix + pattern,
+                    mem_storage=True,
+                    inactive_threshold=_INACTIVE_S,
+                    max_deliver=1,
+                    num_replicas=1,
+                ),
+            )
+            yield Change(None, reset=True)
+            # Messages already delivered while the answer was on its way count as pending too.
+            ahead = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
+            expected, ready = 1, False
+            if not ahead:
+                ready = True
+                yield Change(None)
+            while True:
+                message = await queue.get()
+                if message is None:
+                    return
+                meta = message.metadata
+                if meta.sequence.consumer != expected:
+                    return
+                expected += 1
+                entry = self._entry(message, meta.sequence.stream)
+                if entry is not None:
+                    yield Change(entry)
+                if not ready and meta.num_pending == 0:
+                    ready = True
+                    yield Change(None)
+        finally:
+            waiter.cancel()
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    def _entry(self, message: Msg, revision: int) -> Entry | None:
+        key = message.subject.removeprefix(self._prefix)
+        if key.startswith("f."):
+            return None
+        headers = message.headers or {}
+        gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
+        return Entry(key, None if gone else message.data, revision)
+
+
+def decode(model: type[ModelT], entry: Entry) -> ModelT | None:
+    """An entry's value as a model; None (and a log line) when it does not hold."""
+    if entry.value is None:
+        return None
+    try:
+        return model.model_validate_json(entry.value)
+    except ValidationError as error:
+        log.warning("%s is not a %s: %s", entry.key, model.__name__, error.errors()[:1])
+        return None

@@ -1,0 +1,201 @@
+"""Connecting to NATS: one way for every process of ours, reconnecting for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlparse
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.client import RawCredentials as NatsRawCredentials
+from nats.js import JetStreamContext
+
+from sparkplug.bus import wait_for
+from sparkplug.bus.jwt import Credentials
+from sparkplug.schema.errors import NoMeshError, RefusedError
+
+log = logging.getLogger(__name__)
+
+wait_for.install()
+
+#: Per-key TTL and message tracing came with this release.
+FLOOR = (2, 11, 0)
+_RECONNECT_WAIT_S = 0.25
+_JETSTREAM_DEADLINE_S = 5.0
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    """`2.15.1` or `nats-server: v2.15.1-beta` as numbers; zeros when there are none."""
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+class Bus:
+    """A connection to the mesh. Survives the server: callers are told when it came back."""
+
+    def __init__(self, url: str, inbox_prefix: str) -> None:
+        self.url = url
+        self.inbox_prefix = inbox_prefix
+        self.nc = Client()
+        self._reconnected: list[Callable[[], Awaitable[None]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.epoch = 0
+
+    @property
+    def js(self) -> JetStreamContext:
+        """JetStream on this connection, with a deadline on every call."""
+        return self._js
+
+    @property
+    def connected(self) -> bool:
+        """True while the server can be reached."""
+        return bool(self.nc.is_connected)
+
+    def on_reconnect(self, callback: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Run `callback` after every reconnect; the result removes it again."""
+        self._reconnected.append(callback)
+
+        def remove() -> None:
+            if callback in self._reconnected:
+                self._reconnected.remove(callback)
+
+        return remove
+
+    async def wait_connected(self, deadline: float) -> bool:
+        """Wait until the server can be reached, at most `deadline` seconds."""
+        try:
+            async with asyncio.timeout(deadline):
+                while not self.connected:
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+        return True
+
+    async def open(self, name: str, credentials: Credentials | None, deadline: float) -> None:
+        """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
+        await _probe(self.url, deadline)
+        refused: list[Exception] = []
+
+        async def on_error(error: Exception) -> None:
+            refused.append(error)
+            log.debug("nats: %s", error)
+
+        async def on_reconnected() -> None:
+            self.epoch += 1
+            for callback in list(self._reconnected):
+                task = asyncio.ensure_future(_guarded(callback))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+        options: dict[str, object] = {}
+        if credentials is not None:
+            options["user_credentials"] = NatsRawCredentials(credentials.as_creds_file())
+        try:
+            async with asyncio.timeout(deadline):
+                await self.nc.connect(
+                    self.url,
+                    name=name,
+                    error_cb=on_error,
+                    reconnected_cb=on_reconnected,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
+                    ping_interval=10,
+                    max_outstanding_pings=2,
+                    inbox_prefix=self.inbox_prefix,
+                    **options,  # type: ignore[arg-type]
+                )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            await self._abandon()
+            cause = next((e for e in [error, *refused] if _is_refusal(e)), None)
+            if cause is not None:
+                raise RefusedError(
+                    f"the NATS server at {self.url} refuses us: {cause}",
+                    hint="it belongs to another user or mesh; check the credentials in use",
+                ) from error
+            raise NoMeshError(
+                f"no NATS server answers at {self.url}: {error or 'no answer in time'}",
+                hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
+            ) from error
+        # The first connect may fail fast; from now on the server is waited for, for ever.
+        self.nc.options["max_reconnect_attempts"] = -1
+        await self._require_floor()
+        self._js = self.nc.jetstream(timeout=_JETSTREAM_DEADLINE_S)
+
+    async def _require_floor(self) -> None:
+        version = self.nc.connected_server_version
+        if (version.major, version.minor, version.patch) < FLOOR:
+            found = f"{version.major}.{version.minor}.{version.patch}"
+            await self._abandon()
+            raise NoMeshError(
+                f"the NATS server at {self.url} is {found}; SparkPlug needs 2.11 or newer",
+                hint="upgrade it, or unset nats.url to let SparkPlug start its own",
+            )
+
+    async def _abandon(self) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await self.nc.close()
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            log.debug("closing after a failed connect: %s", error)
+
+    async def flush(self, deadline: float = 5.0) -> None:
+        """Wait until the server has seen everything sent so far."""
+        await self.nc.flush(timeout=deadline)  # type: ignore[arg-type]
+
+    async def close(self) -> None:
+        """Say goodbye; at most a second, whatever the server does."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self.nc.is_connected:
+            try:
+                await self.flush(0.5)
+            except (TimeoutError, nats.errors.Error) as error:
+                log.debug("flush at close: %s", error)
+        await self._abandon()
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    inbox_prefix: str,
+    credentials: Credentials | None = None,
+    deadline: float = 5.0,
+) -> Bus:
+    """A connected Bus. Raises NoMeshError or RefusedError within `deadline` seconds."""
+    bus = Bus(url, inbox_prefix)
+    await bus.open(name, credentials, deadline)
+    return bus
+
+
+async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await callback()
+    except (TimeoutError, nats.errors.Error) as error:
+        log.warning("after a reconnect: %s", error)
+
+
+async def _probe(url: str, deadline: float) -> None:
+    """Fail at once when nothing listens: nats-py would retry for two seconds and print."""
+    parsed = urlparse(url if "://" in url else f"nats://{url}")
+    host, port = parsed.hostname or "127.0.0.1", parsed.port or 4222
+    try:
+        async with asyncio.timeout(deadline):
+            _, writer = await asyncio.open_connection(host, port)
+    except (TimeoutError, OSError) as error:
+        raise NoMeshError(
+            f"no NATS server answers at {url}: {error or 'no answer in time'}",
+            hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
+        ) from error
+    writer.close()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, nats.errors.AuthorizationError) or (
+        "authorization" in text or "authentication" in text or "nkey" in text
+    )

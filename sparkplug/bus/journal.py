@@ -1,0 +1,205 @@
+"""Reading the journal of runs: whole, as a list of runs, and as it grows.
+
+The time of an entry that was read is the server's, given when the entry was stored: all times
+of a run are of one clock, whichever hosts its planners and readers run on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
+
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus
+from sparkplug.schema.errors import NotFoundError
+from sparkplug.schema.journal_fold import LAST_WORDS, fold
+from sparkplug.schema.run import JournalEntry, RunView
+
+log = logging.getLogger(__name__)
+
+_INACTIVE_S = 60.0
+_READ_DEADLINE_S = 30.0
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry and the stream sequence it is stored under, which orders the journal."""
+
+    sequence: int
+    entry: JournalEntry
+
+
+async def read_journal(bus: Bus, run: str) -> list[JournalEntry]:
+    """The entries of a run in stream order; empty when there is no such run.
+
+    Raises TimeoutError when the server does not give them all within 30 s.
+    """
+    lines = await _read_now(bus, [subjects.journal(run)], DeliverPolicy.ALL)
+    return [line.entry for line in lines]
+
+
+async def list_runs(bus: Bus, limit: int = 100) -> list[RunView]:
+    """The newest `limit` runs by their last entry, newest accepted first.
+
+    Raises TimeoutError when the server does not give them within 30 s.
+    """
+    newest = await _read_now(bus, [subjects.journal("*")], DeliverPolicy.LAST_PER_SUBJECT)
+    newest.sort(key=lambda line: line.sequence, reverse=True)
+    chosen = [line.entry.run for line in newest[:limit]]
+    if not chosen:
+        return []
+    lines = await _read_now(bus, [subjects.journal(run) for run in chosen], DeliverPolicy.ALL)
+    entries: dict[str, list[JournalEntry]] = {}
+    for line in lines:
+        entries.setdefault(line.entry.run, []).append(line.entry)
+    return [fold(found) for found in reversed(entries.values()) if found[0].plan is not None]
+
+
+async def follow_journal(bus: Bus, run: str) -> AsyncGenerator[JournalEntry, None]:
+    """Yield the entries of a run from its beginning, then as they come; end after its last.
+
+    Outlives the server. Raises NotFoundError when there is no such run.
+    """
+    seen = False
+    stream = _follow(bus, [subjects.journal(run)], DeliverPolicy.ALL)
+    async with contextlib.aclosing(stream) as lines:
+        async for line in lines:
+            if line is None:
+                if not seen:
+                    raise NotFoundError(
+                        f"no run {run}", hint="`sparkplug runs list` shows the runs that are kept"
+                    )
+                continue
+            seen = True
+            yield line.entry
+            if line.entry.kind in LAST_WORDS:
+                return
+
+
+async def follow_runs(bus: Bus) -> AsyncGenerator[JournalEntry, None]:
+    """Yield the last entry of every run there is, then each new entry of any, for ever."""
+    stream = _follow(bus, [subjects.journal("*")], DeliverPolicy.LAST_PER_SUBJECT)
+    async with contextlib.aclosing(stream) as lines:
+        async for line in lines:
+            if line is not None:
+                yield line.entry
+
+
+async def _read_now(bus: Bus, filters: list[str], policy: DeliverPolicy) -> list[Line]:
+    """All that is there now."""
+    found: list[Line] = []
+    async with (
+        asyncio.timeout(_READ_DEADLINE_S),
+        contextlib.aclosing(_follow(bus, filters, policy)) as lines,
+    ):
+        async for line in lines:
+            if line is None:
+                break
+            found.append(line)
+    return found
+
+
+async def _follow(
+    bus: Bus, filters: list[str], policy: DeliverPolicy
+) -> AsyncGenerator[Line | None, None]:
+    """What is there, None, then what comes; goes on after the last line when the server is back.
+
+    None comes again each time everything that was missed has been given.
+    """
+    restart = asyncio.Event()
+
+    async def on_reconnect() -> None:
+        restart.set()
+
+    remove = bus.on_reconnect(on_reconnect)
+    last = 0
+    try:
+        while not bus.nc.is_closed:
+            restart.clear()
+            try:
+                stream = _read(bus, filters, policy, last, restart)
+                async with contextlib.aclosing(stream) as lines:
+                    async for line in lines:
+                        if isinstance(line, Line):
+                            last = line.sequence
+                        yield line
+            except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+                log.debug("reading the journal begins again: %s", error)
+                await asyncio.sleep(_PAUSE_S)
+    finally:
+        remove()
+
+
+async def _read(
+    bus: Bus, filters: list[str], policy: DeliverPolicy, after: int, restart: asyncio.Event
+) -> AsyncGenerator[Line | None, None]:
+    """One ordered reading of what is stored after sequence `after`, until `restart` or a gap."""
+    queue: asyncio.Queue[Msg | None] = asyncio.Queue()
+
+    async def receive(message: Msg) -> None:
+        queue.put_nowait(message)
+
+    inbox = bus.nc.new_inbox()
+    subscription = await bus.nc.subscribe(inbox, cb=receive)
+    waiter = asyncio.ensure_future(restart.wait())
+    waiter.add_done_callback(lambda _: queue.put_nowait(None))
+    try:
+        info = await bus.js.add_consumer(
+            subjects.STREAM_JOURNAL,
+            ConsumerConfig(
+                deliver_subject=inbox,
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE if after else policy,
+                opt_start_seq=after + 1 if after else None,
+                ack_policy=AckPolicy.NONE,
+                filter_subject=filters[0] if len(filters) == 1 else None,
+                filter_subjects=filters if len(filters) > 1 else None,
+                mem_storage=True,
+                inactive_threshold=_INACTIVE_S,
+                max_deliver=1,
+                num_replicas=1,
+            ),
+        )
+        # Messages already delivered while the answer was on its way count as pending too.
+        delivered = info.delivered.consumer_seq if info.delivered else 0
+        ready = not (info.num_pending or 0) + delivered
+        if ready:
+            yield None
+        expected = 1
+        while True:
+            message = await queue.get()
+            if message is None:
+                return
+            meta = message.metadata
+            if meta.sequence.consumer != expected:
+                return
+            expected += 1
+            entry = _decode(message)
+            if entry is not None:
+                yield Line(meta.sequence.stream, entry)
+            if not ready and meta.num_pending == 0:
+                ready = True
+                yield None
+    finally:
+        waiter.cancel()
+        with contextlib.suppress(nats.errors.Error):
+            await subscription.unsubscribe()
+
+
+def _decode(message: Msg) -> JournalEntry | None:
+    try:
+        entry = JournalEntry.model_validate_json(message.data)
+    except ValidationError as error:
+        log.warning("%s holds no entry: %s", message.subject, error.errors()[:1])
+        return None
+    entry.time = message.metadata.timestamp
+    return entry

@@ -1,0 +1,142 @@
+"""The streams and buckets of the mesh, created idempotently with their caps."""
+
+from __future__ import annotations
+
+import logging
+
+import nats.js.errors
+from nats.js.api import (
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus
+from sparkplug.schema.errors import SparkplugError
+
+log = logging.getLogger(__name__)
+
+_DAY = 86400.0
+_STREAM_NAME_IN_USE = 10058
+
+# Shares of the storage the server is given; together they stay below all of it, so that
+# a stream that fills refuses by itself and never takes the room of another.
+_SHARES = {
+    subjects.STREAM_EVENTS: 0.125,
+    subjects.STREAM_JOURNAL: 0.25,
+    subjects.STREAM_CHECKPOINTS: 0.25,
+    subjects.STREAM_WORK: 0.0625,
+    subjects.STREAM_DEAD: 0.0625,
+    "buckets": 0.015625,
+    subjects.OBJECTS_FILES: 0.125,
+}
+
+
+def _bucket(name: str, max_bytes: int, *, history: int, deny_delete: bool = True) -> StreamConfig:
+    """A key-value bucket as the NATS clients lay it out (ADR-8), with per-key TTL allowed."""
+    return StreamConfig(
+        name=f"KV_{name}",
+        subjects=[f"$KV.{name}.>"],
+        max_msgs_per_subject=history,
+        max_bytes=max_bytes,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        allow_rollup_hdrs=True,
+        deny_delete=deny_delete,
+        allow_direct=True,
+        allow_msg_ttl=True,
+        duplicate_window=120.0,
+    )
+
+
+def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamConfig]:
+    """Every stream of a mesh. `max_store` and `events_max` in bytes, `events_keep` in seconds."""
+
+    def share(name: str) -> int:
+        return int(max_store * _SHARES[name])
+
+    bucket = share("buckets")
+    return [
+        StreamConfig(
+            name=subjects.STREAM_EVENTS,
+            subjects=[subjects.EVENTS],
+            storage=StorageType.FILE,
+            max_age=events_keep,
+            max_bytes=min(events_max, share(subjects.STREAM_EVENTS)),
+            discard=DiscardPolicy.OLD,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_JOURNAL,
+            subjects=["sparkplug.journal.>"],
+            storage=StorageType.FILE,
+            max_age=30 * _DAY,
+            max_bytes=share(subjects.STREAM_JOURNAL),
+            discard=DiscardPolicy.NEW,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_WORK,
+            subjects=["sparkplug.work.>"],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_bytes=share(subjects.STREAM_WORK),
+            discard=DiscardPolicy.NEW,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_DEAD,
+            subjects=["sparkplug.dead.>"],
+            storage=StorageType.FILE,
+            max_bytes=share(subjects.STREAM_DEAD),
+            discard=DiscardPolicy.NEW,
+            allow_direct=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_CHECKPOINTS,
+            subjects=["sparkplug.checkpoint.>"],
+            storage=StorageType.FILE,
+            max_msgs_per_subject=1,
+            max_bytes=share(subjects.STREAM_CHECKPOINTS),
+            discard=DiscardPolicy.NEW,
+            allow_direct=True,
+            allow_atomic=True,
+        ),
+        _bucket(subjects.BUCKET_SPECS, bucket, history=16),
+        _bucket(subjects.BUCKET_ASSIGNMENTS, bucket, history=4),
+        # A holder gives its lease up by deleting the message it wrote.
+        _bucket(subjects.BUCKET_LEASES, bucket, history=1, deny_delete=False),
+        _bucket(subjects.BUCKET_OBSERVED, bucket, history=1),
+        StreamConfig(
+            name=f"OBJ_{subjects.OBJECTS_FILES}",
+            subjects=[
+                f"$O.{subjects.OBJECTS_FILES}.C.>",
+                f"$O.{subjects.OBJECTS_FILES}.M.>",
+            ],
+            storage=StorageType.FILE,
+            max_bytes=share(subjects.OBJECTS_FILES),
+            discard=DiscardPolicy.NEW,
+            allow_rollup_hdrs=True,
+            allow_direct=True,
+        ),
+    ]
+
+
+async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_keep: float) -> None:
+    """Create what is missing. What exists is left as it is: an operator may have changed it."""
+    existing = {info.config.name for info in await bus.js.streams_info()}
+    for config in layout(max_store, events_max, events_keep):
+        if config.name in existing:
+            continue
+        try:
+            await bus.js.add_stream(config)
+        except nats.js.errors.APIError as error:
+            if error.err_code == _STREAM_NAME_IN_USE:
+                log.info("%s exists already with other settings: left as it is", config.name)
+                continue
+            raise SparkplugError(
+                f"the server would not create {config.name}: {error.description}",
+                where=bus.url,
+                hint="give it more room: nats.max_store in the settings, or the account's limits",
+            ) from error

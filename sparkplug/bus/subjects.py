@@ -1,0 +1,98 @@
+"""Names on the bus: subjects, streams, buckets, inboxes. The only place they are spelled."""
+
+from __future__ import annotations
+
+# The Synadia Agent Protocol 0.3, section 2: agents.{verb}.{agent}.{owner}.{session}
+PROMPTS = "agents.prompt.>"
+HEARTBEATS = "agents.hb.>"
+#: The inbox prefix every stock SDK uses for its replies.
+FOREIGN_INBOX = "_INBOX.agents"
+
+TOPOLOGY = "sparkplug.topology"
+TOPOLOGY_GET = "sparkplug.topology.get"
+EVENTS = "sparkplug.event.>"
+AGENTS_RESOLVE = "sparkplug.agents.resolve"
+RUNS_SUBMIT = "sparkplug.runs.submit"
+RUNS_CANCEL = "sparkplug.runs.cancel"
+
+STREAM_EVENTS = "SPARKPLUG_EVENTS"
+STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
+STREAM_WORK = "SPARKPLUG_WORK"
+STREAM_DEAD = "SPARKPLUG_DEAD"
+STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
+
+BUCKET_SPECS = "sparkplug-specs"
+BUCKET_ASSIGNMENTS = "sparkplug-assignments"
+BUCKET_LEASES = "sparkplug-leases"
+BUCKET_OBSERVED = "sparkplug-observed"
+OBJECTS_FILES = "sparkplug-files"
+
+
+def prompt(agent: str, owner: str, replica: str) -> str:
+    """Where a replica takes prompts."""
+    return f"agents.prompt.{agent}.{owner}.{replica}"
+
+
+def agent_state(agent: str, replica: str) -> str:
+    """Where a replica says that its state changed."""
+    return f"sparkplug.state.{agent}.{replica}"
+
+
+AGENT_STATES = "sparkplug.state.>"
+
+
+def agent_cancel(agent: str, replica: str) -> str:
+    """Where a replica is told to give up what it is doing."""
+    return f"sparkplug.cancel.{agent}.{replica}"
+
+
+def telemetry(host: str) -> str:
+    """Where a host's sample is published once a second."""
+    return f"sparkplug.telemetry.{host}"
+
+
+ALL_TELEMETRY = "sparkplug.telemetry.*"
+
+
+def node_service(node: str, verb: str) -> str:
+    """A service of one node: `window`, `processes`, `kernel-log`, `logs`."""
+    return f"sparkplug.node.{node}.{verb}"
+
+
+def event(name: str, subject: str) -> str:
+    """Where an event is published: kind and what it did, then what it happened to."""
+    kind, _, what = name.partition(":")
+    return f"sparkplug.event.{kind}.{what}.{token(subject)}"
+
+
+def journal(run: str) -> str:
+    """Where the entries of a run go."""
+    return f"sparkplug.journal.{run}.entry"
+
+
+def journal_fence(run: str) -> str:
+    """Where the holder of a run's lease leaves its fence."""
+    return f"sparkplug.journal.{run}.fence"
+
+
+def inbox(kind: str, name: str) -> str:
+    """The inbox prefix of one process: replies to it are under it, and show who asked."""
+    return f"_INBOX.sp.{kind}.{token(name)}"
+
+
+ALL_INBOXES = "_INBOX.sp.>"
+FOREIGN_INBOXES = "_INBOX.agents.>"
+
+
+def inbox_owner(reply: str) -> tuple[str, str] | None:
+    """(kind, name) of the process a reply subject belongs to, or None when it is not ours."""
+    parts = reply.split(".")
+    if len(parts) < 5 or parts[:2] != ["_INBOX", "sp"]:
+        return None
+    return parts[2], parts[3]
+
+
+def token(text: str) -> str:
+    """Text as one subject token: characters a token cannot hold become `_`."""
+    cleaned = "".join(c if c.isalnum() or c in "-_=" else "_" for c in text)
+    return cleaned or "_"

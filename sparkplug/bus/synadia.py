@@ -1,0 +1,176 @@
+"""Prompting agents by the Synadia Agent Protocol, through its own SDK.
+
+A structured call carries `action` and `input` as envelope extras, never inside the
+prompt's text, where a user's words could forge them (protocol sections 5.1 and 5.6).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import nats.errors
+from synadia_ai import agent_service
+from synadia_ai import agents as sdk
+from synadia_ai.agents.discovery import AgentInfo, EndpointInfo
+from synadia_ai.agents.errors import (
+    PayloadTooLargeError,
+    ProtocolError,
+    StreamMaxWaitExceededError,
+    StreamStalledError,
+    ValidationError,
+)
+
+from sparkplug.bus.connection import Bus
+from sparkplug.schema.agent import Target
+from sparkplug.schema.errors import (
+    DeadlineError,
+    InvalidError,
+    NoMeshError,
+    RefusedError,
+    SparkplugError,
+)
+
+Chunk = sdk.ResponseChunk | sdk.StatusChunk | sdk.Query
+
+#: The envelope extra that carries the ids of the run, step and attempt.
+CONTEXT_FIELD = "sparkplug"
+_SILENCE_S = 60.0
+
+
+def use_inbox(prefix: str) -> None:
+    """Make the SDK take its replies under `prefix`: one identity a process.
+
+    The SDK shares one hard-coded prefix among all its callers; under stock permissions
+    an agent could then read another's replies.
+    """
+    for module in (sdk._inbox, sdk._mux, agent_service._inbox):  # noqa: SLF001
+        module.SDK_INBOX_PREFIX = prefix  # type: ignore[attr-defined]
+    logging.getLogger("synadia_ai").setLevel(logging.ERROR)
+
+
+def agent_at(bus: Bus, target: Target) -> sdk.Agent:
+    """The SDK's handle of a replica, from what the mesh already knows of it."""
+    endpoint = EndpointInfo(
+        name="prompt",
+        subject=target.subject,
+        queue_group="agents",
+        max_payload_bytes=target.max_payload,
+        attachments_ok=True,
+    )
+    info = AgentInfo(
+        instance_id="",
+        agent=target.name,
+        owner=target.owner,
+        session_name=target.replica,
+        protocol_version="0.3",
+        description="",
+        version="",
+        metadata={},
+        endpoints=(endpoint,),
+        prompt_endpoint=endpoint,
+    )
+    return sdk.Agent(bus.nc, info)
+
+
+async def prompt(
+    bus: Bus,
+    target: Target,
+    text: str,
+    *,
+    action: str | None = None,
+    input: Mapping[str, Any] | None = None,  # noqa: A002  the envelope's own name for it
+    context: Mapping[str, Any] | None = None,
+    attachments: list[sdk.Attachment] | None = None,
+    deadline: float = 600.0,
+) -> AsyncGenerator[Chunk, None]:
+    """Prompt a replica and yield its chunks as they come.
+
+    `deadline` is the most the whole stream may take (seconds). Raises InvalidError for a
+    prompt the agent cannot take, DeadlineError, RefusedError, NotFoundError's kin as
+    NoMeshError when nobody serves the subject, and SparkplugError for the agent's own error.
+    """
+    extras: dict[str, Any] = {}
+    if action is not None:
+        extras["action"] = action
+        extras["input"] = dict(input or {})
+    if context:
+        extras[CONTEXT_FIELD] = dict(context)
+    envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
+    where = f"{target.name}/{target.replica}"
+    try:
+        stream = agent_at(bus, target).prompt(
+            envelope, timeout=min(_SILENCE_S, deadline), max_wait_s=deadline
+        )
+        async with contextlib.aclosing(stream) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                yield chunk
+    except PayloadTooLargeError as error:
+        raise InvalidError(
+            f"the prompt is {error.actual} bytes, the agent takes at most {error.limit}",
+            where=where,
+            hint="put what is large into a file the agent can read, and name the file",
+        ) from error
+    except ValidationError as error:
+        raise InvalidError(str(error), where=where) from error
+    except StreamMaxWaitExceededError as error:
+        raise DeadlineError(f"no complete answer within {deadline:g} s", where=where) from error
+    except StreamStalledError as error:
+        raise DeadlineError(
+            f"no word from the agent for {min(_SILENCE_S, deadline):g} s", where=where
+        ) from error
+    except ProtocolError as error:
+        raise _from_protocol(error, where) from error
+    except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
+        raise NoMeshError(f"the connection to {bus.url} is gone", where=where) from error
+
+
+async def call(
+    bus: Bus,
+    target: Target,
+    action: str,
+    input: Mapping[str, Any],  # noqa: A002
+    *,
+    context: Mapping[str, Any] | None = None,
+    deadline: float = 60.0,
+) -> Any:
+    """Make a structured call and return its JSON answer. Raises as `prompt` does."""
+    parts: list[str] = []
+    stream = prompt(
+        bus, target, action, action=action, input=input, context=context, deadline=deadline
+    )
+    async with contextlib.aclosing(stream) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, sdk.ResponseChunk):
+                parts.append(chunk.text)  # noqa: PERF401  reads as what it does
+    text = "".join(parts)
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        # A foreign agent that knows nothing of actions answers in prose.
+        return text
+
+
+def _from_protocol(error: ProtocolError, where: str) -> SparkplugError:
+    """The error frame of protocol section 9 as one of ours."""
+    text = str(error)
+    if text.startswith("malformed chunk JSON: Expecting value: line 1 column 1"):
+        return NoMeshError(
+            "nobody serves this agent now",
+            where=where,
+            hint="`sparkplug agents list` shows its state",
+        )
+    if text.startswith("service error "):
+        code, _, description = text.removeprefix("service error ").partition(": ")
+        kinds: dict[str, type[SparkplugError]] = {
+            "400": InvalidError,
+            "401": RefusedError,
+            "403": RefusedError,
+            "408": DeadlineError,
+            "413": InvalidError,
+        }
+        return kinds.get(code, SparkplugError)(description or f"error {code}", where=where)
+    return SparkplugError(text, where=where)

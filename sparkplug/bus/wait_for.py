@@ -1,0 +1,38 @@
+"""`asyncio.wait_for` as Python 3.12 has it, for 3.11.
+
+In 3.11 a task cancelled in the moment its `wait_for` completes loses the cancellation and
+runs on for ever (github.com/python/cpython/issues/86296). nats-py waits that way on every
+request, so a node could not end its loops. 3.12 wrote the function anew over
+`asyncio.timeout`; nats-py looks it up in the module when it calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+async def wait_for(fut: Awaitable[ResultT], timeout: float | None) -> ResultT:
+    """Wait for `fut`, at most `timeout` seconds. Raises TimeoutError; cancels what it waits for."""
+    if timeout is not None and timeout <= 0:
+        future = asyncio.ensure_future(fut)
+        if future.done():
+            return future.result()
+        future.cancel()
+        try:
+            await future
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+        return future.result()
+    async with asyncio.timeout(timeout):
+        return await fut
+
+
+def install() -> None:
+    """Put it in the place of Python 3.11's; newer releases are left as they are."""
+    if sys.version_info < (3, 12):
+        asyncio.wait_for = wait_for  # type: ignore[assignment]

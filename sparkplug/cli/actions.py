@@ -1,0 +1,166 @@
+"""The verbs that are actions: asked back about, tried out, run, told of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.actions.action import Action, ActionResult
+from sparkplug.actions.registry import refuse_if_readonly
+from sparkplug.cli.context import Cli
+from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
+
+if TYPE_CHECKING:
+    from sparkplug.client.prompts import PromptChunk
+    from sparkplug.client.session import Client
+
+_MOST_STDIN_BYTES = 64 << 20
+
+
+async def run_action(cli: Cli) -> int:
+    """Run the action that was parsed, once for each of its subjects."""
+    action: Action = cli.args.action_object
+    refuse_if_readonly(action, readonly=cli.readonly)
+    calls = _calls(action, cli)
+    if cli.option("dry_run", False):
+        return await _preview(cli, action, calls)
+    if action.danger:
+        _confirm(cli, action, calls)
+    async with cli.connect() as client:
+        results = []
+        for arguments in calls:
+            result = await action.run(client, **arguments)
+            if result.chunks is not None:
+                await _stream(cli, result)
+            elif action.id == "runs.submit" and not cli.args.detach:
+                return await _follow_run(cli, client, result)
+            else:
+                results.append(result)
+                if not cli.out.structured:
+                    _tell(cli, result)
+        if results and cli.out.structured:
+            data = [result.data for result in results]
+            cli.out.data(data if action.many else data[0])
+    return 0
+
+
+def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
+    """The arguments of each call: one, or one for each subject that was named."""
+    given = {a.name: getattr(cli.args, a.name) for a in action.arguments}
+    if given.get("text") == "-" and action.id == "agents.prompt":
+        given["text"] = _read_stdin()
+    target = action.target_argument
+    if not action.many or target is None:
+        return [given]
+    return [{**given, target.name: name} for name in dict.fromkeys(given[target.name])]
+
+
+def _read_stdin() -> str:
+    data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    if len(data) > _MOST_STDIN_BYTES:
+        raise InvalidError(f"the prompt on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidError("the prompt on stdin is not UTF-8 text") from error
+
+
+async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int:
+    """Say what would be done, having looked that it could be."""
+    if action.check is not None:
+        async with cli.connect() as client:
+            for arguments in calls:
+                await action.check(client, **arguments)
+    told = [action.preview(**arguments) for arguments in calls]
+    if cli.out.structured:
+        cli.out.data({"dry_run": told})
+    else:
+        for text in told:
+            cli.out.text(text)
+    return 0
+
+
+def _confirm(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> None:
+    """Ask on a terminal; elsewhere --yes has to say it."""
+    if cli.option("yes", False):
+        return
+    told = "; ".join(action.preview(**arguments) for arguments in calls)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError(f"{told}: say --yes to do it", hint="--dry-run shows what it would do")
+    sys.stderr.write(f"{told}. Do it? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise RefusedError("nothing was done")
+
+
+def _tell(cli: Cli, result: ActionResult) -> None:
+    if cli.out.format == "name":
+        names = result.data or {}
+        for name in names.get("agents") or [names.get("agent") or names.get("run") or ""]:
+            cli.out.text(name)
+    else:
+        cli.out.text(result.message)
+
+
+async def _follow_run(cli: Cli, client: Client, result: ActionResult) -> int:
+    from sparkplug.cli.runs import follow
+
+    run = result.data["run"]
+    cli.out.talk(result.message)
+    try:
+        return await follow(cli, client, run)
+    except asyncio.CancelledError:
+        cli.out.talk(
+            f"the run goes on: `sparkplug runs watch {run}` follows it, "
+            f"`sparkplug runs cancel {run}` ends it"
+        )
+        raise
+
+
+async def _stream(cli: Cli, result: ActionResult) -> None:
+    """Print an answer as it comes; with --json when it is whole."""
+    assert result.chunks is not None
+    parts: list[str] = []
+    async with contextlib.aclosing(_answered(cli, result.chunks)) as texts:
+        async for text in texts:
+            parts.append(text)
+            if not cli.out.structured:
+                cli.out.piece(text)
+    if cli.out.structured:
+        cli.out.data({**result.data, "text": "".join(parts)})
+    elif parts and not parts[-1].endswith("\n"):
+        cli.out.piece("\n")
+
+
+async def _answered(
+    cli: Cli, chunks: AsyncGenerator[PromptChunk, None]
+) -> AsyncGenerator[str, None]:
+    """The text of an answer; status goes to stderr, a question to the person at the terminal."""
+    async with contextlib.aclosing(chunks):
+        async for chunk in chunks:
+            if chunk.kind == "text":
+                yield chunk.text
+            elif chunk.kind == "status":
+                if chunk.text != "ack" and sys.stderr.isatty():
+                    cli.out.talk(f"· {chunk.text}")
+            else:
+                await chunk.reply(await _ask(cli, chunk.text))
+
+
+async def _ask(cli: Cli, question: str) -> str:
+    if not sys.stdin.isatty():
+        raise SparkplugError(
+            f"the agent asks back: {question}", hint="prompt it from a terminal to answer"
+        )
+    cli.out.talk(f"? {question}")
+    typed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
+    try:
+        await typed.wait()  # a terminal gives whole lines
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline().strip()

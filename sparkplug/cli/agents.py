@@ -1,0 +1,141 @@
+"""The verbs that show agents."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sparkplug.cli import figures
+from sparkplug.cli.context import Cli
+from sparkplug.cli.listing import show
+from sparkplug.cli.output import Column, Listing, has_labels
+from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.errors import InvalidError
+
+if TYPE_CHECKING:
+    from sparkplug.client.agents import AgentDescription
+
+
+async def list_agents(cli: Cli) -> int:
+    """Every agent, ours and foreign."""
+    from sparkplug.client import agents as room
+
+    wanted = cli.option("label", [])
+    async with cli.connect() as client:
+
+        async def fetch() -> Iterable[ObservedAgent]:
+            found = await room.list_agents(client)
+            if not wanted:
+                return found
+            specs = await room.desired(client)
+            labels = {name: agent.spec.labels for name, agent in specs.items()}
+            return [a for a in found if has_labels(labels.get(a.name, {}), wanted)]
+
+        return await show(cli, fetch, AGENTS)
+
+
+async def describe(cli: Cli) -> int:
+    """All about one agent."""
+    from sparkplug.client import agents as room
+
+    async with cli.connect() as client:
+        found = await room.describe(client, cli.args.agent)
+    if cli.out.structured:
+        cli.out.data(found.model_dump(mode="json", exclude={"v"}))
+        return 0
+    if cli.out.format == "name":
+        cli.out.text(found.name)
+        return 0
+    _print_description(cli, found)
+    return 0
+
+
+def _print_description(cli: Cli, found: AgentDescription) -> None:
+    first = found.replicas[0] if found.replicas else None
+    wanted = found.desired
+    rows: list[tuple[str, object]] = [("name", found.name)]
+    if wanted is not None:
+        spec = wanted.spec
+        rows += [
+            ("runtime", spec.runtime),
+            ("entrypoint", spec.entrypoint),
+            ("folder", wanted.folder),
+            ("description", spec.description),
+            ("capabilities", ", ".join(spec.capabilities)),
+            ("wanted", f"{spec.replicas} running" if wanted.run else "stopped"),
+            ("restart", f"{spec.restart.policy}, at most {spec.restart.max or 'unlimited'}"),
+            ("generation", wanted.generation),
+            ("changed", f"by {wanted.changed_by or 'nobody known'}: {wanted.reason or '—'}"),
+        ]
+    elif first is not None:
+        rows += [
+            ("runtime", f"{first.runtime}, foreign ({first.sdk or first.owner})"),
+            ("description", first.description),
+        ]
+    if first is not None and first.actions:
+        rows.append(("actions", ", ".join(first.actions)))
+    for title, value in rows:
+        if value not in (None, ""):
+            cli.out.text(f"{title:<12} {value}")
+    for agent in found.replicas:
+        where = f" on {agent.node or agent.host}" if agent.node or agent.host else ""
+        cli.out.text(
+            f"\nreplica {agent.replica}{where}: {agent.state} for {figures.age(agent.state_since)}"
+        )
+        if agent.reason:
+            cli.out.text(f"  why        {agent.reason}")
+        cli.out.text(f"  pid        {agent.pid or '—'}, {agent.restarts} restarts")
+        cli.out.text(
+            f"  requests   {agent.inflight} now, {agent.served} served, {agent.failed} failed"
+        )
+        if agent.gpus:
+            cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
+        cli.out.text(f"  subject    {agent.subject or '—'}")
+
+
+async def logs(cli: Cli) -> int:
+    """What an agent wrote."""
+    from sparkplug.client import logs as room
+
+    args = cli.args
+    if args.lines < 0:
+        raise InvalidError("--lines is not below zero")
+    async with cli.connect() as client:
+        agent = await room.locate_log(client, args.agent, args.replica)
+        if not args.follow:
+            reply = await room.read_log(client, agent, lines=args.lines, previous=args.previous)
+            if cli.out.structured:
+                cli.out.data({"agent": agent.name, "replica": agent.replica, "text": reply.text})
+            else:
+                cli.out.piece(reply.text)
+            return 0
+        pieces = room.follow_log(client, agent, lines=args.lines, previous=args.previous)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                cli.out.piece(piece)
+    return 0
+
+
+AGENTS: Listing[ObservedAgent] = Listing(
+    columns=(
+        Column("name", lambda a: a.name),
+        Column("replica", lambda a: a.replica),
+        Column("runtime", lambda a: a.runtime),
+        Column("type", lambda a: a.type, wide=True),
+        Column("state", lambda a: a.state),
+        Column("since", lambda a: figures.age(a.state_since), right=True),
+        Column("host", lambda a: a.host),
+        Column("pid", lambda a: a.pid, right=True),
+        Column("gpus", lambda a: len(a.gpus) or None, right=True),
+        Column("restarts", lambda a: a.restarts, right=True),
+        Column("owner", lambda a: f"{a.owner} (foreign)" if a.foreign else a.owner, wide=True),
+        Column("inflight", lambda a: a.inflight, wide=True, right=True),
+        Column("served", lambda a: a.served, wide=True, right=True),
+        Column("failed", lambda a: a.failed, wide=True, right=True),
+        Column("reason", lambda a: a.reason),
+    ),
+    name=lambda a: a.name,
+    data=lambda a: a.model_dump(mode="json", exclude={"v"}),
+    empty="no agents; `sparkplug agents deploy FILE` runs one",
+)

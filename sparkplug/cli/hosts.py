@@ -1,0 +1,109 @@
+"""`sparkplug hosts`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sparkplug.cli import figures
+from sparkplug.cli.context import Cli
+from sparkplug.cli.listing import show
+from sparkplug.cli.output import Column, Listing, has_labels, select
+from sparkplug.schema.host import DriverState, Gpu
+from sparkplug.schema.node import HostView
+
+
+async def hosts(cli: Cli) -> int:
+    """Every host. A plain name that no host has is an error, not an empty listing."""
+    from sparkplug.client import hosts as room
+
+    name = cli.args.filter
+    async with cli.connect() as client:
+        if name.replace("-", "").replace("_", "").isalnum() and not cli.args.watch:
+            views = await room.list_hosts(client)
+            if not select(views, HOSTS, name):
+                await room.describe(client, name)
+
+        async def fetch() -> Iterable[HostView]:
+            views = await room.list_hosts(client)
+            return [v for v in views if has_labels(v.node.labels, cli.option("label", []))]
+
+        return await show(cli, fetch, HOSTS)
+
+
+def host_data(view: HostView) -> dict[str, Any]:
+    """A host as `hosts --json` has it. What a device does not support is null."""
+    sample = view.sample
+    return {
+        "name": view.name,
+        "state": str(view.state),
+        "age_seconds": round(view.age_seconds, 1),
+        "reason": view.node.reason,
+        "labels": view.node.labels,
+        "simulated": _simulated(view),
+        "cpu_percent": sample.cpu.percent if sample else None,
+        "memory": sample.memory.model_dump(mode="json", exclude={"v"}) if sample else None,
+        "driver": sample.driver.model_dump(mode="json", exclude={"v"}) if sample else None,
+        "gpus": [gpu_data(gpu) for gpu in sample.gpus] if sample else [],
+    }
+
+
+def gpu_data(gpu: Gpu) -> dict[str, Any]:
+    """A GPU as `hosts --json` has it: everything measured."""
+    data = gpu.model_dump(mode="json", exclude={"v"})
+    for process in data["processes"]:
+        process.pop("v", None)
+    if data["memory"]:
+        data["memory"].pop("v", None)
+    return data
+
+
+def _simulated(view: HostView) -> bool:
+    return view.node.simulated or bool(view.sample and view.sample.simulated)
+
+
+def _gpus(view: HostView) -> str | None:
+    """How many GPUs of which kind, and how busy."""
+    sample = view.sample
+    if sample is None:
+        return None
+    mark = "SIMULATED " if _simulated(view) else ""
+    if not sample.gpus:
+        if sample.driver.state is DriverState.NO_DRIVER:
+            return f"{mark}no driver"
+        return f"{mark}{sample.driver.state}".replace("_", " ")
+    busy = [g.utilization_percent for g in sample.gpus if g.utilization_percent is not None]
+    names = sorted({gpu.name for gpu in sample.gpus})
+    load = f" {sum(busy) / len(busy):.0f}%" if busy else ""
+    lost = sum(gpu.state != "ok" for gpu in sample.gpus)
+    return f"{mark}{len(sample.gpus)}×{'/'.join(names)}{load}" + (f", {lost} not ok" * bool(lost))
+
+
+def _used(view: HostView) -> str | None:
+    if view.sample is None:
+        return None
+    memory = view.sample.memory
+    used = memory.total_bytes - memory.available_bytes
+    return f"{figures.size(used)}/{figures.size(memory.total_bytes)}"
+
+
+HOSTS: Listing[HostView] = Listing(
+    columns=(
+        Column("name", lambda v: v.name),
+        Column("state", lambda v: v.state),
+        Column("heard", lambda v: figures.span(v.age_seconds), right=True),
+        Column(
+            "cpu", lambda v: figures.percent(v.sample.cpu.percent if v.sample else None), right=True
+        ),
+        Column("cores", lambda v: v.sample.cpu.cores if v.sample else None, wide=True, right=True),
+        Column("load", lambda v: f"{v.sample.cpu.load1:.1f}" if v.sample else None, wide=True),
+        Column("memory", _used, right=True),
+        Column("gpus", _gpus),
+        Column("version", lambda v: v.node.version, wide=True),
+        Column("pid", lambda v: v.node.pid, wide=True, right=True),
+        Column("reason", lambda v: v.node.reason, wide=True),
+    ),
+    name=lambda v: v.name,
+    data=host_data,
+    empty="no host has joined this mesh",
+)

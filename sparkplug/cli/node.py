@@ -1,0 +1,139 @@
+"""Verbs about this host's node and the mesh as a whole."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+
+from sparkplug import __version__
+from sparkplug.cli.context import Cli
+from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
+
+_MARKS = {"ok": "✔", "warn": "▲", "fail": "✖"}
+
+
+async def up(cli: Cli) -> int:
+    """Start the node and wait until it is ready."""
+    from sparkplug.client import local
+
+    _pass_url(cli)
+    info = await local.up(cli.paths)
+    if cli.out.structured:
+        cli.out.data(info.model_dump(mode="json"))
+    else:
+        cli.out.text(f"node {info.name} is {info.state} (pid {info.pid}) on {info.url}")
+    return 0
+
+
+async def down(cli: Cli) -> int:
+    """Stop the node and all it runs."""
+    from sparkplug.client import local
+
+    ran = await local.down(cli.paths)
+    if cli.out.structured:
+        cli.out.data({"changed": ran})
+    else:
+        cli.out.text("the node is down" if ran else "no node was running here")
+    return 0
+
+
+def foreground(cli: Cli) -> int:
+    """Become the node."""
+    _pass_url(cli)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "sparkplug.node"])
+
+
+def _pass_url(cli: Cli) -> None:
+    """A node is told of its server by its settings; a flag of ours reaches it this way."""
+    if cli.url:
+        os.environ["SPARKPLUG_NATS_URL"] = cli.url
+
+
+async def status(cli: Cli) -> int:
+    """This host's node and every node of the mesh. 5 when no mesh can be reached."""
+    from sparkplug.client.status import mesh_status
+
+    unreached: SparkplugError | None = None
+    try:
+        async with cli.connect() as client:
+            found = await mesh_status(client, cli.paths, cli.settings)
+    except (NoMeshError, RefusedError) as error:
+        unreached = error
+        found = await mesh_status(None, cli.paths, cli.settings)
+    if cli.out.structured:
+        cli.out.data(found.model_dump(mode="json"))
+        return unreached.exit_code if unreached else 0
+    node, nats = found.node, found.nats
+    rows = [
+        ("mesh", f"{found.mesh}  {found.url or 'not reached'}"),
+        ("node", f"{node['name']}  {node['state']}" + (f"  pid {node['pid']}" * bool(node["pid"]))),
+        ("nats", f"{nats['version'] or 'none'}  {'ours' if nats['owned'] else 'not ours'}"),
+        ("version", found.version),
+    ]
+    for title, text in rows:
+        cli.out.text(f"{title:<8} {text}")
+    for other in found.nodes:
+        differs = f"  version {other['version']}" if other["version"] != found.version else ""
+        why = f"  {other['reason']}" if other["reason"] else ""
+        old = f", last heard {other['age_seconds']} s ago" if other["state"] == "stale" else ""
+        cli.out.text(
+            f"  {_mark(other['state'])} {other['name']}  {other['state']}{old}{differs}{why}"
+        )
+    if unreached is not None:
+        cli.out.talk(f"sparkplug: {unreached}")
+        return unreached.exit_code
+    return 0
+
+
+def _mark(state: object) -> str:
+    marks = {"ready": "●", "degraded": "▲", "stale": "◌", "stopped": "○"}
+    return marks.get(str(state), "◐")
+
+
+async def doctor(cli: Cli) -> int:
+    """All checks. 1 when one fails."""
+    from dataclasses import asdict
+
+    from sparkplug.client.doctor import diagnose
+
+    try:
+        async with cli.connect() as client:
+            checks = await diagnose(client, None, cli.paths, cli.settings)
+    except (NoMeshError, RefusedError) as error:
+        checks = await diagnose(None, error, cli.paths, cli.settings)
+    if cli.out.structured:
+        cli.out.data([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            cli.out.text(f"{_MARKS[check.state]} {check.name:<12} {check.text}")
+            if check.fix:
+                cli.out.text(f"  {'':<12} → {check.fix}")
+    return 1 if any(check.state == "fail" for check in checks) else 0
+
+
+def version(cli: Cli) -> int:
+    """The version."""
+    if cli.out.structured:
+        cli.out.data({"version": __version__, "python": platform.python_version()})
+    else:
+        cli.out.text(f"sparkplug {__version__}")
+    return 0
+
+
+def env(cli: Cli) -> int:
+    """What a stock NATS client needs to connect, for `eval`."""
+    from sparkplug.client.session import locate
+
+    place = locate(cli.url, cli.paths, cli.settings)
+    values = {"NATS_URL": place.url}
+    if place.creds is not None:
+        values["NATS_CREDS"] = str(place.creds)
+    if cli.out.structured:
+        cli.out.data(values)
+    else:
+        for name, value in values.items():
+            cli.out.text(f"export {name}={shlex.quote(value)}")
+    return 0

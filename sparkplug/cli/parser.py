@@ -1,0 +1,93 @@
+"""The parser of the command line: the verbs, and a verb for every action."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sparkplug import __version__
+from sparkplug.actions.action import Action, Argument
+from sparkplug.actions.registry import ACTIONS
+from sparkplug.cli.verb import VerbParser, add_global, add_listing, seconds
+from sparkplug.cli.verbs import GROUPS, VERBS
+
+_EPILOG = "`sparkplug` alone opens the control centre. `sparkplug VERB --help` says more."
+ACTION_HANDLER = "sparkplug.cli.actions:run_action"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs. A parsed verb has `handler`, and `action_object` when it is one."""
+    parser = VerbParser(
+        prog="sparkplug",
+        description="The control centre for AI agents on GPU hosts.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"sparkplug {__version__}")
+    add_global(parser)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    groups: dict[str, Any] = {}
+    for verb in VERBS:
+        below = _add(verbs, groups, verb.path, verb.help)
+        verb.arguments(below)
+        if verb.listing:
+            add_listing(below, labels=verb.labels)
+        add_global(below)
+        below.set_defaults(handler=verb.handler, verb=verb)
+    for action in ACTIONS.values():
+        below = _add(verbs, groups, action.verb, action.help)
+        add_action(below, action)
+        add_global(below)
+        below.set_defaults(handler=ACTION_HANDLER, verb=None, action_object=action)
+    return parser
+
+
+def _add(
+    verbs: Any, groups: dict[str, Any], path: tuple[str, ...], text: str
+) -> argparse.ArgumentParser:
+    """The parser of one verb, its group made when it is the first."""
+    where = verbs
+    if len(path) > 1:
+        group = path[0]
+        if group not in groups:
+            above = verbs.add_parser(group, help=GROUPS[group], description=GROUPS[group])
+            groups[group] = above.add_subparsers(title="verbs", metavar="VERB", required=True)
+        where = groups[group]
+    made: argparse.ArgumentParser = where.add_parser(path[-1], help=text, description=text)
+    return made
+
+
+def add_action(parser: argparse.ArgumentParser, action: Action) -> None:
+    """The arguments of an action, and those that every action has."""
+    for argument in action.arguments:
+        _add_argument(parser, argument, many=action.many and argument.kind == action.target)
+    if action.writes:
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    if action.id == "runs.submit":
+        parser.add_argument("-d", "--detach", action="store_true", help="do not wait for its end")
+
+
+def _add_argument(parser: argparse.ArgumentParser, argument: Argument, *, many: bool) -> None:
+    options: dict[str, Any] = {"help": argument.help}
+    if argument.kind == "switch":
+        options["action"] = "store_true"
+    else:
+        options["default"] = argument.default
+        if argument.kind == "integer":
+            options["type"] = int
+        elif argument.kind == "seconds":
+            options["type"] = seconds
+        if argument.choices:
+            options["choices"] = argument.choices
+        if argument.repeated:
+            options |= {"action": "append", "default": []}
+    if argument.flag is not None:
+        if argument.kind != "switch":
+            options["metavar"] = "KEY=VALUE" if argument.kind == "pairs" else argument.name.upper()
+        added = parser.add_argument(argument.flag, dest=argument.name, **options)
+    else:
+        if many:
+            options["nargs"] = "+"
+        elif not argument.required:
+            options["nargs"] = "?"
+        added = parser.add_argument(argument.name, metavar=argument.name.upper(), **options)
+    added.kind = argument.kind  # type: ignore[attr-defined]

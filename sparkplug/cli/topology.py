@@ -1,0 +1,54 @@
+"""`sparkplug topology`."""
+
+from __future__ import annotations
+
+from sparkplug.cli import figures
+from sparkplug.cli.context import Cli
+from sparkplug.cli.listing import show
+from sparkplug.cli.output import Column, Listing
+from sparkplug.schema.topology import Topology, TopologyEdge
+
+
+async def topology(cli: Cli) -> int:
+    """Who talks to whom."""
+    from sparkplug.client.topology import read_topology
+
+    async with cli.connect() as client:
+        if cli.out.structured and not cli.option("watch", False):
+            cli.out.data(topology_data(await read_topology(client)))
+            return 0
+
+        async def fetch() -> list[TopologyEdge]:
+            edges = (await read_topology(client)).edges
+            return sorted(edges, key=lambda edge: (-edge.messages, edge.from_, edge.to))
+
+        return await show(cli, fetch, EDGES)
+
+
+def topology_data(graph: Topology) -> dict[str, object]:
+    """The graph as `topology --json` has it."""
+    data = graph.model_dump(mode="json", by_alias=True, exclude={"v"})
+    for part in (*data["nodes"], *data["edges"]):
+        part.pop("v", None)
+    return data
+
+
+EDGES: Listing[TopologyEdge] = Listing(
+    columns=(
+        Column("from", lambda e: e.from_),
+        Column("to", lambda e: e.to),
+        Column("messages", lambda e: e.messages, right=True),
+        Column("bytes", lambda e: figures.size(e.bytes), right=True),
+        Column("errors", lambda e: e.errors, right=True),
+        Column("now", lambda e: e.inflight or None, right=True),
+        Column("rate", lambda e: f"{e.rate_per_second:.1f}/s", right=True),
+        Column(
+            "p50",
+            lambda e: None if e.latency_p50_ms is None else f"{e.latency_p50_ms:.1f}ms",
+            right=True,
+        ),
+    ),
+    name=lambda e: f"{e.from_}/{e.to}",
+    data=lambda e: e.model_dump(mode="json", by_alias=True, exclude={"v"}),
+    empty="nobody has spoken to anybody yet",
+)

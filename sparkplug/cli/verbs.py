@@ -1,0 +1,125 @@
+"""All verbs that are not actions: they show something, or concern this host alone."""
+
+from __future__ import annotations
+
+import argparse
+
+from sparkplug.cli.verb import Verb, seconds
+
+_ROOM = "sparkplug.cli"
+
+
+def _host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", nargs="?", help="only this host").kind = "host"  # type: ignore[attr-defined]
+
+
+def _top(parser: argparse.ArgumentParser) -> None:
+    _host(parser)
+    parser.add_argument("-1", "--once", action="store_true", help="one frame, then leave")
+    parser.add_argument("-n", "--rows", type=int, default=10, help="processes of each host")
+
+
+def _agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", help="name of the agent").kind = "agent"  # type: ignore[attr-defined]
+
+
+def _logs(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as it is written")
+    parser.add_argument("-n", "--lines", type=int, default=200, help="the last lines (200)")
+    parser.add_argument("-p", "--previous", action="store_true", help="of the process before")
+    parser.add_argument("--replica", help="of this replica, not the first")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
+
+
+def _events(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("filter", nargs="?", default="", help="events that match; !x: that do not")
+    parser.add_argument(
+        "--since", type=seconds, default=None, metavar="TIME", help="this far back, like 10m (1h)"
+    )
+    parser.add_argument(
+        "--after", type=int, default=None, metavar="SEQUENCE", help="those after this sequence"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as they happen")
+
+
+def _key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", help="section.key")
+
+
+def _key_value(parser: argparse.ArgumentParser) -> None:
+    _key(parser)
+    parser.add_argument("value", help="the value as text")
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="TOML file; - reads stdin").kind = "path"  # type: ignore[attr-defined]
+
+
+def _schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+
+
+def _shell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="bash | zsh | fish")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scenario", metavar="NAME", help="show scripted GPUs, marked SIMULATED")
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(("up",), "start the node on this host", f"{_ROOM}.node:up", writes=True),
+    Verb(("down",), "stop the node on this host", f"{_ROOM}.node:down", writes=True),
+    Verb(("status",), "this host's node and the mesh it is in", f"{_ROOM}.node:status"),
+    Verb(("doctor",), "check this host and the mesh, with fixes", f"{_ROOM}.node:doctor"),
+    Verb(("node",), "run the node in the foreground", f"{_ROOM}.node:foreground", writes=True),
+    Verb(("version",), "the version of SparkPlug", f"{_ROOM}.node:version"),
+    Verb(
+        ("hosts",),
+        "every host: state, CPU, memory, GPUs",
+        f"{_ROOM}.hosts:hosts",
+        listing=True,
+        labels=True,
+    ),
+    Verb(("top",), "what hosts, GPUs and processes do now", f"{_ROOM}.top:top", _top),
+    Verb(
+        ("agents", "list"),
+        "every agent and how it is",
+        f"{_ROOM}.agents:list_agents",
+        listing=True,
+        labels=True,
+    ),
+    Verb(("agents", "describe"), "all about an agent", f"{_ROOM}.agents:describe", _agent),
+    Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
+    Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
+    Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
+    Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
+    Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
+    Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
+    Verb(
+        ("config", "show"),
+        "every setting and where it came from",
+        f"{_ROOM}.config:show_all",
+        listing=True,
+    ),
+    Verb(("config", "get"), "one setting", f"{_ROOM}.config:get", _key),
+    Verb(("config", "set"), "set one", f"{_ROOM}.config:set_key", _key_value, writes=True),
+    Verb(("config", "path"), "where your settings file is", f"{_ROOM}.config:path"),
+    Verb(("config", "export"), "print what differs", f"{_ROOM}.config:export"),
+    Verb(("config", "import"), "take settings in", f"{_ROOM}.config:take_in", _import, writes=True),
+    Verb(("schema",), "the JSON Schema of a file", f"{_ROOM}.schema:schema", _schema),
+    Verb(("env",), "shell exports for NATS clients", f"{_ROOM}.node:env"),
+    Verb(("completion",), "shell completion", f"{_ROOM}.completion:completion", _shell),
+    Verb(("demo",), "a demo mesh with agents at work", "sparkplug.demo:main", _demo),
+)
+
+#: What the groups of verbs are about.
+GROUPS: dict[str, str] = {
+    "agents": "agents: list, describe, deploy, start, stop, …",
+    "runs": "runs of plans: list, describe, watch, cancel",
+    "config": "settings: show, get, set, path, export, import",
+}

@@ -1,0 +1,1 @@
+"""The typed API over the bus: everything a face may ask of a mesh. Prints nothing."""

@@ -1,0 +1,135 @@
+"""Hosts: their nodes' state, what they measure now, and their processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+from nats.aio.msg import Msg
+from pydantic import BaseModel, ValidationError
+
+from sparkplug.bus import subjects
+from sparkplug.bus.service import call
+from sparkplug.client.observed import node_age, node_state, read_observed
+from sparkplug.client.session import Client
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
+from sparkplug.schema.host import HostSample
+from sparkplug.schema.node import (
+    HostView,
+    KernelLogReply,
+    NodeState,
+    Nothing,
+    ObservedNode,
+    ProcessesReply,
+    WindowReply,
+    WindowRequest,
+)
+from sparkplug.schema.problems import did_you_mean
+
+_SAMPLE_DEADLINE_S = 1.0
+_TABLE_DEADLINE_S = 5.0
+_LATEST_S = 2.0
+_SAMPLES_QUEUED = 1000
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def list_hosts(client: Client) -> list[HostView]:
+    """Every host by name, each with its latest sample when it answers within a second."""
+    nodes = list((await read_observed(client.bus)).nodes.values())
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_view(client, node)) for node in nodes]
+    return sorted((task.result() for task in tasks), key=lambda view: view.name)
+
+
+async def describe(client: Client, name: str) -> HostView:
+    """One host. Raises NotFoundError."""
+    nodes = {node.name: node for node in (await read_observed(client.bus)).nodes.values()}
+    if name not in nodes:
+        raise NotFoundError(
+            f"no host {name}{did_you_mean(name, nodes)}",
+            hint="`sparkplug hosts` shows all there are",
+        )
+    return await _view(client, nodes[name])
+
+
+async def window(client: Client, host: str, seconds: float) -> WindowReply:
+    """The samples of the last `seconds` (more than 0, at most 3600) of a host, oldest first."""
+    return await call(
+        client.bus,
+        subjects.node_service(host, "window"),
+        WindowRequest(seconds=seconds),
+        WindowReply,
+        deadline=_TABLE_DEADLINE_S,
+    )
+
+
+async def processes(client: Client, host: str) -> ProcessesReply:
+    """The process table of a host."""
+    subject = subjects.node_service(host, "processes")
+    return await call(client.bus, subject, Nothing(), ProcessesReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def kernel_log(client: Client, host: str) -> KernelLogReply:
+    """The OOM and Xid lines of a host's kernel log."""
+    subject = subjects.node_service(host, "kernel-log")
+    return await call(client.bus, subject, Nothing(), KernelLogReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def follow(client: Client, host: str | None = None) -> AsyncGenerator[HostSample, None]:
+    """The samples of one host, or of all, as they are published (1 Hz each), for ever."""
+    subject = subjects.telemetry(host) if host else subjects.ALL_TELEMETRY
+    async with contextlib.aclosing(subscribe(client, subject, HostSample)) as samples:
+        async for sample in samples:
+            yield sample
+
+
+async def subscribe(
+    client: Client, subject: str, model: type[ModelT]
+) -> AsyncGenerator[ModelT, None]:
+    """Messages of a core NATS subject as models; the oldest are dropped when nobody reads."""
+    queue: asyncio.Queue[Msg] = asyncio.Queue(_SAMPLES_QUEUED)
+
+    async def receive(message: Msg) -> None:
+        if queue.full():
+            queue.get_nowait()
+        queue.put_nowait(message)
+
+    subscription = await client.bus.nc.subscribe(subject, cb=receive)
+    try:
+        while True:
+            message = await queue.get()
+            with contextlib.suppress(ValidationError):
+                yield model.model_validate_json(message.data)
+    finally:
+        if not client.bus.nc.is_closed:
+            await subscription.unsubscribe()
+
+
+async def _view(client: Client, node: ObservedNode) -> HostView:
+    now = utc_now()
+    state = node_state(node, now)
+    sample = None
+    if state is not NodeState.STOPPED:
+        sample = await _latest(client, node.name)
+    return HostView(
+        name=node.name, state=state, age_seconds=node_age(node, now), node=node, sample=sample
+    )
+
+
+async def _latest(client: Client, host: str) -> HostSample | None:
+    """The newest sample; None from a node that does not answer, which its age tells."""
+    try:
+        reply = await call(
+            client.bus,
+            subjects.node_service(host, "window"),
+            WindowRequest(seconds=_LATEST_S),
+            WindowReply,
+            deadline=_SAMPLE_DEADLINE_S,
+        )
+    except (NoMeshError, DeadlineError):
+        return None
+    return reply.samples[-1] if reply.samples else None

@@ -1,0 +1,291 @@
+"""The mesh as it is now, followed: what a face that stays open draws."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+
+from sparkplug.bus import journal, subjects
+from sparkplug.bus.buckets import Bucket, Entry, decode
+from sparkplug.client import hosts, runs, topology
+from sparkplug.client.events import follow_events
+from sparkplug.client.observed import Observed, merge_agents, node_age, node_state
+from sparkplug.client.session import Client
+from sparkplug.schema.agent import DesiredAgent, ObservedAgent
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.event import Event
+from sparkplug.schema.host import HostSample
+from sparkplug.schema.journal_fold import LAST_WORDS
+from sparkplug.schema.node import HostView
+from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
+from sparkplug.schema.topology import Topology
+
+#: Events of this many seconds back are shown, and at most so many.
+EVENTS_SINCE_S = 3600.0
+EVENTS_KEPT = 200
+RUNS_KEPT = 20
+#: Samples kept of each host, one a second.
+HISTORY = 120
+
+_AGAIN_S = 1.0
+_LOOK_S = 1.0
+_WINDOW_S = 60.0
+
+
+@dataclass(slots=True)
+class MeshView:
+    """The mesh as last heard of. It outlives a connection, so that a face can show its age."""
+
+    observed: Observed = field(default_factory=Observed)
+    desired: dict[str, DesiredAgent] = field(default_factory=dict)
+    history: dict[str, deque[HostSample]] = field(default_factory=dict)
+    heard: dict[str, float] = field(default_factory=dict)
+    topology: Topology | None = None
+    runs: dict[str, RunView] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    complete: bool = False
+
+    def agents(self) -> list[ObservedAgent]:
+        """Every replica as it is shown, see `observed.merge_agents`."""
+        return merge_agents(self.observed, self.desired)
+
+    def hosts(self) -> list[HostView]:
+        """Every host by name, with its newest sample (None: none was heard)."""
+        now = utc_now()
+        found = []
+        for node in self.observed.nodes.values():
+            history = self.history.get(node.host)
+            found.append(
+                HostView(
+                    name=node.name,
+                    state=node_state(node, now),
+                    age_seconds=node_age(node, now),
+                    node=node,
+                    sample=history[-1] if history else None,
+                )
+            )
+        return sorted(found, key=lambda view: view.name)
+
+    def newest_runs(self) -> list[RunView]:
+        """The runs, newest first."""
+        return sorted(self.runs.values(), key=lambda run: run.created, reverse=True)
+
+    @property
+    def simulated(self) -> bool:
+        """True when any number shown comes from a scripted stand-in."""
+        return any(node.simulated for node in self.observed.nodes.values()) or any(
+            history[-1].simulated for history in self.history.values() if history
+        )
+
+
+class LiveMesh:
+    """Follows a mesh over a connection and keeps a `MeshView` true.
+
+    `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
+    their states), `telemetry`, `topology`, `runs`, `events`, `link`.
+    """
+
+    def __init__(self, client: Client, view: MeshView | None = None) -> None:
+        self.client = client
+        self.view = view or MeshView()
+        self._dirty: set[str] = set()
+        self._wake = asyncio.Event()
+        self._stale: frozenset[str] = frozenset()
+        self._backfilled: set[str] = set()
+        self._watched: dict[str, asyncio.Task[None]] = {}
+        self.connected = True
+        #: When the server was last known to answer (time.monotonic).
+        self.answered = time.monotonic()
+
+    async def follow(self) -> None:
+        """Follow everything, for ever. Survives the server's going and coming."""
+        async with asyncio.TaskGroup() as group:
+            for follower in (
+                self._follow_observed,
+                self._follow_desired,
+                self._follow_telemetry,
+                self._follow_topology,
+                self._follow_events,
+            ):
+                group.create_task(self._again(follower))
+            group.create_task(self._again(lambda: self._follow_runs(group)))
+            group.create_task(self._look())
+
+    async def changes(self, period: float = 0.1) -> AsyncGenerator[frozenset[str], None]:
+        """What changed since the last time, at most once in `period` seconds, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            changed, self._dirty = frozenset(self._dirty), set()
+            yield changed
+            await asyncio.sleep(period)
+
+    def _touch(self, *topics: str) -> None:
+        self._dirty.update(topics)
+        self._wake.set()
+
+    async def _again(self, follower: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Follow, and begin again after what a mesh that is starting or ailing answers."""
+        while True:
+            with contextlib.suppress(
+                SparkplugError, TimeoutError, nats.errors.Error, nats.js.errors.Error
+            ):
+                await follower()
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _follow_observed(self) -> None:
+        fresh: Observed | None = None
+        watch = Bucket(self.client.bus, subjects.BUCKET_OBSERVED).watch()
+        async with contextlib.aclosing(watch) as changes:
+            async for change in changes:
+                if change.reset:
+                    fresh = Observed()
+                elif change.entry is None:
+                    if fresh is not None:
+                        self.view.observed, fresh = fresh, None
+                    self.view.complete = True
+                    self._touch("agents", "hosts")
+                elif fresh is not None:
+                    fresh.take(change.entry)
+                else:
+                    self._take(change.entry)
+
+    def _take(self, entry: Entry) -> None:
+        """Take in one entry, and say what of it can be seen."""
+        observed = self.view.observed
+        if not entry.key.startswith("nodes."):
+            before = observed.agents.get(entry.key)
+            observed.take(entry)
+            if observed.agents.get(entry.key) != before:
+                self._touch("agents")
+            return
+        node = observed.nodes.get(entry.key)
+        observed.take(entry)
+        after = observed.nodes.get(entry.key)
+        same = node and after and after.model_copy(update={"seen": node.seen}) == node
+        if not same or (after and after.name in self._stale):
+            self._touch("hosts", "agents")
+
+    async def _follow_desired(self) -> None:
+        fresh: dict[str, DesiredAgent] | None = None
+        watch = Bucket(self.client.bus, subjects.BUCKET_SPECS).watch()
+        async with contextlib.aclosing(watch) as changes:
+            async for change in changes:
+                if change.reset:
+                    fresh = {}
+                elif change.entry is None:
+                    if fresh is not None:
+                        self.view.desired, fresh = fresh, None
+                    self._touch("agents")
+                else:
+                    specs = self.view.desired if fresh is None else fresh
+                    wanted = decode(DesiredAgent, change.entry)
+                    if wanted is None:
+                        specs.pop(change.entry.key, None)
+                    else:
+                        specs[change.entry.key] = wanted
+                    if fresh is None:
+                        self._touch("agents")
+
+    async def _follow_telemetry(self) -> None:
+        async with contextlib.aclosing(hosts.follow(self.client)) as samples:
+            async for sample in samples:
+                history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
+                history.append(sample)
+                self.view.heard[sample.host] = time.monotonic()
+                self._touch("telemetry")
+                if sample.host not in self._backfilled:
+                    self._backfilled.add(sample.host)
+                    await self._backfill(sample.host, sample.sequence)
+
+    async def _backfill(self, host: str, before: int) -> None:
+        """Put the node's own memory of the last minute before what was heard first."""
+        with contextlib.suppress(SparkplugError):
+            reply = await hosts.window(self.client, host, _WINDOW_S)
+            history = self.view.history[host]
+            older = [s for s in reply.samples if s.host == host and s.sequence < before]
+            known = [s for s in history if s.sequence >= before]
+            self.view.history[host] = deque([*older, *known], maxlen=HISTORY)
+            self._touch("telemetry")
+
+    async def _follow_topology(self) -> None:
+        async with contextlib.aclosing(topology.follow_topology(self.client)) as graphs:
+            async for graph in graphs:
+                if graph != self.view.topology:
+                    self.view.topology = graph
+                    self._touch("topology")
+
+    async def _follow_events(self) -> None:
+        last = self.view.events[-1].sequence if self.view.events else None
+        since = None if last is not None else EVENTS_SINCE_S
+        stream = follow_events(self.client, since=since, after=last)
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                if event is not None:
+                    self.view.events.append(event)
+                    self._touch("events")
+
+    async def _follow_runs(self, group: asyncio.TaskGroup) -> None:
+        """The newest runs, then each new one from its first entry to its last."""
+        known = await runs.list_runs(self.client, RUNS_KEPT)
+        self.view.runs = {run.id: run for run in known}
+        self._touch("runs")
+        for run in known:
+            if run.state not in RUN_ENDED:
+                self._watch_run(group, run.id)
+        stream = journal.follow_runs(self.client.bus)
+        async with contextlib.aclosing(stream) as entries:
+            async for entry in entries:
+                if self._is_news(entry):
+                    self._watch_run(group, entry.run)
+
+    def _is_news(self, entry: JournalEntry) -> bool:
+        """Whether an entry is of a run that is not followed, and not one too old to be kept."""
+        if entry.run in self.view.runs or entry.run in self._watched:
+            return False
+        if entry.kind not in LAST_WORDS or len(self.view.runs) < RUNS_KEPT:
+            return True
+        return entry.time > min(run.created for run in self.view.runs.values())
+
+    def _watch_run(self, group: asyncio.TaskGroup, run: str) -> None:
+        if run not in self._watched:
+            task = group.create_task(self._watch(run))
+            self._watched[run] = task
+            task.add_done_callback(lambda _: self._watched.pop(run, None))
+
+    async def _watch(self, run: str) -> None:
+        with contextlib.suppress(
+            SparkplugError, TimeoutError, nats.errors.Error, nats.js.errors.Error
+        ):
+            async with contextlib.aclosing(runs.watch(self.client, run)) as views:
+                async for view in views:
+                    self.view.runs[run] = view
+                    for old in self.view.newest_runs()[RUNS_KEPT:]:
+                        if old.state in RUN_ENDED:
+                            del self.view.runs[old.id]
+                    self._touch("runs")
+
+    async def _look(self) -> None:
+        """Once a second: whether the server answers, and which nodes have fallen silent."""
+        while True:
+            connected = self.client.bus.connected
+            if connected:
+                self.answered = time.monotonic()
+            if connected != self.connected:
+                self.connected = connected
+                self._touch("link")
+            nodes = self.view.observed.nodes.values()
+            stale = frozenset(node.name for node in nodes if node_state(node) == "stale")
+            if stale != self._stale:
+                self._stale = stale
+                self._touch("hosts", "agents")
+            await asyncio.sleep(_LOOK_S)

@@ -1,0 +1,129 @@
+"""A face's connection to a mesh: where the mesh is, who is asking, and the bus."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus, connect
+from sparkplug.bus.events import EventLog
+from sparkplug.bus.jwt import Credentials
+from sparkplug.bus.keys import FACE_CREDS, read_creds
+from sparkplug.bus.server import read_server
+from sparkplug.config import Settings
+from sparkplug.paths import Paths
+from sparkplug.schema.errors import NoMeshError
+
+_EVENT_DEADLINE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a mesh is, and the credentials file that opens it (None: it asks for none)."""
+
+    url: str
+    creds: Path | None
+    private: bool
+
+
+def locate(
+    url: str | None, paths: Paths, settings: Settings, environ: Mapping[str, str] | None = None
+) -> Location:
+    """Where the mesh is: `url`, SPARKPLUG_URL, `nats.url`, else this state's private server.
+
+    Raises NoMeshError when nothing names a mesh and no private server runs.
+    """
+    environ = os.environ if environ is None else environ
+    named = url or environ.get("SPARKPLUG_URL") or settings.nats.url
+    own = paths.keys / FACE_CREDS
+    if settings.nats.creds:
+        creds: Path | None = Path(settings.nats.creds).expanduser()
+    else:
+        creds = own if own.exists() else None
+    if named:
+        return Location(named, creds, private=False)
+    server = read_server(paths.run)
+    if server is None:
+        raise NoMeshError(
+            "no mesh runs here",
+            where=str(paths.home),
+            hint="`sparkplug up` starts the node on this host; --url names a mesh elsewhere",
+        )
+    return Location(server.url, own, private=True)
+
+
+def user_name() -> str:
+    """Who is asking, as events name them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without an entry in the password database
+        return f"uid-{os.geteuid()}"
+
+
+class Client:
+    """An open connection to a mesh. Use it as an async context manager, or call `close`."""
+
+    def __init__(self, bus: Bus, paths: Paths, settings: Settings, *, private: bool) -> None:
+        self.bus = bus
+        self.paths = paths
+        self.settings = settings
+        self.private = private
+        self.actor = user_name()
+
+    @classmethod
+    async def connect(
+        cls,
+        *,
+        url: str | None,
+        paths: Paths,
+        settings: Settings,
+        name: str = "face",
+        deadline: float = 3.0,
+    ) -> Client:
+        """Connect within `deadline` seconds.
+
+        `name` is what the server calls the connection. Raises NoMeshError when nothing answers,
+        RefusedError when the server does not accept us.
+        """
+        place = locate(url, paths, settings)
+        credentials: Credentials | None = read_creds(place.creds) if place.creds else None
+        bus = await connect(
+            place.url,
+            name=name,
+            inbox_prefix=subjects.inbox("face", f"{user_name()}-{os.getpid()}"),
+            credentials=credentials,
+            deadline=deadline,
+        )
+        return cls(bus, paths, settings, private=place.private)
+
+    @property
+    def url(self) -> str:
+        """Where the mesh is."""
+        return self.bus.url
+
+    async def emit(self, name: str, subject: str, **data: object) -> None:
+        """Record an event in this user's name; what it tells of has been done already."""
+        events = EventLog(self.bus, self.settings.node.name, self.actor)
+        events.emit(name, subject, data=data)
+        await events.drain(_EVENT_DEADLINE_S)
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self.bus.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,66 @@
+"""The mesh in a few words: this host's node, its server, and every node there is."""
+
+from __future__ import annotations
+
+import re
+
+from sparkplug import __version__
+from sparkplug.bus.server import read_server
+from sparkplug.client.observed import node_age, node_state, read_observed
+from sparkplug.client.session import Client
+from sparkplug.config import Settings
+from sparkplug.paths import Paths
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.node import MeshStatus
+
+_SECRET = re.compile(r"://[^/\s@]*@")
+
+
+def without_secret(url: str) -> str:
+    """A URL without the user and password in it."""
+    return _SECRET.sub("://", url)
+
+
+async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -> MeshStatus:
+    """What `sparkplug status` prints; without a client, what can be told from this host alone."""
+    from sparkplug.client.local import read_node
+
+    node = read_node(paths)
+    server = read_server(paths.run)
+    version: str | None = server.version if server else None
+    nodes: list[dict[str, str | float | int | None]] = []
+    url = server.url if server else None
+    owned = server is not None
+    if client is not None:
+        url = without_secret(client.url)
+        owned = client.private
+        version = str(client.bus.nc.connected_server_version).lstrip("v")
+        now = utc_now()
+        observed = await read_observed(client.bus)
+        nodes = [
+            {
+                "name": found.name,
+                "state": str(node_state(found, now)),
+                "version": found.version,
+                "pid": found.pid,
+                "age_seconds": round(node_age(found, now), 1),
+                "reason": found.reason,
+            }
+            for found in sorted(observed.nodes.values(), key=lambda found: found.name)
+        ]
+    return MeshStatus(
+        mesh=settings.mesh.name,
+        url=url,
+        version=__version__,
+        node={
+            "name": node.name if node else settings.node.name,
+            "pid": node.pid if node else None,
+            "state": str(node.state) if node else "stopped",
+        },
+        nats={
+            "version": version,
+            "pid": server.pid if server and owned else None,
+            "owned": owned,
+        },
+        nodes=nodes,
+    )

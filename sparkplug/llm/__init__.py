@@ -1,0 +1,1 @@
+"""Model providers. An agent gets its model through here and nowhere else."""

@@ -1,0 +1,113 @@
+"""A chat model behind any OpenAI-compatible endpoint, streamed.
+
+The protocol is the one vLLM, SGLang, llama.cpp, Ollama and LM Studio share:
+POST {endpoint}/chat/completions with `stream: true`, answered by server-sent events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+
+from sparkplug.schema.errors import SparkplugError
+
+_CONNECT_S = 2.0
+_MAX_ANSWER_CHARS = 200_000
+
+
+class NoModelError(SparkplugError):
+    """No model is configured, or the endpoint does not give a usable answer."""
+
+    code = "no_model"
+
+
+class Model:
+    """One model at one endpoint.
+
+    `endpoint` is the base URL (`http://127.0.0.1:8000/v1`), empty when there is none;
+    `timeout` is the most a whole answer may take (seconds); the key is read from the
+    environment variable named by `api_key_env`, never from a file of ours.
+    """
+
+    def __init__(
+        self, endpoint: str = "", model: str = "", *, api_key_env: str = "", timeout: float = 20.0
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.name = model
+        self._api_key_env = api_key_env
+        self._timeout = timeout
+
+    @property
+    def configured(self) -> bool:
+        """True when there is an endpoint to ask."""
+        return bool(self.endpoint)
+
+    async def stream(self, prompt: str, *, system: str = "") -> AsyncGenerator[str, None]:
+        """Yield the answer in pieces. Raises NoModelError saying why there is none."""
+        if not self.configured:
+            raise NoModelError(
+                "no model is configured",
+                hint="name an OpenAI-compatible endpoint: sparkplug config set llm.endpoint URL",
+            )
+        messages = [{"role": "system", "content": system}] if system else []
+        messages.append({"role": "user", "content": prompt})
+        key = os.environ.get(self._api_key_env, "") if self._api_key_env else ""
+        length = 0
+        try:
+            async with (
+                httpx.AsyncClient(
+                    timeout=httpx.Timeout(self._timeout, connect=_CONNECT_S)
+                ) as client,
+                client.stream(
+                    "POST",
+                    f"{self.endpoint}/chat/completions",
+                    headers={"Authorization": f"Bearer {key}"} if key else {},
+                    json={"model": self.name or "default", "messages": messages, "stream": True},
+                ) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    raise NoModelError(
+                        f"the endpoint answered {response.status_code}", where=self.endpoint
+                    )
+                async for line in response.aiter_lines():
+                    piece = _piece(line, self.endpoint)
+                    if piece is None:
+                        return
+                    length += len(piece)
+                    if length > _MAX_ANSWER_CHARS:
+                        raise NoModelError(
+                            f"the answer is longer than {_MAX_ANSWER_CHARS} characters",
+                            where=self.endpoint,
+                        )
+                    if piece:
+                        yield piece
+        except httpx.HTTPError as error:
+            raise NoModelError(
+                f"the endpoint does not answer: {error or type(error).__name__}",
+                where=self.endpoint,
+            ) from error
+
+    async def answer(self, prompt: str, *, system: str = "") -> str:
+        """The whole answer. Raises NoModelError."""
+        return "".join([piece async for piece in self.stream(prompt, system=system)])
+
+
+def _piece(line: str, endpoint: str) -> str | None:
+    """The text in one line of the event stream; "" for lines without, None at the end."""
+    if not line.startswith("data:"):
+        return ""
+    data = line.removeprefix("data:").strip()
+    if data == "[DONE]":
+        return None
+    try:
+        event: Any = json.loads(data)
+        choices = event.get("choices") or [{}]
+        content = (choices[0].get("delta") or {}).get("content")
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
+        raise NoModelError("the endpoint sent something malformed", where=endpoint) from error
+    return content if isinstance(content, str) else ""

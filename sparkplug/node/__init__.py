@@ -1,0 +1,1 @@
+"""The daemon: composes the services of one host. Supervisor, placer, reconcile loop."""

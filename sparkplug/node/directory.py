@@ -1,0 +1,73 @@
+"""The directory: every agent of the mesh and whether it can take a prompt, from the bus."""
+
+from __future__ import annotations
+
+import contextlib
+
+from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket, decode
+from sparkplug.bus.connection import Bus
+from sparkplug.bus.service import Services
+from sparkplug.schema.agent import (
+    SERVING,
+    ObservedAgent,
+    ResolveReply,
+    ResolveRequest,
+    Target,
+)
+
+_QUEUE = "directory"
+
+
+class Directory:
+    """A live copy of the observed agents, and the service that resolves names."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._agents: dict[str, ObservedAgent] = {}
+
+    async def run(self, services: Services) -> None:
+        """Follow for ever and answer."""
+        await services.serve(subjects.AGENTS_RESOLVE, ResolveRequest, self._resolve, queue=_QUEUE)
+        watch = Bucket(self._bus, subjects.BUCKET_OBSERVED).watch(">")
+        async with contextlib.aclosing(watch) as changes:
+            async for change in changes:
+                if change.reset:
+                    self._agents.clear()
+                if change.entry is None or change.entry.key.startswith("nodes."):
+                    continue
+                observed = decode(ObservedAgent, change.entry)
+                if observed is None:
+                    self._agents.pop(change.entry.key, None)
+                else:
+                    self._agents[change.entry.key] = observed
+
+    async def names(self) -> set[str]:
+        """The names of all agents there are."""
+        return {agent.name for agent in self._agents.values()}
+
+    async def _resolve(self, request: ResolveRequest) -> ResolveReply:
+        found = [
+            agent
+            for agent in self._agents.values()
+            if agent.state in SERVING
+            and agent.subject
+            and (request.name is None or agent.name == request.name)
+            and (request.capability is None or request.capability in agent.capabilities)
+        ]
+        # Ours first: a foreign agent of the same name does not take over.
+        found.sort(key=lambda agent: (agent.foreign, agent.inflight, agent.replica))
+        return ResolveReply(
+            targets=[
+                Target(
+                    name=agent.name,
+                    replica=agent.replica,
+                    owner=agent.owner,
+                    subject=agent.subject,
+                    max_payload=agent.max_payload,
+                    inflight=agent.inflight,
+                    foreign=agent.foreign,
+                )
+                for agent in found
+            ]
+        )

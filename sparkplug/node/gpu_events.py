@@ -1,0 +1,46 @@
+"""Events about GPUs, told once when they begin: XID, throttling, loss and recovery."""
+
+from __future__ import annotations
+
+from sparkplug.bus.events import EventLog
+from sparkplug.schema.host import Gpu, GpuState, HostSample
+
+#: Reasons for low clocks that are nothing to worry about.
+HARMLESS_REASONS = frozenset({"idle", "application clocks", "none", "display clocks"})
+
+
+class GpuEvents:
+    """Compares each sample with the one before."""
+
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
+        self._throttled: set[str] = set()
+        self._lost: set[str] = set()
+        self._xids: set[tuple[str, str, int]] = set()
+
+    def take(self, sample: HostSample) -> None:
+        """Emit what is new in a sample."""
+        for xid in sample.xids:
+            mark = (xid.uuid, xid.time.isoformat(), xid.xid)
+            if mark not in self._xids:
+                self._xids.add(mark)
+                self._emit("gpu:xid", sample, xid.gpu, xid=xid.xid, meaning=xid.meaning)
+        for gpu in sample.gpus:
+            self._compare(sample, gpu)
+
+    def _compare(self, sample: HostSample, gpu: Gpu) -> None:
+        if gpu.state is GpuState.LOST and gpu.uuid not in self._lost:
+            self._lost.add(gpu.uuid)
+            self._emit("gpu:lost", sample, gpu.index, uuid=gpu.uuid)
+        elif gpu.state is GpuState.OK and gpu.uuid in self._lost:
+            self._lost.discard(gpu.uuid)
+            self._emit("gpu:recovered", sample, gpu.index, uuid=gpu.uuid)
+        reasons = [r for r in gpu.clock_event_reasons if r.lower() not in HARMLESS_REASONS]
+        if reasons and gpu.uuid not in self._throttled:
+            self._throttled.add(gpu.uuid)
+            self._emit("gpu:throttled", sample, gpu.index, reasons=reasons)
+        elif not reasons:
+            self._throttled.discard(gpu.uuid)
+
+    def _emit(self, name: str, sample: HostSample, index: int, **data: object) -> None:
+        self._events.emit(name, f"{sample.host}/gpu{index}", data=data)

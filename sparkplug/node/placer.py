@@ -1,0 +1,224 @@
+"""The placer: the one elected writer of assignments (replica to node and GPUs)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nats.errors
+import nats.js.errors
+
+from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.connection import Bus
+from sparkplug.bus.leases import Lease
+from sparkplug.node.desired import DesiredState
+from sparkplug.node.observed import ObservedState, agent_key
+from sparkplug.schema.agent import AgentSpec, AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.errors import SparkplugError
+
+log = logging.getLogger(__name__)
+
+_LEASE = "placer"
+_TTL_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that could run replicas, and its GPUs (UUIDs)."""
+
+    name: str
+    labels: Mapping[str, str]
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What placing came to: assignments by key, and for the rest why not."""
+
+    assignments: dict[str, Assignment]
+    unplaced: dict[tuple[str, str], str]
+
+
+def place(
+    specs: Mapping[str, DesiredAgent],
+    current: Mapping[str, Assignment],
+    nodes: list[Candidate],
+) -> Placed:
+    """Give every wanted replica a node and GPUs; what is placed already stays where it is."""
+    names = {node.name: node for node in nodes}
+    assignments: dict[str, Assignment] = {}
+    unplaced: dict[tuple[str, str], str] = {}
+    wanted = [
+        (name, replica, desired)
+        for name, desired in sorted(specs.items())
+        for replica in range(desired.spec.replicas)
+    ]
+    for name, replica, desired in wanted:
+        kept = current.get(f"{name}.{replica}")
+        if (
+            kept is not None
+            and kept.node in names
+            and not _why_not(desired.spec, names[kept.node])
+            and len(kept.gpus) == desired.spec.resources.gpus
+        ):
+            assignments[f"{name}.{replica}"] = kept.model_copy(
+                update={"generation": desired.generation}
+            )
+    for name, replica, desired in wanted:
+        key = f"{name}.{replica}"
+        if key in assignments:
+            continue
+        chosen, why = _choose(desired.spec, nodes, assignments)
+        if chosen is None:
+            unplaced[name, str(replica)] = why
+            continue
+        assignments[key] = Assignment(
+            agent=name,
+            replica=replica,
+            node=chosen.name,
+            gpus=_free_gpus(chosen, assignments)[: desired.spec.resources.gpus],
+            generation=desired.generation,
+        )
+    return Placed(assignments, unplaced)
+
+
+def _choose(
+    spec: AgentSpec, nodes: list[Candidate], assignments: Mapping[str, Assignment]
+) -> tuple[Candidate | None, str]:
+    """The node with the fewest replicas among those that fit, or why none does."""
+    reasons = []
+    fitting = []
+    for node in nodes:
+        why = _why_not(spec, node)
+        free = len(_free_gpus(node, assignments))
+        if not why and spec.resources.gpus > free:
+            why = f"{node.name} has {free} free GPUs, {spec.resources.gpus} are asked for"
+        if why:
+            reasons.append(why)
+        else:
+            load = sum(1 for a in assignments.values() if a.node == node.name)
+            fitting.append((load, node.name, node))
+    if not fitting:
+        return None, "; ".join(reasons) or "no node is up"
+    return min(fitting, key=lambda item: item[:2])[2], ""
+
+
+def _why_not(spec: AgentSpec, node: Candidate) -> str:
+    hosts = spec.placement.hosts
+    allowed = [hosts] if isinstance(hosts, str) else hosts
+    if "any" not in allowed and node.name not in allowed:
+        return f"{node.name} is not among its hosts ({', '.join(allowed)})"
+    for label, value in spec.placement.labels.items():
+        if node.labels.get(label) != value:
+            return f"{node.name} has no label {label}={value}"
+    return ""
+
+
+def _free_gpus(node: Candidate, assignments: Mapping[str, Assignment]) -> list[str]:
+    taken = {gpu for a in assignments.values() if a.node == node.name for gpu in a.gpus}
+    return [gpu for gpu in node.gpus if gpu not in taken]
+
+
+def _candidates(state: DesiredState) -> list[Candidate]:
+    return [
+        Candidate(node.name, node.labels, tuple(node.gpus))
+        for node in sorted(state.live_nodes(), key=lambda node: node.name)
+    ]
+
+
+class Placer:
+    """Stands for election on every node; the holder of the lease places."""
+
+    def __init__(
+        self, bus: Bus, node: str, owner: str, state: DesiredState, observed: ObservedState
+    ) -> None:
+        self._lease = Lease(bus, _LEASE, node, _TTL_S)
+        self._bucket = Bucket(bus, subjects.BUCKET_ASSIGNMENTS)
+        self._owner = owner
+        self._state = state
+        self._observed = observed
+        self._told: dict[tuple[str, str], str] = {}
+
+    @property
+    def elected(self) -> bool:
+        """True while this node is the one that places."""
+        return self._lease.held
+
+    async def run(self) -> None:
+        """Stand for election for ever, and place while elected."""
+        try:
+            while True:
+                if await self._lease.acquire():
+                    await self._hold_office()
+                await asyncio.sleep(_TTL_S / 3)
+        finally:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._lease.release()
+
+    async def _hold_office(self) -> None:
+        keeper = asyncio.create_task(self._lease.keep())
+        try:
+            # Every later write carries this fence: a placer that was replaced is refused.
+            fence = (_LEASE, await self._bucket.raise_fence(_LEASE))
+            while self._lease.held:
+                await self._state.settled()
+                seen = self._state.version
+                await self._place(fence)
+                changed = asyncio.create_task(self._state.changed(seen))
+                await asyncio.wait({changed, keeper}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+        except (
+            TimeoutError,
+            nats.errors.Error,
+            nats.js.errors.Error,
+            SparkplugError,
+        ) as error:
+            log.info("placing is interrupted: %s", error)
+        finally:
+            keeper.cancel()
+
+    async def _place(self, fence: tuple[str, int]) -> None:
+        state = self._state
+        placed = place(state.specs, state.assignments, _candidates(state))
+        for key, assignment in placed.assignments.items():
+            if state.assignments.get(key) != assignment:
+                await self._bucket.put(key, assignment, fence=fence)
+                state.assignments[key] = assignment
+        for key in [key for key in state.assignments if key not in placed.assignments]:
+            await self._bucket.delete(key, fence=fence)
+            state.assignments.pop(key, None)
+        self._tell_unplaced(placed.unplaced)
+
+    def _tell_unplaced(self, unplaced: Mapping[tuple[str, str], str]) -> None:
+        """Until a node has it, the placer is who knows how a replica is."""
+        for key, why in unplaced.items():
+            if self._told.get(key) == why:
+                continue
+            desired = self._state.specs[key[0]]
+            waiting_gpu = desired.spec.resources.gpus > 0 and "GPU" in why
+            self._observed.set(
+                agent_key(*key),
+                ObservedAgent(
+                    name=key[0],
+                    replica=key[1],
+                    runtime=desired.spec.runtime,
+                    type=desired.spec.type,
+                    description=desired.spec.description,
+                    capabilities=desired.spec.capabilities,
+                    owner=self._owner,
+                    state=AgentState.WAITING_GPU if waiting_gpu else AgentState.DEPLOYING,
+                    reason=why,
+                    generation=desired.generation,
+                ),
+            )
+        for name, replica in self._told:
+            gone = name not in self._state.specs or (
+                int(replica) >= self._state.specs[name].spec.replicas
+            )
+            if gone and (name, replica) not in unplaced:
+                self._observed.remove(agent_key(name, replica))
+        self._told = dict(unplaced)

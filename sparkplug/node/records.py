@@ -1,0 +1,81 @@
+"""What a node keeps on disk about the processes it started, to know them again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from sparkplug.paths import write_private
+from sparkplug.processes import same_process
+from sparkplug.schema.base import Record
+
+log = logging.getLogger(__name__)
+
+
+class ProcessRecord(Record):
+    """One agent process. Pid and start time together name it for ever."""
+
+    agent: str
+    replica: str
+    pid: int
+    started: float = Field(description="start time, seconds since the epoch")
+    generation: int
+    restarts: int = 0
+    gpus: list[str] = Field(default_factory=list)
+
+    def alive(self) -> bool:
+        """True while this very process runs."""
+        return same_process(self.pid, self.started)
+
+    def signal_group(self, number: int) -> None:
+        """Signal the agent and whatever it started; silent when all are gone."""
+        if number == signal.SIGKILL or self.alive():
+            _signal(self.pid, number, group=True)
+
+    def signal(self, number: int) -> None:
+        """Signal the agent's own process."""
+        if self.alive():
+            _signal(self.pid, number, group=False)
+
+
+def _signal(pid: int, number: int, *, group: bool) -> None:
+    try:
+        if group:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except (ProcessLookupError, PermissionError) as error:
+        log.debug("signal %d to %d: %s", number, pid, error)
+
+
+class RecordFolder:
+    """The records of one node, a file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _path(self, agent: str, replica: str) -> Path:
+        return self._folder / f"{agent}.{replica}.json"
+
+    def write(self, record: ProcessRecord) -> None:
+        """Keep a record; replaces the replica's earlier one."""
+        write_private(self._path(record.agent, record.replica), record.model_dump_json())
+
+    def remove(self, agent: str, replica: str) -> None:
+        """Forget a replica's process."""
+        self._path(agent, replica).unlink(missing_ok=True)
+
+    def read(self) -> list[ProcessRecord]:
+        """Every record that can be read."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found.append(ProcessRecord.model_validate_json(path.read_bytes()))
+            except (OSError, ValidationError) as error:
+                log.warning("%s is left out: %s", path, error)
+        return found

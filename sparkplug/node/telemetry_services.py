@@ -1,0 +1,31 @@
+"""A node's telemetry as services: a window of samples, the process table, the kernel log."""
+
+from __future__ import annotations
+
+from sparkplug.bus import subjects
+from sparkplug.bus.service import Services
+from sparkplug.schema.node import (
+    KernelLogReply,
+    Nothing,
+    ProcessesReply,
+    WindowReply,
+    WindowRequest,
+)
+from sparkplug.telemetry.sampler import Sampler
+
+
+async def serve_telemetry(services: Services, node: str, sampler: Sampler) -> None:
+    """Offer what `sampler` knows on the node's subjects."""
+
+    async def window(request: WindowRequest) -> WindowReply:
+        return WindowReply(samples=sampler.window(request.seconds))
+
+    async def processes(_: Nothing) -> ProcessesReply:
+        return ProcessesReply(host=node, processes=await sampler.processes())
+
+    async def kernel_log(_: Nothing) -> KernelLogReply:
+        return await sampler.kernel_log()
+
+    await services.serve(subjects.node_service(node, "window"), WindowRequest, window)
+    await services.serve(subjects.node_service(node, "processes"), Nothing, processes)
+    await services.serve(subjects.node_service(node, "kernel-log"), Nothing, kernel_log)

@@ -1,0 +1,242 @@
+"""The zygotes of a node: one per interpreter and runtime family, restarted when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sparkplug.agents.jobs import SpawnJob, ZygoteMessage
+from sparkplug.schema.errors import InvalidError, SparkplugError
+
+log = logging.getLogger(__name__)
+
+_READY_DEADLINE_S = 60.0
+_SPAWN_DEADLINE_S = 10.0
+_LINE_LIMIT = 1 << 20
+
+#: What of the daemon's environment agents inherit. Everything else is the daemon's own.
+_INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+
+
+class Zygote:
+    """One zygote process and the socket to it."""
+
+    def __init__(self, interpreter: str, family: str, log_path: Path, env: dict[str, str]) -> None:
+        self.interpreter = interpreter
+        self.family = family
+        self._log_path = log_path
+        self._env = env
+        self._ids = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[int]] = {}
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writer: asyncio.StreamWriter | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.ended = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The zygote's pid, while it runs."""
+        return self._process.pid if self._process and not self.ended.is_set() else None
+
+    @property
+    def was_ready(self) -> bool:
+        """True when its imports succeeded once."""
+        return self._ready.done() and self._ready.exception() is None
+
+    async def ready(self) -> None:
+        """Return once its imports are done. Raises SparkplugError when they fail."""
+        async with asyncio.timeout(_READY_DEADLINE_S):
+            await asyncio.shield(self._ready)
+
+    async def start(self) -> None:
+        """Start it; `spawn` waits for its imports. Raises InvalidError for no interpreter."""
+        ours, theirs = socket.socketpair()
+        try:
+            with self._log_path.open("ab") as output:
+                self._process = await asyncio.create_subprocess_exec(
+                    self.interpreter,
+                    "-m",
+                    "sparkplug.agents.zygote",
+                    str(theirs.fileno()),
+                    self.family,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=self._env,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+        except OSError as error:
+            ours.close()
+            raise InvalidError(
+                f"the interpreter cannot be started: {error.strerror}",
+                where=self.interpreter,
+                hint="`python:` names the interpreter of a virtual environment",
+            ) from error
+        finally:
+            theirs.close()
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+        self._reading = asyncio.create_task(self._read(reader), name=f"zygote {self.family}")
+
+    async def spawn(self, job: SpawnJob) -> int:
+        """Fork an agent and return its pid. Raises SparkplugError when the zygote cannot."""
+        await self.ready()
+        if self._writer is None or self.ended.is_set():
+            raise SparkplugError("the zygote has ended", where=self.family)
+        job.id = str(next(self._ids))
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting[job.id] = future
+        try:
+            self._writer.write(job.model_dump_json().encode() + b"\n")
+            async with asyncio.timeout(_SPAWN_DEADLINE_S):
+                return await future
+        finally:
+            self._waiting.pop(job.id, None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        error: SparkplugError | None = None
+        try:
+            while line := await reader.readline():
+                message = ZygoteMessage.model_validate_json(line)
+                if message.kind == "ready":
+                    self._ready.set_result(None)
+                elif message.kind == "spawned" and message.id in self._waiting:
+                    self._waiting[message.id].set_result(message.pid)
+                elif message.kind == "failed":
+                    error = InvalidError(message.error, where=self.interpreter)
+                    if message.id in self._waiting:
+                        self._waiting[message.id].set_exception(error)
+        except (ConnectionError, ValidationError) as problem:
+            log.warning("zygote %s: %s", self.family, problem)
+        self._end(error or self._last_words())
+
+    def _end(self, error: SparkplugError) -> None:
+        self.ended.set()
+        futures: list[asyncio.Future[Any]] = [self._ready, *self._waiting.values()]
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # seen: nobody may be waiting
+        if self._writer is not None:
+            self._writer.close()
+
+    def _last_words(self) -> SparkplugError:
+        try:
+            lines = self._log_path.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        last = lines[-1] if lines else ""
+        if "No module named" in last:
+            return InvalidError(
+                last.rpartition(": ")[2],
+                where=self.interpreter,
+                hint="install SparkPlug's core for that interpreter: "
+                f"{self.interpreter} -m pip install sparkplug-control",
+            )
+        return SparkplugError("the zygote ended", where=self.family)
+
+    async def stop(self) -> None:
+        """End it; its agents live on."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+class ZygotePool:
+    """Zygotes by interpreter and family, started when first needed and again when they die."""
+
+    def __init__(self, logs: Path, extra_environment: Mapping[str, str]) -> None:
+        self._logs = logs
+        self._env = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _INHERITED or name.startswith(("CUDA_", "NCCL_"))
+        } | dict(extra_environment)
+        self._zygotes: dict[tuple[str, str], Zygote] = {}
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def pids(self) -> list[int]:
+        """The pids of the zygotes that run."""
+        return [zygote.pid for zygote in self._zygotes.values() if zygote.pid]
+
+    async def warm(self, interpreter: str, family: str) -> Zygote:
+        """The zygote of that kind, started if it is not there."""
+        key = (interpreter or sys.executable, family)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            zygote = self._zygotes.get(key)
+            if zygote is None or zygote.ended.is_set():
+                suffix = "" if key[0] == sys.executable else key[0].replace("/", "_")
+                zygote = Zygote(
+                    key[0], family, self._logs / f"zygote-{family}{suffix}.log", self._env
+                )
+                await zygote.start()
+                self._zygotes[key] = zygote
+            return zygote
+
+    async def spawn(self, interpreter: str, family: str, job: SpawnJob) -> int:
+        """Fork an agent. A zygote that died meanwhile is started again, once."""
+        zygote = await self.warm(interpreter, family)
+        try:
+            return await zygote.spawn(job)
+        except (SparkplugError, ConnectionError) as error:
+            if isinstance(error, InvalidError) or not zygote.ended.is_set():
+                raise
+            log.info("zygote %s is started again: %s", family, error)
+        return await (await self.warm(interpreter, family)).spawn(job)
+
+    async def keep_alive(self) -> None:
+        """Start zygotes again as soon as they die, so that the next agent finds them warm."""
+        while True:
+            await asyncio.sleep(0.5)
+            for (interpreter, family), zygote in list(self._zygotes.items()):
+                if not zygote.ended.is_set():
+                    continue
+                if not zygote.was_ready:
+                    # It cannot start at all: the next agent that asks is told why.
+                    del self._zygotes[interpreter, family]
+                    continue
+                try:
+                    await self.warm(interpreter, family)
+                except SparkplugError as error:
+                    log.warning("zygote %s: %s", family, error)
+
+    async def stop(self) -> None:
+        """End all zygotes."""
+        await asyncio.gather(*(zygote.stop() for zygote in self._zygotes.values()))
+        for zygote in self._zygotes.values():
+            if zygote.pid:
+                os.kill(zygote.pid, signal.SIGKILL)

@@ -1,0 +1,185 @@
+"""Rendering the templates of plans: in Jinja2's sandbox, with the types of the values kept.
+
+A template that is exactly one `{{ expression }}` gives the value itself; any other gives text,
+in which objects, lists and truth values stand as JSON and nothing stands for null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import GeneratorType
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.run import RunView, StepState
+
+#: The longest text a template may give, in characters; and the most values in what it gives.
+MAX_TEXT = 1 << 20
+MAX_VALUES = 200_000
+_MAX_DEPTH = 64
+_MAX_REPEAT = 1 << 20
+_MAX_EXPONENT = 256
+
+#: Texts that a `when` takes as false, as the values of inputs given on a command line.
+_FALSE = frozenset({"", "false", "no", "off", "0", "none", "null"})
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, with the two operators guarded whose results can grow without bound."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False, finalize=_in_text)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Multiply and raise, as far as the result stays of a sane size."""
+        if operator == "**":
+            if abs(left) > _MAX_REPEAT or abs(right) > _MAX_EXPONENT:
+                raise OverflowError(f"{left} ** {right} is too large for a template")
+        else:
+            for sized, count in ((left, right), (right, left)):
+                if isinstance(sized, str | list | tuple) and len(sized) * count > _MAX_REPEAT:
+                    raise OverflowError("the product is too large for a template")
+        return super().call_binop(context, operator, left, right)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`a.b` of an object from JSON is its key b, also where Python's dict has a method b."""
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def _in_text(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, dict | list | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+_environment = _Sandbox()
+
+
+def variables(view: RunView) -> dict[str, Any]:
+    """What the templates of a run can name: `inputs`, and `steps.<id>.output` and `.state`.
+
+    Steps that have not ended are left out; the output of a skipped one is null.
+    """
+    return {
+        "inputs": view.inputs,
+        "steps": {
+            step.id: {"output": step.output, "state": step.state.value}
+            for step in view.steps
+            if step.state in (StepState.DONE, StepState.SKIPPED)
+        },
+    }
+
+
+def render(value: Any, names: Mapping[str, Any], where: str) -> Any:
+    """`value` with every text in it rendered; lists and objects are gone through.
+
+    The result is of JSON types. `where` says for errors which template it is. Raises
+    InvalidError when a template does not hold or gives too much.
+    """
+    if isinstance(value, str):
+        return _render(value, names, where, keep_value=True)
+    if isinstance(value, dict):
+        return {key: render(item, names, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [render(item, names, f"{where}[{number}]") for number, item in enumerate(value)]
+    return value
+
+
+def render_text(template: str, names: Mapping[str, Any], where: str) -> str:
+    """A template as text, also when it is one expression. Raises InvalidError as `render` does."""
+    text = _render(template, names, where, keep_value=False)
+    assert isinstance(text, str)
+    return text
+
+
+def holds(template: str, names: Mapping[str, Any], where: str) -> bool:
+    """Whether a `when` is true. Empty values are false, and the texts false, no, off, 0, none.
+
+    Raises InvalidError as `render` does.
+    """
+    value = render(template, names, where)
+    if isinstance(value, str):
+        return value.strip().lower() not in _FALSE
+    return bool(value)
+
+
+def _render(text: str, names: Mapping[str, Any], where: str, *, keep_value: bool) -> Any:
+    if "{" not in text:
+        return text
+    try:
+        expression = _only_expression(text) if keep_value else None
+        if expression is not None:
+            compiled = _environment.compile_expression(expression, undefined_to_none=False)
+            return _Plain(where).value(compiled(**names))
+        return _joined(_environment.from_string(text).generate(**names), where)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise InvalidError(f"template: {error}", where=where) from error
+    except RecursionError as error:
+        raise InvalidError("template: nested too deeply", where=where) from error
+
+
+def _only_expression(text: str) -> str | None:
+    """The expression of a template that is nothing else, or None."""
+    stripped = text.strip()
+    if not (stripped.startswith("{{") and stripped.endswith("}}")):
+        return None
+    body = _environment.parse(stripped).body
+    if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
+        return None
+    if isinstance(body[0].nodes[0], nodes.TemplateData):
+        return None
+    inner = stripped[2:-2]
+    return inner.removeprefix("-").removeprefix("+").removesuffix("-").strip()
+
+
+def _joined(pieces: Any, where: str) -> str:
+    found: list[str] = []
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > MAX_TEXT:
+            raise InvalidError(f"template: gives more than {MAX_TEXT} characters", where=where)
+        found.append(piece)
+    return "".join(found)
+
+
+class _Plain:
+    """Brings what an expression gave to JSON types, counting."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._count = 0
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """The value in JSON types. Raises InvalidError for what has none, or is too much."""
+        self._count += 1
+        if self._count > MAX_VALUES or depth > _MAX_DEPTH:
+            raise InvalidError("template: gives too many values", where=self._where)
+        if isinstance(value, Undefined):
+            str(value)  # a strict one says here what is undefined
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT:
+                raise InvalidError(
+                    f"template: gives more than {MAX_TEXT} characters", where=self._where
+                )
+            return str(value)
+        if isinstance(value, dict):
+            return {str(key): self.value(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset | range | GeneratorType):
+            return [self.value(item, depth + 1) for item in value]
+        raise InvalidError(
+            f"template: gives a {type(value).__name__}, which is no value", where=self._where
+        )

@@ -1,0 +1,1 @@
+"""The vocabulary: models and enums of everything that crosses a process. Imports none of ours."""

@@ -1,0 +1,130 @@
+"""Nodes: how a daemon shows itself, and what its services answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.host import HostSample, Process
+
+
+class NodeState(StrEnum):
+    """How a node is. `stale` means silent: its lease lapsed and it was not taken down."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STALE = "stale"
+
+
+class ObservedNode(Record):
+    """How a node is, in the `observed` bucket: written by that node, kept until removed."""
+
+    name: str
+    host: str
+    state: NodeState
+    version: str
+    pid: int
+    started: datetime = Field(default_factory=utc_now)
+    seen: datetime = Field(default_factory=utc_now, description="when it last wrote this")
+    cores: int = 0
+    reason: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    gpus: list[str] = Field(default_factory=list, description="UUIDs of the GPUs that work")
+    simulated: bool = False
+
+
+class HostView(Record):
+    """A host as faces show it: its node's state, and the latest sample when it answers."""
+
+    name: str
+    state: NodeState
+    age_seconds: float
+    node: ObservedNode
+    sample: HostSample | None = None
+
+
+class WindowRequest(Record):
+    """Ask a node for its samples of the last `seconds`."""
+
+    seconds: float = Field(10.0, gt=0, le=3600)
+
+
+class WindowReply(Record):
+    """The samples of a window, oldest first."""
+
+    samples: list[HostSample]
+
+
+class ProcessesReply(Record):
+    """The process table of a host."""
+
+    host: str
+    time: datetime = Field(default_factory=utc_now)
+    processes: list[Process]
+
+
+class KernelLogReply(Record):
+    """The kernel's OOM and Xid lines since boot where readable; `reason` says why not."""
+
+    readable: bool
+    reason: str | None = None
+    lines: list[str] = Field(default_factory=list)
+
+
+class LogsRequest(Record):
+    """Ask a node for the log of a replica, from a byte offset or its last lines."""
+
+    agent: str
+    replica: str = "0"
+    lines: int = Field(200, ge=0, le=100_000)
+    offset: int | None = Field(None, ge=0, description="bytes; continue a follow from here")
+    previous: bool = Field(False, description="the log of the process before this one")
+
+
+class LogsReply(Record):
+    """A piece of a log and the offset (bytes) to ask for next."""
+
+    text: str
+    offset: int
+    size: int
+
+
+class MeshStatus(Record):
+    """What `sparkplug status` prints."""
+
+    mesh: str
+    url: str | None
+    version: str
+    node: dict[str, str | int | None]
+    nats: dict[str, str | int | bool | None]
+    nodes: list[dict[str, str | float | int | None]]
+
+
+class Nothing(Record):
+    """A request or a reply that has nothing to say."""
+
+
+class NodeInfo(Record):
+    """The node of a state directory, as it writes itself down in its run directory."""
+
+    name: str
+    pid: int
+    started: float = Field(description="start time of the process, seconds since the epoch")
+    parent_pid: int | None = None
+    state: NodeState
+    url: str
+    version: str
+
+
+class NodeOutcome(Record):
+    """How the daemon ended when it ended on purpose; its parent then does not restart it."""
+
+    outcome: Literal["down", "failed"]
+    error: dict[str, str | None] | None = None

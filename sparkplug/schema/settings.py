@@ -1,0 +1,120 @@
+"""The settings: every section and key a settings file may hold, with the built-in values."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from sparkplug.schema.base import Document
+from sparkplug.schema.units import Bytes, Seconds
+
+#: A name that can stand in a subject and in a bucket's key.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+_NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s/,]+/?")
+_HTTP_URL = re.compile(r"https?://\S+")
+
+
+def host_name() -> str:
+    """This host's name, its first label, with what a subject cannot hold turned into `-`."""
+    label = os.uname().nodename.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]", "-", label).strip("-_")[:63] or "host"
+
+
+class NodeSection(Document):
+    """This host's node."""
+
+    name: Name = Field(default_factory=host_name, description="default: the host's name")
+    labels: dict[str, str] = Field(default_factory=dict, description="what placement can ask for")
+    state: str = Field("", description="folder of state, secrets and logs; empty = the usual one")
+
+
+class NatsSection(Document):
+    """The NATS server: somebody's, or a private one."""
+
+    url: str = Field("", description="empty = a private server of this host")
+    creds: str = Field("", description="path of a credentials file for that URL")
+    port: int = Field(0, ge=0, le=65535, strict=True, description="0 = chosen once and kept")
+    max_memory: Bytes = Field(256 << 20, description="bytes JetStream may hold in memory")
+    max_store: Bytes = Field(4 << 30, description="bytes JetStream may hold on disk")
+    max_payload: Bytes = Field(8 << 20, ge=1024, le=64 << 20, description="bytes of one message")
+    server: str = Field("", description="path of a nats-server; empty = found")
+
+    @field_validator("url")
+    @classmethod
+    def _is_nats_url(cls, value: str) -> str:
+        if value and not all(_NATS_URL.fullmatch(url.strip()) for url in value.split(",")):
+            raise ValueError("expected a NATS URL, like nats://host:4222")
+        return value
+
+
+class AgentsSection(Document):
+    """How agent processes are started, stopped and logged."""
+
+    ready_timeout: Seconds = Field(30.0, gt=0, description="seconds until it must be on the bus")
+    stop_timeout: Seconds = Field(10.0, description="seconds to finish its work when stopped")
+    log_max: Bytes = Field(10 << 20, ge=4096, description="bytes of a log before it is rotated")
+    log_keep: int = Field(3, ge=0, le=100, strict=True, description="rotated logs that are kept")
+
+
+class TelemetrySection(Document):
+    """How often this host is measured."""
+
+    period: Seconds = Field(1.0, ge=0.1, description="seconds between two samples")
+    history: Seconds = Field(3600.0, description="seconds of samples that are kept")
+
+
+class LlmSection(Document):
+    """The model endpoint that agents use when it answers (OpenAI's API)."""
+
+    endpoint: str = Field("", description="base URL; empty = none")
+    model: str = Field("", description="model name; empty = the first the endpoint lists")
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="the environment variable that holds the key, never the key itself",
+    )
+    timeout: Seconds = Field(20.0, gt=0, description="seconds for one answer")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_http_url(cls, value: str) -> str:
+        if value and not _HTTP_URL.fullmatch(value):
+            raise ValueError("expected an HTTP URL, like http://127.0.0.1:8000/v1")
+        return value
+
+
+class TuiSection(Document):
+    """The control centre."""
+
+    theme: str = "neon"
+    mouse: bool = Field(True, strict=True)
+    keymap: dict[str, str] = Field(default_factory=dict, description="action id -> key")
+
+
+class EventsSection(Document):
+    """How long events are kept."""
+
+    keep: Seconds = Field(7 * 86400.0, gt=0, description="seconds an event is kept")
+    max: Bytes = Field(512 << 20, ge=1 << 20, description="bytes of all events")
+
+
+class MeshSection(Document):
+    """The mesh this host belongs to."""
+
+    name: Name = "home"
+
+
+class SettingsDocument(Document):
+    """All sections. A file may leave out any of them, and any key."""
+
+    node: NodeSection = Field(default_factory=NodeSection)
+    nats: NatsSection = Field(default_factory=NatsSection)
+    agents: AgentsSection = Field(default_factory=AgentsSection)
+    telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
+    llm: LlmSection = Field(default_factory=LlmSection)
+    tui: TuiSection = Field(default_factory=TuiSection)
+    events: EventsSection = Field(default_factory=EventsSection)
+    mesh: MeshSection = Field(default_factory=MeshSection)

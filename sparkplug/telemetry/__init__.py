@@ -1,0 +1,1 @@
+"""Telemetry: what a host and its GPUs do, sampled once a second. No bus in this room."""

@@ -1,0 +1,1 @@
+"""A scripted stand-in for NVIDIA's library, for tests and for demos marked SIMULATED."""

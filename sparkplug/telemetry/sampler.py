@@ -1,0 +1,147 @@
+"""The sampler: one host's telemetry at 1 Hz."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from sparkplug.schema.errors import DeadlineError, SparkplugError
+from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
+from sparkplug.schema.node import KernelLogReply
+from sparkplug.telemetry.daemon_thread import DaemonThread
+from sparkplug.telemetry.gpu.client import GpuSource
+from sparkplug.telemetry.gpu.reading import GpuReading
+from sparkplug.telemetry.history import History
+from sparkplug.telemetry.host import HostSource
+from sparkplug.telemetry.kernel_log import read_kernel_log
+from sparkplug.telemetry.processes import ProcessTable
+from sparkplug.telemetry.source import Source
+
+LOG = logging.getLogger(__name__)
+
+#: Rates need two readings; the first sample comes this long after the start (seconds).
+FIRST_SAMPLE_SECONDS = 0.2
+#: The share of a period a sample waits for the GPUs; later ones go into the next sample.
+GPU_SHARE = 0.5
+PROCESSES_SECONDS = 5.0
+KERNEL_LOG_SECONDS = 5.0
+
+
+class Sampler:
+    """Reads the host and its GPUs every `period` seconds and keeps `history_seconds` of samples.
+
+    `owner_of` names the agent (name/replica) that owns a pid. A driver that hangs delays no
+    sample: its GPUs are shown as not responding. Nothing here blocks the event loop.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        period: float = 1.0,
+        owner_of: Callable[[int], str | None] = lambda pid: None,
+        history_seconds: float = 3600.0,
+        gpus: Source[GpuReading] | None = None,
+    ) -> None:
+        self._host = host
+        self._period = period
+        self._owner_of = owner_of
+        self._history = History(history_seconds)
+        self._gpus: Source[GpuReading] = gpus if gpus is not None else GpuSource()
+        self._gpu_read: asyncio.Task[GpuReading] | None = None
+        self._gpu_reading = GpuReading(driver=Driver(state=DriverState.STARTING))
+        self._table = ProcessTable(owner_of)
+        self._table_thread = DaemonThread("reading the process table")
+        self._log_thread = DaemonThread("reading the kernel log")
+        self._sequence = 0
+        self._latest: HostSample | None = None
+
+    @property
+    def latest(self) -> HostSample | None:
+        """The last sample; None before the first."""
+        return self._latest
+
+    def window(self, seconds: float) -> list[HostSample]:
+        """The samples of the last `seconds`, oldest first."""
+        return self._history.window(seconds)
+
+    async def processes(self) -> list[Process]:
+        """The process table now. Raises DeadlineError when /proc hangs behind a stuck process."""
+        return await self._table_thread.call(self._table.read, timeout=PROCESSES_SECONDS)
+
+    async def kernel_log(self) -> KernelLogReply:
+        """The kernel's OOM and Xid lines, or why they cannot be read."""
+        try:
+            return await self._log_thread.call(read_kernel_log, timeout=KERNEL_LOG_SECONDS)
+        except DeadlineError as error:
+            return KernelLogReply(readable=False, reason=error.message)
+
+    async def run(self, publish: Callable[[HostSample], Awaitable[None]]) -> None:
+        """Sample until cancelled, and hand each sample to `publish`.
+
+        Ticks lie on a fixed schedule, so no drift adds up; ticks that were missed (a suspended
+        host, a slow publish) are skipped. A publish that fails or takes longer than two periods
+        is logged and its sample kept in the history all the same.
+        """
+        loop = asyncio.get_running_loop()
+        host = HostSource()
+        try:
+            due = loop.time() + FIRST_SAMPLE_SECONDS
+            while True:
+                await asyncio.sleep(max(due - loop.time(), 0))
+                await self._tick(host, publish)
+                late = loop.time() - due
+                due += self._period * max(1, int(late // self._period) + 1)
+        finally:
+            if self._gpu_read is not None:
+                self._gpu_read.cancel()
+                self._gpu_read = None
+            await self._gpus.close()
+            await host.close()
+
+    async def _tick(
+        self, host: HostSource, publish: Callable[[HostSample], Awaitable[None]]
+    ) -> None:
+        if self._gpu_read is None:
+            self._gpu_read = asyncio.create_task(self._gpus.read())
+        try:
+            figures = await host.read()
+        except DeadlineError as error:
+            LOG.warning("no sample: %s", error.message)
+            return
+        reading = await self._gpus_now()
+        self._sequence += 1
+        sample = HostSample(
+            host=self._host,
+            sequence=self._sequence,
+            driver=reading.driver,
+            gpus=[self._owned(gpu) for gpu in reading.gpus],
+            xids=reading.xids,
+            **figures,
+        )
+        self._latest = sample
+        self._history.add(sample)
+        try:
+            async with asyncio.timeout(2 * self._period):
+                await publish(sample)
+        except (TimeoutError, SparkplugError, OSError) as error:
+            LOG.warning("sample %d was not published: %s", sample.sequence, error or "too slow")
+
+    async def _gpus_now(self) -> GpuReading:
+        """This tick's reading when it comes in time, else the last one; the question stays open.
+
+        The source itself answers within its deadline, so the last one is at most that old.
+        """
+        task = self._gpu_read
+        if task is not None:
+            done, _ = await asyncio.wait({task}, timeout=self._period * GPU_SHARE)
+            if done:
+                self._gpu_read = None
+                self._gpu_reading = task.result()
+        return self._gpu_reading
+
+    def _owned(self, gpu: Gpu) -> Gpu:
+        for process in gpu.processes:
+            process.agent = self._owner_of(process.pid)
+        return gpu

@@ -1,0 +1,1 @@
+"""The control centre in the terminal: draws what the client follows, invokes actions."""

@@ -1,0 +1,97 @@
+"""The `:` line: the words of the CLI, completed from live names, with a history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from sparkplug.tui.cells import Line
+from sparkplug.tui.widgets.entry import Entry
+from sparkplug.tui.widgets.lines import OneLine
+
+_KEPT = 200
+
+
+class CommandLine(Vertical):
+    """Typed commands. Posts `Said` with the line, or `Left`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "leave", id="line.leave"),
+        Binding("tab", "take", "complete", id="line.complete", priority=True),
+        Binding("up", "recall(-1)", "line before", id="line.before"),
+        Binding("down", "recall(1)", "line after", id="line.after"),
+    ]
+
+    class Said(Message):
+        """Enter was pressed on a line."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """Escape."""
+
+    def __init__(self, completions: Callable[[str], Sequence[str]], history: list[str]) -> None:
+        super().__init__(id="command-line")
+        self._completions = completions
+        self._history = history
+        self._at = len(history)
+        self._entry = Entry(prefix=":")
+        self._offers = OneLine()
+        self._offered: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        """What it could become, above what is typed."""
+        yield self._offers
+        yield self._entry
+
+    def on_mount(self) -> None:
+        """Ready to type."""
+        self._entry.type_here()
+        self._offer("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Offer what it could become."""
+        event.stop()
+        self._offer(event.value)
+
+    def _offer(self, text: str) -> None:
+        self._offered = [line for line in self._completions(text) if line != text]
+        before = len(text) - len(text.split(" ")[-1]) if text else 0
+        spans: list[tuple[str, str]] = []
+        for index, line in enumerate(self._offered[:24]):
+            spans.append(("focus" if index == 0 else "dim", f" {line[before:] or line} "))
+        line_: Line = tuple(spans)
+        self._offers.set_line(line_)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter."""
+        event.stop()
+        text = event.value.strip()
+        if text:
+            if text in self._history:
+                self._history.remove(text)
+            self._history.append(text)
+            del self._history[:-_KEPT]
+        self.post_message(self.Said(text))
+
+    def action_take(self) -> None:
+        """Take the first completion."""
+        if self._offered:
+            self._entry.value = self._offered[0] + " "
+
+    def action_recall(self, by: int) -> None:
+        """Walk in the history."""
+        self._at = min(max(0, self._at + by), len(self._history))
+        self._entry.value = self._history[self._at] if self._at < len(self._history) else ""
+
+    def action_leave(self) -> None:
+        """Escape."""
+        self.post_message(self.Left())

@@ -1,0 +1,242 @@
+"""Everything one can ask for, by the palette or the `:` line: actions, panes, themes, views."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.text import one_line
+
+if TYPE_CHECKING:
+    from sparkplug.actions.registry import Action, Argument, Subject
+
+PANES: dict[str, str] = {"overview": "1", "hosts": "2", "agents": "3"}
+
+#: Names there are of a kind of argument.
+Names = Callable[[str], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry: `words` is what the `:` line takes, `do` an action of the app itself.
+
+    `action` is one of the registry instead, `given` the arguments that are known already.
+    `why` says why it cannot be done now.
+    """
+
+    title: str
+    words: str
+    key: str = ""
+    why: str | None = None
+    do: str = ""
+    action: Action | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    fits: bool = False
+
+
+def own_commands(subject: Subject | None, themes: Iterable[str]) -> list[Command]:
+    """What the control centre does by itself."""
+    found = [Command(f"Show {pane}", pane, key, do=f"pane('{pane}')") for pane, key in PANES.items()]
+    kind = subject.kind if subject else None
+    if subject is not None:
+        name = one_line(subject.name)
+        found.append(
+            Command(f"Describe {name}", "describe", "d", do="describe", fits=True)
+        )
+    logs = None if kind == "agent" else "select an agent"
+    found.append(Command("Follow logs", "logs", "l", logs, do="logs", fits=kind == "agent"))
+    found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
+    found += [
+        Command("Help for where you stand", "help", "?", do="help"),
+        Command("Filter", "filter", "/", do="filter"),
+        Command("Quit", "q", "q", do="quit"),
+    ]
+    return found
+
+
+def action_commands(
+    subject: Subject | None, plans: Sequence[str], keys: dict[str, str], *, readonly: bool
+) -> list[Command]:
+    """The actions of the registry; a read-only face has those only that change nothing."""
+    from sparkplug.actions.registry import ACTIONS
+
+    found: list[Command] = []
+    for action in ACTIONS.values():
+        if readonly and action.writes:
+            continue
+        words, key = " ".join(action.verb), keys.get(action.id, "")
+        required = [argument for argument in action.arguments if argument.required]
+        if required and required[0].kind == "plan":
+            found += [
+                Command(
+                    f"{action.title} {plan}",
+                    f"{words} {plan}",
+                    action=action,
+                    given={required[0].name: plan},
+                )
+                for plan in plans
+            ]
+        target = action.target_argument
+        if target is not None and subject is not None and subject.kind == action.target:
+            title = f"{action.title} {one_line(subject.name)}"
+            why = action.applies(subject)
+            given = {target.name: subject.name}
+            found.append(Command(title, words, key, why, action=action, given=given, fits=True))
+        else:
+            found.append(Command(f"{action.title} …", words, key, action=action))
+    return found
+
+
+def missing(action: Action, given: dict[str, Any]) -> Argument | None:
+    """The next argument that must be asked for."""
+    required = (argument for argument in action.arguments if argument.required)
+    return next((argument for argument in required if argument.name not in given), None)
+
+
+def value_of(argument: Argument, text: str) -> Any:
+    """What was typed, as the kind of the argument has it. Raises InvalidError."""
+    from sparkplug.schema.units import parse_seconds
+
+    if argument.choices and text not in argument.choices:
+        raise InvalidError(f"{argument.name} is one of {', '.join(argument.choices)}")
+    try:
+        if argument.kind == "integer":
+            return int(text)
+        if argument.kind == "seconds":
+            return float(parse_seconds(text))
+    except ValueError as error:
+        raise InvalidError(f"{argument.name}: {text!r} is not {_a(argument.kind)}") from error
+    return text
+
+
+def _a(kind: str) -> str:
+    return {"integer": "a whole number", "seconds": "a duration, like 30s"}[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A `:` line understood: the command, and its arguments, once for each name it gives."""
+
+    command: Command
+    calls: list[dict[str, Any]]
+
+
+def split(text: str) -> list[str]:
+    """The words of a line; an open quote counts as closed."""
+    for closing in ("", "'", '"'):
+        try:
+            return shlex.split(text + closing)
+        except ValueError:
+            continue
+    return text.split()
+
+
+def understand(text: str, commands: Sequence[Command]) -> Spoken:
+    """The command a `:` line names. Raises InvalidError."""
+    words = split(text)
+    command, rest = _named(words, commands)
+    if command is None:
+        raise InvalidError(f"no command {text}", hint="? shows what there is, ctrl+p finds it")
+    if command.action is None:
+        if rest:
+            raise InvalidError(f"{command.words} takes nothing more, not {' '.join(rest)}")
+        return Spoken(command, [])
+    return Spoken(command, _arguments(command, rest))
+
+
+def _named(
+    words: Sequence[str], commands: Sequence[Command]
+) -> tuple[Command | None, list[str]]:
+    """The command with the longest name the line begins with, and the words that are left."""
+    best: Command | None = None
+    size = 0
+    for command in commands:
+        name = command.words.split()
+        if len(name) > size and list(words[: len(name)]) == name:
+            best, size = command, len(name)
+    return best, list(words[size:])
+
+
+def _arguments(command: Command, words: Sequence[str]) -> list[dict[str, Any]]:
+    action = command.action
+    assert action is not None
+    given: dict[str, Any] = {} if words else dict(command.given)
+    if command.given and command.words.split() != list(action.verb):
+        given = dict(command.given)
+    positional = [a for a in action.arguments if a.flag is None and a.name not in given]
+    names: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("--"):
+            _flag(action, word, rest, given)
+        elif not positional:
+            if not action.many:
+                raise InvalidError(f"{action.title.lower()} takes nothing more, not {word}")
+            names.append(word)
+        else:
+            argument = positional.pop(0)
+            if argument.kind == "text" and not positional:
+                word, rest = " ".join([word, *rest]), []
+            given[argument.name] = value_of(argument, word)
+    target = action.target_argument
+    calls = [given]
+    if target is not None:
+        calls += [{**given, target.name: name} for name in names]
+    return calls
+
+
+def _flag(action: Action, word: str, rest: list[str], given: dict[str, Any]) -> None:
+    flag, equals, value = word.partition("=")
+    argument = next((a for a in action.arguments if a.flag == flag), None)
+    if argument is None:
+        flags = ", ".join(a.flag for a in action.arguments if a.flag) or "none"
+        raise InvalidError(f"no option {flag}", hint=f"there are: {flags}")
+    if argument.kind == "switch":
+        given[argument.name] = True
+        return
+    if not equals:
+        if not rest:
+            raise InvalidError(f"{flag} needs a value: {argument.help}")
+        value = rest.pop(0)
+    parsed = value_of(argument, value)
+    given[argument.name] = [*given.get(argument.name, ()), parsed] if argument.repeated else parsed
+
+
+def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
+    """Whole lines that what is typed could become, best first."""
+    words = split(text)
+    open_word = "" if not text or text[-1].isspace() else words[-1] if words else ""
+    before = words[: len(words) - bool(open_word)]
+    found: dict[str, None] = {}
+    for command in commands:
+        if command.words.startswith(" ".join(words)) or command.words.startswith(text):
+            found[command.words] = None
+    command, rest = _named(before, commands)
+    if command is not None and command.action is not None and command.given.keys() <= {
+        argument.name for argument in command.action.arguments
+    }:
+        for word in _next_words(command.action, rest, names):
+            if word.startswith(open_word):
+                found[" ".join([*map(_quoted, before), _quoted(word)])] = None
+    return [line for line in found if line != text.strip() or line != text]
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(word) if any(c.isspace() or c in "'\"\\" for c in word) else word
+
+
+def _next_words(action: Action, given: Sequence[str], names: Names) -> list[str]:
+    """What could stand next in a line: names for the argument that is due, then options."""
+    positional = [a for a in action.arguments if a.flag is None]
+    done = len([word for word in given if not word.startswith("--")])
+    found: list[str] = []
+    if done < len(positional):
+        due = positional[done]
+        found += due.choices or names(due.kind)
+    elif action.many and positional:
+        found += [name for name in names(positional[0].kind) if name not in given]
+    return [*found, *(a.flag for a in action.arguments if a.flag and a.flag not in given)]

@@ -1,0 +1,1 @@
+"""What opens over a pane: questions, texts, logs, answers, runs."""

@@ -1,0 +1,44 @@
+"""A question before something that ends work or forgets."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from sparkplug.tui.cells import Line, wrap
+from sparkplug.tui.dialogs.dialog import Dialog
+from sparkplug.tui.widgets.page import Page
+
+
+class Confirm(Dialog[bool]):
+    """Yes or no. Enter is not yes: a hasty key must not end anything."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes", id="confirm.yes"),
+        Binding("n,q", "answer(False)", "no", id="confirm.no"),
+    ]
+
+    def __init__(self, title: str, sentence: str) -> None:
+        super().__init__(classes="asking")
+        self._page = Page(title)
+        self._sentence = sentence
+
+    def compose(self) -> ComposeResult:
+        """The question."""
+        yield self._page
+
+    def on_mount(self) -> None:
+        """Show it."""
+        self._page.focus()
+        self._page.show(self._lines)
+
+    def _lines(self, width: int) -> list[Line]:
+        asked: list[Line] = [(("text", line),) for line in wrap(self._sentence, width)]
+        keys: Line = (("warn", "y"), ("text", " yes   "), ("focus", "n"), ("text", " no"))
+        return [*asked, (), keys]
+
+    def action_answer(self, yes: bool) -> None:
+        """Answered."""
+        self.dismiss(yes)

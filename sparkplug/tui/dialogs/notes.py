@@ -1,0 +1,34 @@
+"""Texts to read: an error with its way out, a description, any lines."""
+
+from __future__ import annotations
+
+from sparkplug.schema.errors import SparkplugError
+from sparkplug.tui.cells import Line, wrap
+from sparkplug.tui.dialogs.dialog import Reading
+from sparkplug.tui.widgets.page import Layout
+
+
+class Note(Reading):
+    """Lines to read."""
+
+    def __init__(self, title: str, layout: Layout) -> None:
+        super().__init__(title)
+        self._layout = layout
+
+    def begin(self) -> None:
+        """Show them."""
+        self.page.show(self._layout)
+
+
+def error_note(title: str, error: SparkplugError) -> Note:
+    """What went wrong, where, and what to do next."""
+
+    def layout(width: int) -> list[Line]:
+        lines: list[Line] = [(("bad", "✖ "), ("text", first)) for first in wrap(error.message, width - 2)]
+        if error.where:
+            lines += [(), *((("dim", line),) for line in wrap(f"at {error.where}", width))]
+        if error.hint:
+            lines += [(), *((("focus", line),) for line in wrap(error.hint, width))]
+        return lines
+
+    return Note(title, layout)

@@ -1,0 +1,1 @@
+"""The panes: one full screen each, mounted when first looked at."""

@@ -1,0 +1,61 @@
+"""The bottom row: what the keys do here, or what was just done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.events import Click
+
+from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.widgets.lines import OneLine
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A key, what it does, and the app's action that a click on it runs."""
+
+    key: str
+    does: str
+    action: str
+    active: bool = False
+
+
+class Footer(OneLine):
+    """Hints in the order of their worth; those that do not fit are left out."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._places: list[tuple[int, int, str]] = []
+        self._notice: Line | None = None
+        self._hints: Sequence[Hint] = ()
+
+    def draw(self, hints: Sequence[Hint]) -> None:
+        """Show these hints, unless a notice stands."""
+        self._hints = hints
+        line: list[Span] = []
+        places: list[tuple[int, int, str]] = []
+        used = 0
+        for hint in hints:
+            key, does = f" {hint.key}", f" {hint.does} "
+            size = cell_len(key + does)
+            if used + size > self.size.width:
+                break
+            line += [("focus", key), ("bold" if hint.active else "dim", does)]
+            places.append((used, used + size, hint.action))
+            used += size
+        self._places = places
+        self.set_line(self._notice or tuple(line))
+
+    def notice(self, line: Line | None) -> None:
+        """Show a sentence instead of the hints; None takes it away."""
+        self._notice = line
+        self.draw(self._hints)
+
+    async def on_click(self, event: Click) -> None:
+        """A click on a hint is its key."""
+        for start, end, action in self._places:
+            if start <= event.x < end and self._notice is None:
+                await self.app.run_action(action)
+                return
