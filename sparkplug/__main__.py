@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_verb(words)
     if sys.stdin.isatty() and sys.stdout.isatty() and "context" not in options:
-        from sparkplug.tui import main as open_centre
+        from sparkplug.tui.main import main as open_centre
 
         return open_centre(
             url=_text(options, "url"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
+from sparkplug.schema.errors import NotFoundError
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
     from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.errors import SparkplugError
 
 _READY_S = 30.0
 _STOP_S = 15.0
@@ -32,6 +35,7 @@ async def _deploy_files(
 ) -> ActionResult:
     from sparkplug.client import agents, readiness
     from sparkplug.schema.documents import load_agents
+    from sparkplug.schema.errors import DeadlineError, SparkplugError
 
     found = load_agents(Path(path))
     if not replace:
@@ -43,10 +47,32 @@ async def _deploy_files(
     ]
     names = [spec.name for _, spec in found]
     if not no_wait:
-        await readiness.wait_ready(client, names, timeout)
+        try:
+            await readiness.wait_ready(client, names, timeout)
+        except DeadlineError:
+            raise  # they may still come up
+        except SparkplugError as error:
+            if replace or not changed:
+                raise
+            raise await _taken_back(client, changed, error) from error
     how = "as wanted" if no_wait else "ready"
     done = f"{', '.join(names)}: {how}" if changed else f"{', '.join(names)}: nothing changed"
     return ActionResult(done, {"agents": names, "changed": changed}, changed=bool(changed))
+
+
+async def _taken_back(
+    client: Client, names: Sequence[str], error: SparkplugError
+) -> SparkplugError:
+    """Remove new agents of which one failed, so that nothing is half-done; the error to raise."""
+    from sparkplug.client import agents, logs
+
+    said = ""
+    for name in names:
+        said = said or await logs.last_words(client, name)
+        with contextlib.suppress(NotFoundError):
+            await agents.remove(client, name)
+    hint = "nothing was deployed" + (f"; its last words:\n{said}" if said else "")
+    return type(error)(error.message, where=error.where, hint=hint)
 
 
 async def _check_managed(client: Client, agent: str, **_: Any) -> None:

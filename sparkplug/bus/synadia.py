@@ -6,10 +6,11 @@ prompt's text, where a user's words could forge them (protocol sections 5.1 and 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 import nats.errors
@@ -24,8 +25,10 @@ from synadia_ai.agents.errors import (
     ValidationError,
 )
 
+from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
-from sparkplug.schema.agent import Target
+from sparkplug.bus.service import call as call_service
+from sparkplug.schema.agent import AgentState, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
     DeadlineError,
     InvalidError,
@@ -39,6 +42,10 @@ Chunk = sdk.ResponseChunk | sdk.StatusChunk | sdk.Query
 #: The envelope extra that carries the ids of the run, step and attempt.
 CONTEXT_FIELD = "sparkplug"
 _SILENCE_S = 60.0
+_LOOK_EVERY_S = 1.0
+_NO_MORE = frozenset(
+    {AgentState.ERROR, AgentState.STOPPED, AgentState.STARTING, AgentState.DEPLOYING}
+)
 
 
 def use_inbox(prefix: str) -> None:
@@ -52,8 +59,11 @@ def use_inbox(prefix: str) -> None:
     logging.getLogger("synadia_ai").setLevel(logging.ERROR)
 
 
-def agent_at(bus: Bus, target: Target) -> sdk.Agent:
-    """The SDK's handle of a replica, from what the mesh already knows of it."""
+def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None) -> sdk.Agent:
+    """The SDK's handle of a replica, from what the mesh already knows of it.
+
+    Setting `close_event` ends the streams of this handle.
+    """
     endpoint = EndpointInfo(
         name="prompt",
         subject=target.subject,
@@ -73,7 +83,74 @@ def agent_at(bus: Bus, target: Target) -> sdk.Agent:
         endpoints=(endpoint,),
         prompt_endpoint=endpoint,
     )
-    return sdk.Agent(bus.nc, info)
+    return sdk.Agent(bus.nc, info, close_event=close_event)
+
+
+class LostAnswererError(SparkplugError):
+    """The agent ended, or the connection broke, while it was answering."""
+
+    code = "interrupted"
+
+
+class Answerer:
+    """Watches the replica a prompt went to, once the answer takes longer than a moment.
+
+    The protocol has no word for an agent that died: its caller would wait in silence. The
+    node that runs it knows at once, and the directory tells.
+    """
+
+    def __init__(self, bus: Bus, target: Target) -> None:
+        self._bus = bus
+        self._target = target
+        self._epoch = bus.epoch
+        self._task: asyncio.Task[None] | None = None
+        self.gone = asyncio.Event()
+        self.what_became: str | None = None
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch while the block runs; a quick answer costs nothing."""
+        timer = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._begin)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if self._task is not None:
+                self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch(), name=f"watch {self._target.name}")
+
+    async def _watch(self) -> None:
+        while self.what_became is None:
+            self.what_became = await self._look()
+            await asyncio.sleep(0 if self.what_became else _LOOK_EVERY_S)
+        self.gone.set()
+
+    async def _look(self) -> str | None:
+        """What became of the replica; None while it is the one that was asked."""
+        if self._bus.epoch != self._epoch:
+            return "the connection to the mesh was lost while it answered"
+        asked = self._target
+        try:
+            reply = await call_service(
+                self._bus,
+                subjects.AGENTS_RESOLVE,
+                ResolveRequest(name=asked.name, any_state=True),
+                ResolveReply,
+            )
+        except SparkplugError:
+            # Nobody to ask just now: that says nothing about the agent.
+            return None
+        same = (asked.owner, asked.replica, asked.foreign)
+        now = next((t for t in reply.targets if (t.owner, t.replica, t.foreign) == same), None)
+        if now is None:
+            return "the agent was removed while it answered"
+        if asked.instance and now.instance and now.instance != asked.instance:
+            return "the agent was restarted while it answered"
+        if now.state in _NO_MORE:
+            return f"the agent ended while it answered: {now.reason or now.state}"
+        return None
 
 
 async def prompt(
@@ -101,13 +178,15 @@ async def prompt(
         extras[CONTEXT_FIELD] = dict(context)
     envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
     where = f"{target.name}/{target.replica}"
+    answerer = Answerer(bus, target)
     try:
-        stream = agent_at(bus, target).prompt(
+        stream = agent_at(bus, target, answerer.gone).prompt(
             envelope, timeout=min(_SILENCE_S, deadline), max_wait_s=deadline
         )
-        async with contextlib.aclosing(stream) as chunks:  # type: ignore[type-var]
-            async for chunk in chunks:
-                yield chunk
+        with answerer.watched():
+            async with contextlib.aclosing(stream) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk
     except PayloadTooLargeError as error:
         raise InvalidError(
             f"the prompt is {error.actual} bytes, the agent takes at most {error.limit}",
@@ -123,6 +202,10 @@ async def prompt(
             f"no word from the agent for {min(_SILENCE_S, deadline):g} s", where=where
         ) from error
     except ProtocolError as error:
+        if answerer.what_became is not None:
+            raise LostAnswererError(
+                answerer.what_became, where=where, hint="ask again; it may have done the work"
+            ) from error
         raise _from_protocol(error, where) from error
     except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
         raise NoMeshError(f"the connection to {bus.url} is gone", where=where) from error

@@ -63,7 +63,7 @@ def _read_stdin() -> str:
     if len(data) > _MOST_STDIN_BYTES:
         raise InvalidError(f"the prompt on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
     try:
-        return data.decode()
+        return data.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
         raise InvalidError("the prompt on stdin is not UTF-8 text") from error
 
@@ -89,7 +89,10 @@ def _confirm(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> None:
         return
     told = "; ".join(action.preview(**arguments) for arguments in calls)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError(f"{told}: say --yes to do it", hint="--dry-run shows what it would do")
+        raise RefusedError(
+            f"{action.title.lower()} asks first, and nobody can be asked here: it {told}",
+            hint="--yes does it without asking",
+        )
     sys.stderr.write(f"{told}. Do it? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sparkplug.cli.context import Cli
 from sparkplug.cli.parser import build_parser
+from sparkplug.client.plan_files import plan_names
 
 #: How the names of a kind of thing are asked for.
 _ASK = {
@@ -50,6 +51,8 @@ def read_words(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> l
         elif not action.option_strings:
             here.words += [str(choice) for choice in action.choices or ()]
             here.kind = here.kind or str(getattr(action, "kind", ""))
+            if here.kind == "plan":
+                here.words += plan_names()
     return [here, *below]
 
 
@@ -82,7 +85,9 @@ _sparkplug() {{
     return
   fi
   case "$kind" in
-{asks}    path | plan) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+{asks}    path | plan)
+      COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur"))
+      return ;;
   esac
   COMPREPLY=($(compgen -W "$words $names" -- "$cur"))
 }}
@@ -123,7 +128,7 @@ _sparkplug() {{
     return
   fi
   case "$kind" in
-{asks}    path | plan) _files; return ;;
+{asks}    path | plan) compadd -- $words_here; _files; return ;;
   esac
   compadd -- $words_here
 }}

@@ -1,4 +1,4 @@
-"""What a verb's handler is given: the parsed arguments, settings, output, and the way to the mesh."""
+"""What a verb's handler is given: its arguments, the settings, output, the way to the mesh."""
 
 from __future__ import annotations
 

@@ -53,10 +53,9 @@ def dispatch(args: argparse.Namespace) -> int:
         cli.refuse_if_readonly(" ".join(args.verb.path))
     handler = getattr(importlib.import_module(module), name)
     given = args if args.handler.startswith(_ABOVE) else cli
-    if inspect.iscoroutinefunction(handler):
-        code = asyncio.run(handler(given))
-    else:
-        code = handler(given)
+    code = handler(given)
+    if inspect.iscoroutine(code):
+        code = asyncio.run(code)
     sys.stdout.flush()
     return int(code or 0)
 

@@ -21,7 +21,7 @@ async def up(cli: Cli) -> int:
     _pass_url(cli)
     info = await local.up(cli.paths)
     if cli.out.structured:
-        cli.out.data(info.model_dump(mode="json"))
+        cli.out.data(info.model_dump(mode="json", exclude={"v"}))
     else:
         cli.out.text(f"node {info.name} is {info.state} (pid {info.pid}) on {info.url}")
     return 0
@@ -43,7 +43,7 @@ def foreground(cli: Cli) -> int:
     """Become the node."""
     _pass_url(cli)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "sparkplug.node"])
+    os.execv(sys.executable, [sys.executable, "-m", "sparkplug.node"])  # noqa: S606  by design
 
 
 def _pass_url(cli: Cli) -> None:
@@ -64,7 +64,7 @@ async def status(cli: Cli) -> int:
         unreached = error
         found = await mesh_status(None, cli.paths, cli.settings)
     if cli.out.structured:
-        cli.out.data(found.model_dump(mode="json"))
+        cli.out.data(found.model_dump(mode="json", exclude={"v"}))
         return unreached.exit_code if unreached else 0
     node, nats = found.node, found.nats
     rows = [

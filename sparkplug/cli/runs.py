@@ -146,8 +146,7 @@ def print_output(cli: Cli, output: Any) -> None:
 
 def run_data(view: RunView) -> dict[str, Any]:
     """A run as `runs describe --json` has it."""
-    data = view.model_dump(mode="json", exclude={"v": True, "steps": {"__all__": {"v"}}})
-    return data
+    return view.model_dump(mode="json", exclude={"v": True, "steps": {"__all__": {"v"}}})
 
 
 def _took(view: RunView) -> str | None:

@@ -29,7 +29,7 @@ _BAR = 10
 _ALTERNATE_ON = "\x1b[?1049h\x1b[?25l"
 _ALTERNATE_OFF = "\x1b[?25h\x1b[?1049l"
 _HOME = "\x1b[H"
-_LINE_END = "\x1b[K\r\n"
+_LINE_END = "\x1b[K\n"
 _CLEAR_BELOW = "\x1b[J"
 
 Frame = list[tuple[HostView, list[Process]]]
@@ -147,7 +147,8 @@ def _host_lines(view: HostView) -> list[str]:
         f"{one_line(view.name)}  {view.state}  up {figures.span(sample.uptime_seconds)}"
         f"  load {cpu.load1:.2f} {cpu.load5:.2f} {cpu.load15:.2f}{mark}",
         f"cpu {bar(cpu.percent)} {figures.percent(cpu.percent):>4} of {cpu.cores} cores"
-        f"  steal {figures.percent(cpu.steal_percent)}  iowait {figures.percent(cpu.iowait_percent)}",
+        f"  steal {figures.percent(cpu.steal_percent)}"
+        f"  iowait {figures.percent(cpu.iowait_percent)}",
         f"mem {bar(share)} {share:>3.0f}% {figures.size(used)}/{figures.size(memory.total_bytes)}"
         f"  swap {figures.size(sample.swap_used_bytes)}/{figures.size(sample.swap_total_bytes)}",
     ]

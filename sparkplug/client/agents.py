@@ -9,6 +9,7 @@ from pathlib import Path
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
+from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import (
@@ -47,7 +48,8 @@ async def list_agents(client: Client) -> list[ObservedAgent]:
 
 async def desired(client: Client) -> dict[str, DesiredAgent]:
     """What is wanted of every agent, by name."""
-    return await _specs(client).read_all(DesiredAgent)
+    async with within(READ_S, "the agents' specs"):
+        return await _specs(client).read_all(DesiredAgent)
 
 
 async def describe(client: Client, name: str) -> AgentDescription:
@@ -63,8 +65,8 @@ async def describe(client: Client, name: str) -> AgentDescription:
 async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool = False) -> bool:
     """Want this agent to run; `folder` is where its modules are found.
 
-    False when exactly this is wanted already. Raises ConflictError when another agent has
-    the name (or another spec does, and `replace` is not given).
+    One whose replicas gave up is tried anew; False when nothing had to change. Raises
+    ConflictError when another spec has the name and `replace` is not given.
     """
     wanted = DesiredAgent(spec=spec, folder=str(folder), changed_by=client.actor, reason="deploy")
     found = await _read(client, spec.name)
@@ -73,11 +75,14 @@ async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool
         await client.emit("agent:changed", spec.name, what="deploy", replicas=spec.replicas)
         return True
     before, revision = found
-    if before.spec == spec and before.folder == wanted.folder and before.run:
+    failed = await _has_failed(client, spec.name)
+    differs = _differs(before, spec, folder)
+    if before.run and not differs and not failed:
         return False
-    if _differs(before, spec, folder) and not replace:
+    if differs and not replace:
         raise _taken(before)
-    wanted.generation = before.generation + _replaces_processes(before, wanted)
+    anew = failed or _replaces_processes(before, wanted)
+    wanted.generation = before.generation + anew
     await _specs(client).put(spec.name, wanted, revision=revision)
     await client.emit("agent:changed", spec.name, what="replace", replicas=spec.replicas)
     return True
@@ -94,11 +99,7 @@ async def refuse_taken(client: Client, found: Sequence[tuple[Path, AgentSpec]]) 
 
 async def start(client: Client, name: str) -> bool:
     """Want the agent to run. One whose replicas gave up is tried anew. False: it runs already."""
-    failed = any(
-        agent.state is AgentState.ERROR
-        for agent in replicas_of(await list_agents(client), name)
-        if not agent.foreign
-    )
+    failed = await _has_failed(client, name)
 
     def change(wanted: DesiredAgent) -> DesiredAgent | None:
         if wanted.run and not failed:
@@ -226,7 +227,10 @@ async def _create(client: Client, wanted: DesiredAgent) -> None:
 async def _last_write(client: Client, name: str) -> tuple[int, bool]:
     """The revision of the last write to a spec's key, and whether that write removed it."""
     last: tuple[int, bool] = (0, True)
-    async with contextlib.aclosing(_specs(client).watch(name)) as changes:
+    async with (
+        within(READ_S, f"the spec of {name}"),
+        contextlib.aclosing(_specs(client).watch(name)) as changes,
+    ):
         async for change in changes:
             if change.entry is not None:
                 last = (change.entry.revision, change.entry.value is None)
@@ -250,6 +254,12 @@ async def _change(
     await _specs(client).put(name, after, revision=revision)
     await client.emit("agent:changed", name, what=what, generation=after.generation)
     return True
+
+
+async def _has_failed(client: Client, name: str) -> bool:
+    """Whether a replica of ours is in error, and would stay so."""
+    replicas = replicas_of(await list_agents(client), name)
+    return any(a.state is AgentState.ERROR for a in replicas if not a.foreign)
 
 
 def _differs(before: DesiredAgent, spec: AgentSpec, folder: Path) -> bool:

@@ -44,7 +44,8 @@ async def server(client: Client) -> Check:
     asked = time.monotonic()
     await client.bus.flush(_ASK_S)
     took = (time.monotonic() - asked) * 1000
-    version = client.bus.nc.connected_server_version
+    told = client.bus.nc.connected_server_version
+    version = f"{told.major}.{told.minor}.{told.patch}"
     owner = "our private server" if client.private else "somebody else's server"
     text = f"{without_secret(client.url)} ({owner}, {version}), {took:.1f} ms away"
     return ok("server", text)

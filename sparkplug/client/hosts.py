@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import call
-from sparkplug.client.observed import node_age, node_state, read_observed
+from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
@@ -39,15 +39,15 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 async def list_hosts(client: Client) -> list[HostView]:
     """Every host by name, each with its latest sample when it answers within a second."""
-    nodes = list((await read_observed(client.bus)).nodes.values())
+    nodes = await read_nodes(client.bus)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_view(client, node)) for node in nodes]
-    return sorted((task.result() for task in tasks), key=lambda view: view.name)
+    return [task.result() for task in tasks]
 
 
 async def describe(client: Client, name: str) -> HostView:
     """One host. Raises NotFoundError."""
-    nodes = {node.name: node for node in (await read_observed(client.bus)).nodes.values()}
+    nodes = {node.name: node for node in await read_nodes(client.bus)}
     if name not in nodes:
         raise NotFoundError(
             f"no host {name}{did_you_mean(name, nodes)}",

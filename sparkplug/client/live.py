@@ -17,7 +17,8 @@ from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.client import hosts, runs, topology
 from sparkplug.client.events import follow_events
-from sparkplug.client.observed import Observed, merge_agents, node_age, node_state
+from sparkplug.client.nodes import node_age, node_state
+from sparkplug.client.observed import Observed, merge_agents
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now

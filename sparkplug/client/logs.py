@@ -75,3 +75,13 @@ async def follow_log(
             wait = _SHORTEST_WAIT_S
         else:
             wait = min(wait * 1.5, _LONGEST_WAIT_S)
+
+
+async def last_words(client: Client, name: str, lines: int = 5) -> str:
+    """The end of the log of an agent that failed; empty when there is none to be had."""
+    try:
+        agent = await locate_log(client, name)
+        reply = await read_log(client, agent, lines=lines)
+    except (NotFoundError, InvalidError, NoMeshError, DeadlineError):
+        return ""
+    return reply.text.rstrip()

@@ -9,12 +9,11 @@ from datetime import datetime
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.bus.connection import Bus
+from sparkplug.client.deadline import READ_S, within
+from sparkplug.client.nodes import node_age, node_state
 from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import NodeState, ObservedNode
-
-#: A node writes its state every 5 s; after three missed writes it is silent.
-STALE_AFTER_S = 15.0
 
 
 @dataclass(slots=True)
@@ -46,21 +45,10 @@ class Observed:
 async def read_observed(bus: Bus) -> Observed:
     """Observed state now."""
     found = Observed()
-    for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
-        found.take(entry)
+    async with within(READ_S, "observed state"):
+        for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
+            found.take(entry)
     return found
-
-
-def node_age(node: ObservedNode, now: datetime | None = None) -> float:
-    """Seconds since the node last wrote, never below zero."""
-    return max(0.0, ((now or utc_now()) - node.seen).total_seconds())
-
-
-def node_state(node: ObservedNode, now: datetime | None = None) -> NodeState:
-    """The node's own state, or `stale` when it fell silent without having been taken down."""
-    if node.state is NodeState.STOPPED or node_age(node, now) <= STALE_AFTER_S:
-        return node.state
-    return NodeState.STALE
 
 
 def merge_agents(

@@ -12,7 +12,6 @@ from typing import Self
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus, connect
-from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.keys import FACE_CREDS, read_creds
 from sparkplug.bus.server import read_server
@@ -109,6 +108,8 @@ class Client:
 
     async def emit(self, name: str, subject: str, **data: object) -> None:
         """Record an event in this user's name; what it tells of has been done already."""
+        from sparkplug.bus.events import EventLog
+
         events = EventLog(self.bus, self.settings.node.name, self.actor)
         events.emit(name, subject, data=data)
         await events.drain(_EVENT_DEADLINE_S)

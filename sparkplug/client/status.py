@@ -6,7 +6,7 @@ import re
 
 from sparkplug import __version__
 from sparkplug.bus.server import read_server
-from sparkplug.client.observed import node_age, node_state, read_observed
+from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.config import Settings
 from sparkplug.paths import Paths
@@ -34,9 +34,9 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
     if client is not None:
         url = without_secret(client.url)
         owned = client.private
-        version = str(client.bus.nc.connected_server_version).lstrip("v")
+        told = client.bus.nc.connected_server_version
+        version = f"{told.major}.{told.minor}.{told.patch}"
         now = utc_now()
-        observed = await read_observed(client.bus)
         nodes = [
             {
                 "name": found.name,
@@ -46,7 +46,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
                 "age_seconds": round(node_age(found, now), 1),
                 "reason": found.reason,
             }
-            for found in sorted(observed.nodes.values(), key=lambda found: found.name)
+            for found in await read_nodes(client.bus)
         ]
     return MeshStatus(
         mesh=settings.mesh.name,

@@ -158,7 +158,7 @@ class Daemon:
             events=self._events,
             modules=[str(shipped("plugins"))],
         )
-        supervisor.find_left()
+        await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
         placer = Placer(bus, self.name, owner_name(), state, self._observed)

@@ -50,7 +50,7 @@ class Directory:
         found = [
             agent
             for agent in self._agents.values()
-            if agent.state in SERVING
+            if (request.any_state or agent.state in SERVING)
             and agent.subject
             and (request.name is None or agent.name == request.name)
             and (request.capability is None or request.capability in agent.capabilities)
@@ -67,6 +67,9 @@ class Directory:
                     max_payload=agent.max_payload,
                     inflight=agent.inflight,
                     foreign=agent.foreign,
+                    instance=agent.instance,
+                    state=agent.state,
+                    reason=agent.reason,
                 )
                 for agent in found
             ]

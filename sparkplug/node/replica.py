@@ -98,11 +98,24 @@ class Replica:
         self._wanted = wanted
         self._changed.set()
 
-    def adopt(self, record: ProcessRecord) -> None:
-        """Take over a process that an earlier daemon started and that still runs."""
+    def adopt(self, record: ProcessRecord, seen: ObservedAgent | None) -> None:
+        """Take over a process that an earlier daemon started and that still runs.
+
+        `seen` is what that daemon wrote last: if it is about this process it still holds.
+        """
         self._record = record
         self._adopted = True
-        self.observed.restarts = record.restarts
+        observed = self.observed
+        observed.pid, observed.restarts = record.pid, record.restarts
+        observed.gpus, observed.generation = list(record.gpus), record.generation
+        if seen is None or seen.pid != record.pid:
+            observed.state = AgentState.STARTING
+            return
+        observed.state, observed.state_since = seen.state, seen.state_since
+        observed.reason, observed.started = seen.reason, seen.started
+        observed.instance, observed.actions = seen.instance, seen.actions
+        if seen.state in SERVING:
+            self._ready_at = self._heard_at = time.monotonic()
 
     def report(self, report: AgentReport) -> None:
         """What the agent says of itself. One from an earlier process counts for nothing."""

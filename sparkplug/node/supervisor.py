@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sparkplug.agents.exits import Exit, take_exit
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
@@ -73,6 +74,7 @@ class Supervisor:
         self._records = RecordFolder(paths.run / "agents")
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
+        self._seen: dict[str, ObservedAgent] = {}
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
@@ -82,13 +84,17 @@ class Supervisor:
                 return f"{agent}/{number}"
         return None
 
-    def find_left(self) -> None:
+    async def find_left(self) -> None:
         """Read which processes an earlier daemon left, before anything is assigned."""
-        for record in self._records.read():
+        records = await asyncio.to_thread(self._records.read)
+        for record in records:
             if record.alive():
                 self._left[record.agent, record.replica] = record
             else:
                 self.forget(record)
+        if self._left:
+            bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
+            self._seen = await bucket.read_all(ObservedAgent, "agents.>")
 
     async def start(self) -> None:
         """Listen to what the agents say of themselves."""
@@ -121,7 +127,7 @@ class Supervisor:
             if key not in wanted:
                 # Left running by an earlier daemon and not wanted any more.
                 orphan = self._ensure(key, None)
-                orphan.adopt(record)
+                orphan.adopt(record, None)
                 self._left.pop(key, None)
 
     def _ensure(self, key: ReplicaKey, desired: DesiredAgent | None) -> Replica:
@@ -146,9 +152,7 @@ class Supervisor:
         replica = Replica(self, observed)
         left = self._left.pop(key, None)
         if left is not None:
-            replica.adopt(left)
-            observed.pid = left.pid
-            observed.state = AgentState.STARTING
+            replica.adopt(left, self._seen.get(agent_key(*key)))
         task = asyncio.create_task(self._live(key, replica), name=f"replica {key[0]}/{key[1]}")
         self._replicas[key] = (replica, task)
         return replica

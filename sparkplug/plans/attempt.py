@@ -15,6 +15,7 @@ from synadia_ai.agents import ResponseChunk
 
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
+from sparkplug.bus.cancellation import end, heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.plans.replicas import Replicas
@@ -71,6 +72,7 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask) -> tuple[Any, str]:
             while True:
                 try:
                     target = await _find(bus, ask)
+                    heed_cancel()
                     if target is not None:
                         missing = f"{target.name}/{target.replica} gave no complete answer"
                         left = max(_PAUSE_S, ends - loop.time())
@@ -124,9 +126,7 @@ async def _asked(
             return answer.result()
         raise InterruptedAttemptError(next(loss.result() for loss in losses if loss.done()))
     finally:
-        for task in (answer, *losses):
-            task.cancel()
-        await asyncio.gather(answer, *losses, return_exceptions=True)
+        await end(answer, *losses)
 
 
 async def _answer(

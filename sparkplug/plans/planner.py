@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from sparkplug.bus import subjects
+from sparkplug.bus.cancellation import end, heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.journal import follow_runs
@@ -148,6 +149,7 @@ class Planner:
         lease = Lease(self._bus, f"run.{run}", self._holder, _LEASE_S)
         if not await lease.acquire():
             return
+        heed_cancel()
         execution = self._executions[run] = Execution(
             self._bus,
             run,
@@ -201,9 +203,7 @@ async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
                 return
         raise NoMeshError("its lease could not be kept")
     finally:
-        task.cancel()
-        keeper.cancel()
-        await asyncio.gather(task, keeper, return_exceptions=True)
+        await end(task, keeper)
 
 
 def checked_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import contextlib
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
+from sparkplug.bus.cancellation import heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent, Target
 
@@ -32,6 +33,7 @@ class Replicas:
         gone: set[str] | None = None
         async with contextlib.aclosing(bucket.watch()) as changes:
             async for change in changes:
+                heed_cancel()
                 if change.entry is None:
                     if change.reset:
                         gone = set(self._known)

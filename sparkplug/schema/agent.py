@@ -192,6 +192,7 @@ class ResolveRequest(Record):
 
     name: str | None = None
     capability: str | None = None
+    any_state: bool = Field(False, description="include those that take no prompts now")
 
 
 class Target(Record):
@@ -204,6 +205,9 @@ class Target(Record):
     max_payload: int | None = None
     inflight: int = 0
     foreign: bool = False
+    instance: str | None = Field(None, description="the micro service instance behind it now")
+    state: AgentState = AgentState.IDLE
+    reason: str | None = None
 
 
 class ResolveReply(Record):

@@ -39,13 +39,13 @@ class Command:
 
 def own_commands(subject: Subject | None, themes: Iterable[str]) -> list[Command]:
     """What the control centre does by itself."""
-    found = [Command(f"Show {pane}", pane, key, do=f"pane('{pane}')") for pane, key in PANES.items()]
+    found = [
+        Command(f"Show {pane}", pane, key, do=f"pane('{pane}')") for pane, key in PANES.items()
+    ]
     kind = subject.kind if subject else None
     if subject is not None:
         name = one_line(subject.name)
-        found.append(
-            Command(f"Describe {name}", "describe", "d", do="describe", fits=True)
-        )
+        found.append(Command(f"Describe {name}", "describe", "d", do="describe", fits=True))
     logs = None if kind == "agent" else "select an agent"
     found.append(Command("Follow logs", "logs", "l", logs, do="logs", fits=kind == "agent"))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
@@ -138,18 +138,18 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     """The command a `:` line names. Raises InvalidError."""
     words = split(text)
     command, rest = _named(words, commands)
-    if command is None:
-        raise InvalidError(f"no command {text}", hint="? shows what there is, ctrl+p finds it")
+    if command is None or (command.action is None and rest):
+        from sparkplug.schema.problems import did_you_mean
+
+        known = {command.words for command in commands}
+        near = did_you_mean(" ".join(words[:2]), known) or did_you_mean(text, known)
+        raise InvalidError(f"no command {text}{near}", hint="? shows all there are")
     if command.action is None:
-        if rest:
-            raise InvalidError(f"{command.words} takes nothing more, not {' '.join(rest)}")
         return Spoken(command, [])
     return Spoken(command, _arguments(command, rest))
 
 
-def _named(
-    words: Sequence[str], commands: Sequence[Command]
-) -> tuple[Command | None, list[str]]:
+def _named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:
     """The command with the longest name the line begins with, and the words that are left."""
     best: Command | None = None
     size = 0
@@ -215,14 +215,12 @@ def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
     for command in commands:
         if command.words.startswith(" ".join(words)) or command.words.startswith(text):
             found[command.words] = None
-    command, rest = _named(before, commands)
-    if command is not None and command.action is not None and command.given.keys() <= {
-        argument.name for argument in command.action.arguments
-    }:
-        for word in _next_words(command.action, rest, names):
+    named, rest = _named(before, commands)
+    if named is not None and named.action is not None:
+        for word in _next_words(named.action, rest, names):
             if word.startswith(open_word):
                 found[" ".join([*map(_quoted, before), _quoted(word)])] = None
-    return [line for line in found if line != text.strip() or line != text]
+    return [line for line in found if line != text.strip()]
 
 
 def _quoted(word: str) -> str:

@@ -81,6 +81,10 @@ class Palette(Dialog[Choice]):
         self._entry.value = ""
         self._offer("")
 
+    def on_resize(self) -> None:
+        """The width of the list is known, or another."""
+        self.call_after_refresh(lambda: self._offer(self._entry.value))
+
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow down."""
         self._offer(event.value)
@@ -149,7 +153,9 @@ class Palette(Dialog[Choice]):
 
     def _give(self, argument: Argument, row: Row | None) -> None:
         typed = self._entry.value
-        text = str(row.value) if row is not None and argument.kind not in ("text", "path") else typed
+        text = (
+            str(row.value) if row is not None and argument.kind not in ("text", "path") else typed
+        )
         if not text:
             return
         try:

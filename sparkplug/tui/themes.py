@@ -5,6 +5,7 @@ A file has `name`, `dark`, and a table `colors` with every key of `COLORS`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -124,15 +125,20 @@ def pens(theme: Theme) -> Pens:
     }
 
 
-def first_theme(environ: Mapping[str, str] | None = None) -> str:
-    """The theme to draw the first frame in, before the settings are read (they decide)."""
+def first_look(environ: Mapping[str, str] | None = None) -> tuple[str, bool]:
+    """The theme of the first frame and whether the mouse is taken, before settings are read.
+
+    Looks where these two are most often set; the settings, once read, decide the theme.
+    """
     environ = os.environ if environ is None else environ
-    if named := environ.get("SPARKPLUG_TUI_THEME"):
-        return named
     home = environ.get("SPARKPLUG_HOME")
     folder = Path(home) if home else user_folder(environ).parent
-    try:
-        found = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-        return str(found.get("tui", {}).get("theme", DEFAULT))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
-        return DEFAULT
+    section: Any = None
+    with contextlib.suppress(OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        # what is wrong with the file is told when the settings are read
+        section = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")).get("tui")
+    found = section if isinstance(section, dict) else {}
+    theme = environ.get("SPARKPLUG_TUI_THEME") or found.get("theme", DEFAULT)
+    named = environ.get("SPARKPLUG_TUI_MOUSE")
+    mouse = named.lower() not in ("false", "0", "no") if named else found.get("mouse", True)
+    return str(theme), bool(mouse)

@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from fakes.mesh_server import MeshServer
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_journal, list_runs, read_journal
@@ -18,9 +19,6 @@ from sparkplug.schema.errors import ConflictError, InvalidError, NoMeshError, No
 from sparkplug.schema.journal_fold import fold
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import JournalEntry, RunState, StepState
-
-if TYPE_CHECKING:
-    from conftest import MeshServer
 
 Until = Callable[..., Awaitable[None]]
 

@@ -7,13 +7,15 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from fakes.mesh import AgentFailureError, Asked, HostedAgents
+from fakes.mesh_server import MeshServer
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.journal import follow_journal, read_journal
@@ -35,9 +37,6 @@ from sparkplug.schema.run import (
     SubmitRequest,
 )
 
-if TYPE_CHECKING:
-    from conftest import MeshServer
-
 Until = Callable[..., Awaitable[None]]
 DEADLINE_S = 20.0
 
@@ -57,12 +56,11 @@ class Mesh:
         events = EventLog(bus, node, node)
 
         async def run() -> None:
+            telling = asyncio.create_task(events.run())
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(events.run())
-                    planner = Planner(bus, node, events, known_agents=self.agents.names)
-                    group.create_task(planner.run())
+                await Planner(bus, node, events, known_agents=self.agents.names).run()
             finally:
+                await end(telling)
                 await events.drain(1)
                 await bus.close()
 
@@ -105,9 +103,7 @@ class Mesh:
         return await read_journal(self.bus, run)
 
     async def stop(self) -> None:
-        for task, _ in self._planners:
-            task.cancel()
-        await asyncio.gather(*(task for task, _ in self._planners), return_exceptions=True)
+        await end(*(task for task, _ in self._planners))
 
 
 @pytest.fixture

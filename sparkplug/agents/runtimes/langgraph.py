@@ -12,6 +12,10 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
+from pydantic.errors import PydanticUserError
+
+from pydantic.errors import PydanticUserError
+
 from sparkplug.agents.context import Context, Request
 from sparkplug.agents.runtimes.port import Output, Result, Runtime, Status, Text
 from sparkplug.schema.errors import InvalidError
@@ -39,12 +43,42 @@ def _is_graph(target: Any) -> bool:
     return all(hasattr(target, name) for name in ("astream", "get_graph", "input_channels"))
 
 
+def _input_schema(graph: Any) -> dict[str, Any]:
+    """JSON Schema of a graph's input; its keys alone where pydantic cannot describe the types.
+
+    Before Python 3.12 that is so for any `typing.TypedDict`, which many graphs have.
+    """
+    try:
+        schema: dict[str, Any] = graph.get_input_jsonschema()
+    except PydanticUserError:
+        declared = getattr(getattr(graph, "builder", None), "input_schema", None)
+        keys = getattr(declared, "__annotations__", {})
+        for base in getattr(declared, "__orig_bases__", ()):
+            keys = {**getattr(base, "__annotations__", {}), **keys}
+        schema = {"type": "object", "properties": {key: {} for key in keys}}
+    return schema
+
+
+def _input_schema(graph: Any) -> dict[str, Any]:
+    """JSON Schema of the graph's input; the bare names where pydantic cannot make one.
+
+    Before Python 3.12 pydantic takes no `typing.TypedDict`, which most graphs are made of.
+    """
+    try:
+        schema: dict[str, Any] = graph.get_input_jsonschema()
+    except PydanticUserError:
+        state = getattr(getattr(graph, "builder", None), "input_schema", None)
+        names = getattr(state, "__annotations__", {})
+        schema = {"type": "object", "properties": {name: {} for name in names}}
+    return schema
+
+
 class GraphAgent:
     """A compiled graph."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
-        self._schema: dict[str, Any] = graph.get_input_jsonschema()
+        self._schema = _input_schema(graph)
         self._keys = frozenset(self._schema.get("properties", {}))
 
     @property
@@ -68,7 +102,7 @@ class GraphAgent:
             elif isinstance(data, Mapping):
                 for node in data:
                     yield Status(str(node))
-        answer = self._answer(final)
+        answer = self._answer(final, structured=request.structured)
         if request.structured or not isinstance(answer, str):
             yield Result(answer)
         else:
@@ -94,14 +128,19 @@ class GraphAgent:
             hint=f"call it with an input: its state has {', '.join(sorted(self._keys))}",
         )
 
-    def _answer(self, final: Any) -> Any:
+    def _answer(self, final: Any, *, structured: bool) -> Any:
+        """What the graph answers: its last message, else its output.
+
+        A prompt is answered with `text` where the output has it; a structured call gets the
+        whole output.
+        """
         if not isinstance(final, Mapping):
             return final
         messages = final.get("messages")
         if messages:
             return getattr(messages[-1], "content", messages[-1])
-        if isinstance(final.get("text"), str) and set(final) - self._keys == {"text"}:
-            return final["text"]
         output = getattr(self._graph, "output_channels", None)
         keys = [output] if isinstance(output, str) else list(output or final)
+        if not structured and "text" in keys and isinstance(final.get("text"), str):
+            return final["text"]
         return {key: final[key] for key in keys if key in final}

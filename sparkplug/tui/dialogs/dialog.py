@@ -24,12 +24,27 @@ class Dialog(ModalScreen[ResultT]):
         Binding("escape", "close", "back", id="dialog.back"),
     ]
 
+    #: What of the store it shows, and so is drawn again for.
+    topics: frozenset[str] = frozenset()
+    #: Where one is, in the breadcrumbs.
+    crumb = ""
+
     @property
     def centre(self) -> SparkplugApp:
         """The app, as what it is."""
-        from sparkplug.tui.app import SparkplugApp
 
-        return cast(SparkplugApp, self.app)
+        return cast("SparkplugApp", self.app)
+
+    def on_screen_resume(self) -> None:
+        """The breadcrumbs lead here now."""
+        self.centre.draw_frame()
+
+    def on_unmount(self) -> None:
+        """And here no longer."""
+        self.centre.draw_frame()
+
+    def draw(self) -> None:
+        """Show what of `topics` is shown here."""
 
     def action_close(self) -> None:
         """Back to where one was."""
@@ -46,6 +61,7 @@ class Reading(Dialog[None]):
 
     def __init__(self, title: str) -> None:
         super().__init__(classes="reading")
+        self.crumb = title
         self.page = Page(title)
 
     def compose(self) -> ComposeResult:

@@ -11,20 +11,27 @@ from sparkplug.tui.widgets.page import Layout
 class Note(Reading):
     """Lines to read."""
 
-    def __init__(self, title: str, layout: Layout) -> None:
+    def __init__(self, title: str, layout: Layout, topics: frozenset[str] = frozenset()) -> None:
         super().__init__(title)
-        self._layout = layout
+        self._text = layout
+        self.topics = topics
 
     def begin(self) -> None:
         """Show them."""
-        self.page.show(self._layout)
+        self.draw()
+
+    def draw(self) -> None:
+        """As it is now."""
+        self.page.show(self._text)
 
 
 def error_note(title: str, error: SparkplugError) -> Note:
     """What went wrong, where, and what to do next."""
 
     def layout(width: int) -> list[Line]:
-        lines: list[Line] = [(("bad", "✖ "), ("text", first)) for first in wrap(error.message, width - 2)]
+        lines: list[Line] = [
+            (("bad", "✖ "), ("text", first)) for first in wrap(error.message, width - 2)
+        ]
         if error.where:
             lines += [(), *((("dim", line),) for line in wrap(f"at {error.where}", width))]
         if error.hint:

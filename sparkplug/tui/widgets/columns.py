@@ -35,14 +35,14 @@ class Columns:
             del shown[worst]
         spare = max(0, width - sum(c.width + 1 for c in shown) + 1)
         growing = [c for c in shown if c.grows]
-        self._widths = {
-            c.name: c.width + (spare // len(growing) if c.grows else 0) for c in shown
-        }
+        self._widths = {c.name: c.width + (spare // len(growing) if c.grows else 0) for c in shown}
         self._columns = shown
 
     def header(self) -> Line:
         """The names of the columns."""
-        return self._join([("dim", fit(c.name, self._widths[c.name], c.align)) for c in self._columns])
+        return self._join(
+            [("dim", fit(c.name, self._widths[c.name], c.align)) for c in self._columns]
+        )
 
     def line(self, cells: dict[str, Span]) -> Line:
         """A line of one text for each column by name; those of columns left out are dropped."""

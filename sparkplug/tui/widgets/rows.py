@@ -27,7 +27,11 @@ class Row:
 
 
 class Rows(Lines, can_focus=True):
-    """A list one can move in. Posts `Chosen` on enter and `Moved` when the cursor moves."""
+    """A list one can move in. Posts `Chosen` on enter and `Moved` when the cursor moves.
+
+    One that `leads` keeps its cursor, and shows it, while the focus is elsewhere; the cursor
+    of any other then rests on the first row.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)", "down", show=False, id="list.down"),
@@ -60,6 +64,7 @@ class Rows(Lines, can_focus=True):
         *,
         header: Line | None = None,
         empty: str = "",
+        leads: bool = True,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(title, id=id)
@@ -70,6 +75,7 @@ class Rows(Lines, can_focus=True):
         self._cursor = 0
         self._filter = EVERYTHING
         self._label = title
+        self._leads = leads
 
     @property
     def row(self) -> Row | None:
@@ -82,12 +88,12 @@ class Rows(Lines, can_focus=True):
         return self._rows
 
     @property
-    def filter(self) -> Filter:
+    def wanted(self) -> Filter:
         """Which rows are shown."""
         return self._filter
 
-    @filter.setter
-    def filter(self, value: Filter) -> None:
+    @wanted.setter
+    def wanted(self, value: Filter) -> None:
         self._filter = value
         self.set_rows(self._all)
 
@@ -109,7 +115,9 @@ class Rows(Lines, can_focus=True):
         self._all = list(rows)
         self._rows = [row for row in self._all if self._filter.takes(plain(row.line))]
         cursor = min(self._cursor, max(0, len(self._rows) - 1))
-        if chosen is not None:
+        if not self._leads and not self.has_focus:
+            cursor = 0
+        elif chosen is not None:
             same = (i for i, row in enumerate(self._rows) if row.key == chosen.key)
             cursor = next(same, cursor)
         self._cursor = cursor
@@ -153,12 +161,14 @@ class Rows(Lines, can_focus=True):
         """One row, as Textual asks for it."""
         if self._header is not None:
             if y == 0:
-                return strip(self._marked(self._header, " "), self.size.width, self.pens, self.rich_style)
+                return strip(
+                    self._marked(self._header, " "), self.size.width, self.pens, self.rich_style
+                )
             y -= 1
         index = self.top + y
         line = self._lines[index] if index < len(self._lines) else ()
         on = index == self._cursor and bool(self._rows)
-        mark = ("▸" if self.has_focus else "·") if on else " "
+        mark = ("▸" if self.has_focus else "·" if self._leads else " ") if on else " "
         return strip(self._marked(line, mark), self.size.width, self.pens, self.row_style(index))
 
     def row_style(self, index: int) -> Style:

@@ -24,7 +24,7 @@ def took(start: datetime | None, end: datetime | None, now: datetime) -> str:
 
 def step_boxes(run: RunView, width: int, now: datetime) -> list[Line]:
     """Three lines of boxes where they fit, else a line for each step."""
-    sizes = [max(cell_len(s.id) + 2, cell_len(_inside(s, now)) + 2, 9) for s in run.steps]
+    sizes = [max(cell_len(s.id) + 2, cell_len(_inside(s, now)) + 1, 8) for s in run.steps]
     total = sum(size + 2 for size in sizes) + len(_ARROW) * (len(sizes) - 1)
     if total > width:
         return [step_line(step, width, now) for step in run.steps]

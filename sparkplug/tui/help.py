@@ -1,0 +1,52 @@
+"""What `?` shows: made from the bindings and the registry, so that it cannot be out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.binding import ActiveBinding
+
+from sparkplug.tui.cells import Line, fit
+from sparkplug.tui.commands import Command
+
+_KEYS = {
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "escape": "esc",
+    "pagedown": "page down",
+    "pageup": "page up",
+}
+
+
+def key_name(key: str) -> str:
+    """A key as it is written on screen."""
+    name = _KEYS.get(key, key)
+    return f"^{name[5:]}" if name.startswith("ctrl+") else name
+
+
+def binding_lines(title: str, active: Iterable[ActiveBinding], node: object) -> list[Line]:
+    """The bindings of one part of the screen, with the keys they have now."""
+    keys: dict[str, list[str]] = {}
+    for found in active:
+        if found.node is node and found.binding.description:
+            keys.setdefault(found.binding.description, []).append(key_name(found.binding.key))
+    lines: list[Line] = [
+        (("focus", f"  {fit(' '.join(names), 20)}"), ("text", does)) for does, names in keys.items()
+    ]
+    return [(("title", title),), *lines, ()] if lines else []
+
+
+def command_lines(title: str, commands: Sequence[Command]) -> list[Line]:
+    """Commands with their keys and the words of the `:` line."""
+    found: list[Line] = []
+    for command in commands:
+        why = f"  ({command.why})" if command.why else ""
+        found.append(
+            (
+                ("focus", f"  {fit(key_name(command.key), 8)}"),
+                ("text", fit(command.title, 30)),
+                ("dim", f" :{command.words}{why}"),
+            )
+        )
+    return [(("title", title),), *found, ()] if found else []

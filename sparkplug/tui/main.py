@@ -1,0 +1,58 @@
+"""Opening the control centre. The first frame is drawn before anything that talks to a mesh."""
+
+from __future__ import annotations
+
+import sys
+
+from sparkplug.schema.errors import InvalidError, SparkplugError
+from sparkplug.tui.commands import PANES
+from sparkplug.tui.themes import first_look, load_themes
+
+
+def main(
+    *,
+    url: str | None = None,
+    pane: str | None = None,
+    theme: str | None = None,
+    readonly: bool = False,
+    debug: bool = False,
+) -> int:
+    """Open the control centre on this terminal; its exit code when it is left.
+
+    `url` names a mesh elsewhere, `theme` goes before the settings. Errors are printed, with
+    `debug` they are raised.
+    """
+    try:
+        return _open(url, pane or "overview", theme, readonly)
+    except SparkplugError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _open(url: str | None, pane: str, theme: str | None, readonly: bool) -> int:
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise InvalidError(
+            "the control centre needs a terminal",
+            hint="`sparkplug --help` lists the verbs, which need none",
+        )
+    if pane not in PANES:
+        raise InvalidError(f"no pane {pane}", hint=f"there are: {', '.join(PANES)}")
+    themes, problems = load_themes()
+    if theme is not None and theme not in themes:
+        raise InvalidError(f"no theme {theme}", hint=f"there are: {', '.join(themes)}")
+    from sparkplug.tui.app import SparkplugApp
+
+    first, mouse = first_look()
+    app = SparkplugApp(
+        themes,
+        url=url,
+        pane=pane,
+        theme=theme,
+        first_theme=first,
+        readonly=readonly,
+        notices=tuple(f"theme left out: {problem}" for problem in problems),
+    )
+    code = app.run(mouse=mouse)
+    return code if code is not None else app.return_code or 0
