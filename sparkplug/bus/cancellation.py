@@ -1,28 +1,45 @@
-"""Cancels that are not lost.
+"""Cancels that are not lost: `asyncio.wait_for` as Python 3.12 has it, for 3.11.
 
-`asyncio.wait_for` of Python 3.11, which nats-py awaits every answer with, returns the answer and
-forgets the cancel when both come in the same turn of the loop (python/cpython#86296, mended in
-3.12). A task in a loop would then go on for ever, and so would the TaskGroup that waits for it.
+In 3.11 a task cancelled in the moment its `wait_for` completes loses the cancellation and
+runs on for ever (github.com/python/cpython/issues/86296). nats-py waits that way on every
+request, so a node could not end its loops. 3.12 wrote the function anew over
+`asyncio.timeout`; nats-py looks it up in the module when it calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import sys
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
 
 
-def heed_cancel() -> None:
-    """Raise CancelledError when this task was cancelled and went on: call it after an answer."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def wait_for(fut: Awaitable[ResultT], timeout: float | None) -> ResultT:
+    """Wait for `fut`, at most `timeout` seconds. Raises TimeoutError; cancels what it waits for."""
+    if timeout is not None and timeout <= 0:
+        future = asyncio.ensure_future(fut)
+        if future.done():
+            return future.result()
+        future.cancel()
+        try:
+            await future
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+        return future.result()
+    async with asyncio.timeout(timeout):
+        return await fut
+
+
+def install() -> None:
+    """Put it in the place of Python 3.11's; newer releases are left as they are."""
+    if sys.version_info < (3, 12):
+        asyncio.wait_for = wait_for  # type: ignore[assignment]
 
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks, again where one went on, until all have ended. What they raise is dropped."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.2)
+    """Cancel tasks and wait until all have ended. What they raise is dropped."""
+    for task in tasks:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,13 +13,13 @@ from nats.aio.client import Client
 from nats.aio.client import RawCredentials as NatsRawCredentials
 from nats.js import JetStreamContext
 
-from sparkplug.bus import wait_for
+from sparkplug.bus import cancellation
 from sparkplug.bus.jwt import Credentials
 from sparkplug.schema.errors import NoMeshError, RefusedError
 
 log = logging.getLogger(__name__)
 
-wait_for.install()
+cancellation.install()
 
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)

@@ -19,7 +19,6 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.journal_fold import LAST_WORDS, fold
@@ -170,7 +169,6 @@ async def _read(
                 num_replicas=1,
             ),
         )
-        heed_cancel()
         # Messages already delivered while the answer was on its way count as pending too.
         delivered = info.delivered.consumer_seq if info.delivered else 0
         ready = not (info.num_pending or 0) + delivered

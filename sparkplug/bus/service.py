@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import nats.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus.connection import Bus
@@ -36,6 +38,7 @@ class Services:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: list[Subscription] = []
 
     async def serve(
         self,
@@ -54,10 +57,13 @@ class Services:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        await self._bus.nc.subscribe(subject, queue=queue, cb=receive)
+        self._subscriptions.append(await self._bus.nc.subscribe(subject, queue=queue, cb=receive))
 
     async def close(self) -> None:
-        """Give up the requests in hand."""
+        """Take no more requests, and give up those in hand."""
+        for subscription in self._subscriptions:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -37,6 +37,10 @@ async def run_action(cli: Cli) -> int:
                 await _stream(cli, result)
             elif action.id == "runs.submit" and not cli.args.detach:
                 return await _follow_run(cli, client, result)
+            elif action.id == "runs.submit" and not cli.out.structured:
+                # The id alone is data, for `$(sparkplug run --detach ...)`.
+                print(result.message, file=sys.stderr)
+                print(result.data["run"])
             else:
                 results.append(result)
                 if not cli.out.structured:

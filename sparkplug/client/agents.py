@@ -23,7 +23,7 @@ from sparkplug.schema.agent import (
     Target,
 )
 from sparkplug.schema.base import Record
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, RefusedError
 from sparkplug.schema.problems import did_you_mean
 
 #: What can change in a spec while its processes run on.
@@ -201,7 +201,7 @@ async def _require(client: Client, name: str) -> tuple[DesiredAgent, int]:
     if found is None:
         agents = replicas_of(await list_agents(client), name)
         if any(agent.foreign for agent in agents):
-            raise InvalidError(
+            raise RefusedError(
                 f"{name} is a foreign agent: it can be prompted, not managed from here",
                 hint="whoever started it can stop it",
             )

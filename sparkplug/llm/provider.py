@@ -6,6 +6,7 @@ POST {endpoint}/chat/completions with `stream: true`, answered by server-sent ev
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
@@ -57,6 +58,7 @@ class Model:
         messages.append({"role": "user", "content": prompt})
         key = os.environ.get(self._api_key_env, "") if self._api_key_env else ""
         length = 0
+        ends = asyncio.get_running_loop().time() + self._timeout
         try:
             async with (
                 httpx.AsyncClient(
@@ -75,6 +77,10 @@ class Model:
                         f"the endpoint answered {response.status_code}", where=self.endpoint
                     )
                 async for line in response.aiter_lines():
+                    if asyncio.get_running_loop().time() > ends:
+                        raise NoModelError(
+                            f"no complete answer within {self._timeout:g} s", where=self.endpoint
+                        )
                     piece = _piece(line, self.endpoint)
                     if piece is None:
                         return

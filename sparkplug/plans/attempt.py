@@ -15,7 +15,7 @@ from synadia_ai.agents import ResponseChunk
 
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
-from sparkplug.bus.cancellation import end, heed_cancel
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.plans.replicas import Replicas
@@ -72,7 +72,6 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask) -> tuple[Any, str]:
             while True:
                 try:
                     target = await _find(bus, ask)
-                    heed_cancel()
                     if target is not None:
                         missing = f"{target.name}/{target.replica} gave no complete answer"
                         left = max(_PAUSE_S, ends - loop.time())
@@ -145,6 +144,8 @@ async def _answer(
                 if isinstance(chunk, ResponseChunk):
                     parts.append(chunk.text)  # noqa: PERF401  reads as what it does
         return "".join(parts)
+    except wire.LostAnswererError as error:
+        raise InterruptedAttemptError(error.message) from error
     except (NoMeshError, nats.errors.Error) as error:
         if isinstance(error, NoMeshError) and bus.connected and bus.epoch == epoch:
             raise

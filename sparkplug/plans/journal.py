@@ -20,7 +20,6 @@ import nats.errors
 import nats.js.errors
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import read_journal
 from sparkplug.schema.errors import (
@@ -204,7 +203,6 @@ async def _publish(
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
             cause = error
         else:
-            heed_cancel()
             return int(ack.seq)
         if not go_on() or bus.nc.is_closed:
             raise NoMeshError(f"cut off from the journal: {cause}", where=subject) from cause

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end, heed_cancel
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.journal import follow_runs
@@ -149,7 +149,6 @@ class Planner:
         lease = Lease(self._bus, f"run.{run}", self._holder, _LEASE_S)
         if not await lease.acquire():
             return
-        heed_cancel()
         execution = self._executions[run] = Execution(
             self._bus,
             run,

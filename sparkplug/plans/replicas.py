@@ -11,7 +11,6 @@ import contextlib
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
-from sparkplug.bus.cancellation import heed_cancel
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent, Target
 
@@ -33,7 +32,6 @@ class Replicas:
         gone: set[str] | None = None
         async with contextlib.aclosing(bucket.watch()) as changes:
             async for change in changes:
-                heed_cancel()
                 if change.entry is None:
                     if change.reset:
                         gone = set(self._known)

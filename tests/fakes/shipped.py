@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkplug.agents.context import Activity, Context, Request, Routes
 from sparkplug.agents.runtimes.langgraph import load
-from sparkplug.agents.runtimes.port import Result, Status, Text
+from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text
 from sparkplug.bus.connection import Bus
 from sparkplug.llm.provider import Model
 
@@ -34,9 +34,25 @@ async def ask_graph(
     bus: Bus | None = None,
 ) -> tuple[Any, list[str]]:
     """The answer of a shipped graph, and the status it told on the way."""
+    runtime = await load(shipped_module(agent).graph)
+    return await ask_runtime(
+        runtime, agent=agent, text=text, action=action, input=input, model=model, bus=bus
+    )
+
+
+async def ask_runtime(
+    runtime: Runtime,
+    *,
+    agent: str = "tested",
+    text: str = "",
+    action: str | None = None,
+    input: Mapping[str, Any] | None = None,  # noqa: A002
+    model: Model | None = None,
+    bus: Bus | None = None,
+) -> tuple[Any, list[str]]:
+    """The answer of a loaded agent, and the status it told on the way."""
     statuses: list[str] = []
     bus = bus or Bus("nats://127.0.0.1:9", "_INBOX.test")
-    runtime = await load(shipped_module(agent).graph)
 
     async def progress(status: str) -> None:
         statuses.append(status)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from fakes.node import Node, wait_until
 
 

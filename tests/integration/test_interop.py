@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from fakes.node import Node, wait_until
 
 CALLER = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from fakes.node import Node, wait_until
 
 
@@ -167,10 +169,8 @@ def test_a_full_state_directory_is_one_clear_message(tmp_path: Path) -> None:
     )
     if mounted.returncode != 0:
         pytest.skip("may not mount a file system here")
-    try:
+    with contextlib.suppress(OSError):
         (small / "filler").write_bytes(b"x" * (64 << 10))
-    except OSError:
-        pass
     try:
         running = Node(small / "state")
         result = running.cli("up", check=False)

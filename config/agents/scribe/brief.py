@@ -11,6 +11,8 @@ from .quantities import label, quantity
 #: Worst first.
 SEVERITIES = ("critical", "warning", "info")
 _NO_DRIVER = "no_driver"
+#: Facts that have a section of their own.
+_GPU_FACTS = ("gpus", "driver", "driver_state")
 
 
 def template_brief(survey: Mapping[str, Any], written: str) -> str:
@@ -104,7 +106,7 @@ def _list_rows(name: str, items: Sequence[Any], prefix: str) -> Iterator[tuple[s
 
 
 def _host_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return list(rows({k: v for k, v in facts.items() if k not in ("gpus", "driver")}))
+    return list(rows({k: v for k, v in facts.items() if k not in _GPU_FACTS}))
 
 
 def _table(found: Sequence[tuple[str, str]]) -> str:
@@ -116,7 +118,7 @@ def _table(found: Sequence[tuple[str, str]]) -> str:
 def _gpus(facts: Mapping[str, Any]) -> str:
     """A table for each GPU, or why there are none."""
     gpus = facts.get("gpus") or []
-    driver = facts.get("driver") or {}
+    driver = facts.get("driver") or facts.get("driver_state") or ""
     parts: list[str] = []
     for number, gpu in enumerate(gpus):
         name = f"GPU {gpu.get('index', number)}: {gpu.get('name', '')}".rstrip(": ")
@@ -124,7 +126,7 @@ def _gpus(facts: Mapping[str, Any]) -> str:
         parts.append(f"**{name}**\n\n{_table(list(rows(rest)))}")
     if parts:
         return "\n\n".join(parts)
-    state = driver.get("state") if isinstance(driver, Mapping) else driver
+    state = driver.get("state") if isinstance(driver, Mapping) else str(driver)
     if state == _NO_DRIVER:
         return "There is no NVIDIA driver on this host."
     if state:

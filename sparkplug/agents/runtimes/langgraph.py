@@ -14,8 +14,6 @@ from typing import Any
 
 from pydantic.errors import PydanticUserError
 
-from pydantic.errors import PydanticUserError
-
 from sparkplug.agents.context import Context, Request
 from sparkplug.agents.runtimes.port import Output, Result, Runtime, Status, Text
 from sparkplug.schema.errors import InvalidError
@@ -41,22 +39,6 @@ async def load(target: Any) -> Runtime:
 
 def _is_graph(target: Any) -> bool:
     return all(hasattr(target, name) for name in ("astream", "get_graph", "input_channels"))
-
-
-def _input_schema(graph: Any) -> dict[str, Any]:
-    """JSON Schema of a graph's input; its keys alone where pydantic cannot describe the types.
-
-    Before Python 3.12 that is so for any `typing.TypedDict`, which many graphs have.
-    """
-    try:
-        schema: dict[str, Any] = graph.get_input_jsonschema()
-    except PydanticUserError:
-        declared = getattr(getattr(graph, "builder", None), "input_schema", None)
-        keys = getattr(declared, "__annotations__", {})
-        for base in getattr(declared, "__orig_bases__", ()):
-            keys = {**getattr(base, "__annotations__", {}), **keys}
-        schema = {"type": "object", "properties": {key: {} for key in keys}}
-    return schema
 
 
 def _input_schema(graph: Any) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class HostsPane(Pane):
             self._detail.show(lambda _: [])
             return
         history = list(self.store.view.history.get(view.node.host, ()))
-        self._detail.retitle(view.name)
+        old = {"stale": f", last heard {age(view.age_seconds)} ago", "stopped": ", stopped"}
+        self._detail.retitle(view.name + old.get(str(view.state), ""))
         self._detail.show(lambda width: host_lines(view, history, width))
 
 

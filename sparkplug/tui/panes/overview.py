@@ -130,6 +130,10 @@ class Overview(Pane):
         graph = self.store.view.topology if self.store.view else None
         rate = f" {graph.messages_per_second:.1f} msg/s" if graph else ""
         self._talk.retitle(f"conversation{rate}")
+        if graph is None or not graph.edges:
+            text = waiting(self.store, "nobody has spoken yet")
+            self._talk.set_lines([(("dim", text),)])
+            return
         self._talk.set_lines(boxes.talk_lines(graph, self._talk.size.width))
 
     def _draw_run(self) -> None:
@@ -138,7 +142,8 @@ class Overview(Pane):
         self._run.run = run
         if run is None:
             self._run.retitle("run")
-            self._run.set_lines([(("dim", "no run yet: R runs a plan"),)])
+            text = waiting(self.store, "no run yet: R runs a plan")
+            self._run.set_lines([(("dim", text),)])
             return
         now = datetime.now(UTC)
         symbol, pen = symbols.of_step(str(run.state))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sparkplug.schema.topology import Topology
 
 _WIDE = 56
+#: States of a node whose numbers are of now.
+_ALIVE = frozenset({"starting", "ready", "degraded", "stopping"})
 
 
 def strip_lines(
@@ -36,7 +38,7 @@ def strip_lines(
     for view in hosts:
         lines += _host(view, width)
         sample = view.sample
-        if sample is None:
+        if sample is None or str(view.state) not in _ALIVE:
             continue
         for gpu in sample.gpus:
             lines.append(_gpu(gpu, history.get(view.node.host, ()), width))
@@ -49,7 +51,7 @@ def strip_lines(
 def _host(view: HostView, width: int) -> list[Line]:
     symbol, pen = symbols.of_node(str(view.state))
     head: list[Span] = [(pen, f"{symbol} ")]
-    if str(view.state) not in ("ready", "starting"):
+    if str(view.state) not in _ALIVE:
         silent = f" {age(view.age_seconds)}" if str(view.state) == "stale" else ""
         head += [("text", fit(view.name, 10)), (pen, f" {view.state}{silent}")]
         return [tuple(head)]
@@ -135,10 +137,8 @@ def agent_line(agent: ObservedAgent, width: int, now: datetime) -> Line:
     return beside(tuple(left), tuple(right), width)
 
 
-def talk_lines(topology: Topology | None, width: int) -> list[Line]:
+def talk_lines(topology: Topology, width: int) -> list[Line]:
     """Who talks to whom: the busiest pairs first."""
-    if topology is None or not topology.edges:
-        return [(("dim", "nobody has spoken yet"),)]
     edges = sorted(topology.edges, key=lambda e: (-e.rate_per_second, -e.messages, e.from_, e.to))
     name = max(6, min(16, (width - 22) // 2))
     lines: list[Line] = []

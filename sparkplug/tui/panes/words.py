@@ -13,7 +13,7 @@ def waiting(store: Store, nothing: str) -> str:
     if store.complete:
         return nothing
     if store.link.state == "away":
-        return "no mesh: `sparkplug up` starts one here"
+        return "no mesh"
     if store.link.state == "live":
         return "reading the mesh"
     return "connecting" if store.link.state == "starting" else "not connected"

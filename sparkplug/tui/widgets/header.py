@@ -37,12 +37,12 @@ class Header(OneLine):
 
 
 class Banner(OneLine):
-    """A row that is there only while the connection is not."""
+    """A row that is there only while the connection is not, and says what to do."""
 
     def draw(self, store: Store, seconds: float) -> None:
         """Show that what is on the screen is old, and how old."""
         link = store.link
-        self.display = link.state in ("lost", "broken")
+        self.display = link.state in ("lost", "broken", "away")
         if link.state == "lost":
             text = f" ! {link.message}: what you see is {age(seconds)} old; trying again. "
         else:

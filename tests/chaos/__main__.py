@@ -1,0 +1,49 @@
+"""`make chaos SEED=7 MINUTES=5`: random kills for a while, with a report."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from chaos.kills import PARTS, Arena, choose
+from fakes.node import Node
+
+
+def main() -> int:
+    """Kill at random until the time is up; non-zero when the mesh did not come back."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--each", type=int, default=0, help="kill every part so often instead")
+    arguments = parser.parse_args()
+    generator = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        arena = Arena(node)
+        try:
+            arena.begin(Path(folder) / "agents")
+            if arguments.each:
+                plan = [part for part in PARTS for _ in range(arguments.each)]
+                for part in plan:
+                    arena.kill(part)
+            else:
+                until = time.monotonic() + arguments.minutes * 60
+                while time.monotonic() < until:
+                    arena.kill(choose(generator))
+            orphans = arena.orphans(Path(folder) / "agents")
+        finally:
+            print(f"seed {arguments.seed}\n{arena.report()}", flush=True)
+            node.close()
+    print(f"orphans: {orphans or 'none'}")
+    return 1 if orphans else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
