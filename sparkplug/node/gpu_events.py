@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from sparkplug.bus.events import EventLog
 from sparkplug.schema.host import Gpu, GpuState, HostSample
-
-#: Reasons for low clocks that are nothing to worry about.
-HARMLESS_REASONS = frozenset({"idle", "application clocks", "none", "display clocks"})
+from sparkplug.telemetry.gpu.clock_events import THROTTLING
 
 
 class GpuEvents:
@@ -35,7 +33,7 @@ class GpuEvents:
         elif gpu.state is GpuState.OK and gpu.uuid in self._lost:
             self._lost.discard(gpu.uuid)
             self._emit("gpu:recovered", sample, gpu.index, uuid=gpu.uuid)
-        reasons = [r for r in gpu.clock_event_reasons if r.lower() not in HARMLESS_REASONS]
+        reasons = sorted(THROTTLING & set(gpu.clock_event_reasons))
         if reasons and gpu.uuid not in self._throttled:
             self._throttled.add(gpu.uuid)
             self._emit("gpu:throttled", sample, gpu.index, reasons=reasons)

@@ -227,6 +227,8 @@ class SparkplugApp(Doing, App[int]):
         self._line = line
         self._footer.display = False
         await self.screen.mount(line)
+        # At once, not in a while: the next keys may be waiting already.
+        self.screen.set_focus(line.input)
 
     async def close_line(self) -> None:
         """Back to the footer, and to where one was."""

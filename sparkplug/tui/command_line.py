@@ -52,9 +52,13 @@ class CommandLine(Vertical):
         yield self._offers
         yield self._entry
 
+    @property
+    def input(self) -> Input:
+        """Where one types."""
+        return self._entry.input
+
     def on_mount(self) -> None:
         """Ready to type."""
-        self._entry.type_here()
         self._offer("")
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -98,16 +98,18 @@ class Doing:
             found += action_commands(subject, app.store.plans, self._keys, readonly=app.readonly)
         return sorted(found, key=lambda command: not command.fits)
 
-    def action_palette(self) -> None:
+    async def action_palette(self) -> None:
         """Open the palette."""
-        self._open_palette(None)
+        await self._open_palette(None)
 
-    def _open_palette(self, start: Command | None) -> None:
+    async def _open_palette(self, start: Command | None) -> None:
         from sparkplug.tui.palette import Palette
 
         app = self._centre
         names = app.store.names
-        app.push_screen(Palette(self.commands(), self._recent, names, start), self._chosen)
+        palette = Palette(self.commands(), self._recent, names, start)
+        await app.push_screen(palette, self._chosen)
+        palette.type_here()
 
     async def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
@@ -135,7 +137,7 @@ class Doing:
         elif command.why:
             self._centre.tell(f"{command.title}: {command.why}", "warn")
         elif command.action is not None and missing(command.action, command.given):
-            self._open_palette(command)
+            await self._open_palette(command)
         else:
             await self._do(command, [command.given])
 
@@ -223,7 +225,7 @@ class Doing:
             if command.why is not None and not spoken.calls:
                 raise InvalidError(f"{command.title}: {command.why}")
             if command.action is not None and missing(command.action, spoken.calls[0]):
-                self._open_palette(_with(command, spoken.calls[0]))
+                await self._open_palette(_with(command, spoken.calls[0]))
             else:
                 await self._do(command, spoken.calls)
         except InvalidError as error:

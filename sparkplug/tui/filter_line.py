@@ -38,10 +38,14 @@ class FilterLine(Vertical):
         """What is typed."""
         yield self._entry
 
+    @property
+    def input(self) -> Input:
+        """Where one types."""
+        return self._entry.input
+
     def on_mount(self) -> None:
         """Ready to type; go on from the filter there is."""
         self._entry.value = self._rows.wanted.text
-        self._entry.type_here()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter."""

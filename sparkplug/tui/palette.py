@@ -66,8 +66,12 @@ class Palette(Dialog[Choice]):
     def on_mount(self) -> None:
         """Ready to type."""
         self._rows.can_focus = False
-        self._entry.type_here()
         self._begin()
+
+    def type_here(self) -> None:
+        """Give what is typed the focus at once: keys may be waiting already."""
+        if self.is_current:
+            self.set_focus(self._entry.input)
 
     def _begin(self) -> None:
         """Ask for a command, or for the next argument the chosen one lacks."""

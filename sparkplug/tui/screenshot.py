@@ -1,4 +1,4 @@
-"""`python -m sparkplug.tui.screenshot OUT.svg`: the running mesh, as the control centre shows it."""
+"""`python -m sparkplug.tui.screenshot OUT.svg`: a picture of the running mesh."""
 
 from __future__ import annotations
 

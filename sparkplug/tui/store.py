@@ -89,8 +89,8 @@ class Store:
             try:
                 self.settings = await asyncio.to_thread(load_settings)
             except SparkplugError as error:
-                where = f"{error.where}: " if error.where else ""
-                self._set_link(Link("broken", where + error.message, error.hint or ""))
+                where = f" at {error.where}" if error.where else ""
+                self._set_link(Link("broken", error.message + where, error.hint or ""))
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
@@ -152,8 +152,7 @@ class Store:
         elif self.view is not None and self.view.complete:
             self._set_link(Link("lost", error.message, hint))
         else:
-            where = f"{error.where}: " if error.where else ""
-            self._set_link(Link("away", where + error.message, hint))
+            self._set_link(Link("away", error.message, hint))
 
     def _set_link(self, link: Link) -> None:
         before = self.link

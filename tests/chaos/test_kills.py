@@ -28,9 +28,7 @@ def test_the_mesh_is_whole_again_after_a_kill(node: Node, tmp_path: Path, part: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["nats-server", "daemon", "agent"])
-def test_a_run_in_progress_ends_with_a_true_outcome(
-    node: Node, tmp_path: Path, part: str
-) -> None:
+def test_a_run_in_progress_ends_with_a_true_outcome(node: Node, tmp_path: Path, part: str) -> None:
     code = textwrap.dedent("""
         import asyncio
         import pathlib
@@ -45,9 +43,7 @@ def test_a_run_in_progress_ends_with_a_true_outcome(
                 await asyncio.sleep(0.02)
             return {"done": True}
     """)
-    path = node.write_agent(
-        tmp_path / "a", "worker", code, restart={"max": 0, "backoff": "100ms"}
-    )
+    path = node.write_agent(tmp_path / "a", "worker", code, restart={"max": 0, "backoff": "100ms"})
     node.cli("agents", "deploy", str(path))
     plan = tmp_path / "plan.yaml"
     plan.write_text(

@@ -94,8 +94,10 @@ def test_a_killed_agent_comes_back_with_the_reason_told(node: Node, tmp_path: Pa
     before = int(str(agent(node, "phoenix")["pid"]))
     os.kill(before, signal.SIGKILL)
     assert wait_until(
-        lambda: agent(node, "phoenix").get("state") == "idle"
-        and agent(node, "phoenix")["pid"] != before
+        lambda: (
+            agent(node, "phoenix").get("state") == "idle"
+            and agent(node, "phoenix")["pid"] != before
+        )
     )
     assert agent(node, "phoenix")["restarts"] == 1
     assert node.cli("prompt", "phoenix", "again").stdout.strip() == "echo: again"
@@ -186,9 +188,7 @@ def test_a_ten_megabyte_prompt_is_refused_before_it_is_sent(node: Node, tmp_path
 def test_scale_up_and_down(node: Node, tmp_path: Path) -> None:
     node.cli("agents", "deploy", str(node.write_agent(tmp_path, "crowd")))
     node.cli("agents", "scale", "crowd", "4")
-    assert wait_until(
-        lambda: [r["state"] for r in node.json("agents", "list")] == ["idle"] * 4
-    )
+    assert wait_until(lambda: [r["state"] for r in node.json("agents", "list")] == ["idle"] * 4)
     node.cli("agents", "scale", "crowd", "1")
     assert wait_until(lambda: len(node.json("agents", "list")) == 1)
 

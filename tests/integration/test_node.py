@@ -71,7 +71,8 @@ def test_everything_on_disk_is_the_owners_alone(node: Node, tmp_path: Path) -> N
 
 def test_secrets_are_in_no_command_line(node: Node) -> None:
     seeds = [
-        line for line in (node.paths.keys / "face.creds").read_text().splitlines()
+        line
+        for line in (node.paths.keys / "face.creds").read_text().splitlines()
         if line.startswith("SU")
     ]
     assert seeds

@@ -256,17 +256,23 @@ async def test_keys_can_be_remapped(mesh: Mesh) -> None:
 async def test_hostile_text_is_only_text(mesh: Mesh, size: tuple[int, int]) -> None:
     evil = "\x1b[2J\x1b]0;owned\x07[bold red]x[/]\u202egpj.exe"
     await mesh.agent("critic", "error", reason=evil, description=evil, replica="0")
-    await mesh.agent("claude", "idle", foreign=True, owner="[red]ana[/]", sdk=evil)
+    await mesh.agent("claude", "idle", foreign=True, owner="ana", description=evil, sdk=evil)
     await mesh.event("agent:error", f"critic {evil}", reason=evil)
     mesh.logs["critic"] = f"line {evil}\n"
     async with centre(size) as seen:
         await seen.shows("[bold red]x[/]")
-        for keys in (("3",), ("G",), ("g", "d"), ("escape", "l"), ("escape", "question_mark")):
+        for keys in (
+            ("3",),
+            ("G", "d"),
+            ("escape", "g", "d"),
+            ("escape", "l"),
+            ("escape", "question_mark"),
+        ):
             await seen.press(*keys)
             await seen.pilot.pause()
             for text in (seen.screen, seen.below):
                 assert all(character.isprintable() or character == "\n" for character in text)
-        await seen.press("escape", "l")
+        await seen.press("escape", "g", "l")
         await seen.shows("line [bold red]x[/]")
 
 

@@ -110,6 +110,9 @@ class Mesh:
             "state": AgentState(state),
         }
         agent = ObservedAgent(**{**fields, **changes})
+        if agent.foreign:
+            await self._observed().put(f"foreign.{name}.{agent.owner}.0", agent)
+            return
         await self._observed().put(f"agents.{name}.{agent.replica}", agent)
         spec = AgentSpec(name=name, entrypoint="m:f")
         await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, DesiredAgent(spec=spec))

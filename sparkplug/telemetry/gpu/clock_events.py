@@ -23,3 +23,7 @@ def clock_event_words(mask: int) -> list[str]:
     words = [word for bit, word in REASONS.items() if mask & bit]
     rest = mask & ~sum(REASONS)
     return [*words, f"reason {rest:#x}"] if rest else words
+
+
+#: Reasons that cost speed and are not the operator's own choice or a cap on power.
+THROTTLING: frozenset[str] = frozenset(REASONS[bit] for bit in (0x008, 0x020, 0x040, 0x080))

@@ -83,7 +83,7 @@ def host_line(view: HostView) -> Line:
     silent = f" {age(view.age_seconds)}" if stale else ""
     line: list[Span] = [
         (pen, fit(f"{symbol} {view.state}{silent}", 12)),
-        ("text", fit(view.name, 15) + " "),
+        ("text", fit(view.name, 12) + " "),
     ]
     sample = view.sample
     if sample is None:
@@ -92,10 +92,10 @@ def host_line(view: HostView) -> Line:
     quiet = "dim" if stale else "text"
     line += [
         ("dim", "cpu "),
-        *meter(sample.cpu.percent, 6),
+        *meter(sample.cpu.percent, 5),
         (quiet, f"{percent(sample.cpu.percent)} "),
     ]
-    line += [("dim", "mem "), *meter(memory, 6), (quiet, f"{percent(memory)} ")]
+    line += [("dim", "mem "), *meter(memory, 5), (quiet, f"{percent(memory)} ")]
     if sample.simulated:
         line.append(("alarm", "SIMULATED"))
         line.append(("text", " "))

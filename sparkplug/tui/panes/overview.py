@@ -86,13 +86,13 @@ class Overview(Pane):
             self._draw_hosts()
         if topics & {"agents", "link"}:
             self._draw_agents()
-        if topics & {"topology", "link"}:
+        if topics & {"topology", "hosts", "link"}:
             self._draw_talk()
-        if topics & {"runs", "link"}:
+        if topics & {"runs", "hosts", "link"}:
             self._draw_run()
         if topics & {"agents", "hosts", "link"}:
             self._draw_needs()
-        if topics & {"events", "link"}:
+        if topics & {"events", "hosts", "link"}:
             self._draw_events()
 
     def tick(self) -> None:
@@ -155,11 +155,11 @@ class Overview(Pane):
         self._run.set_lines(lines)
 
     def _draw_needs(self) -> None:
-        self._needs.set_empty("nothing needs you" if self.store.complete else "")
+        self._needs.set_empty(waiting(self.store, "nothing needs you"))
         self._needs.set_rows(boxes.needs_rows(self.store.agents, self.store.hosts))
 
     def _draw_events(self) -> None:
         view = self.store.view
-        self._events.set_empty("nothing has happened" if self.store.complete else "")
+        self._events.set_empty(waiting(self.store, "nothing has happened"))
         events = reversed(view.events) if view else ()
         self._events.set_rows([boxes.event_row(event) for event in events])

@@ -1,0 +1,88 @@
+"""How long a person waits: the first paint in a pty, `--help` and `status`."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from fcntl import ioctl
+from pathlib import Path
+
+from bench.figures import Figure, p50
+from fakes.node import Node
+
+_TIMES = 10
+_PAINTED = 200
+_DEADLINE_S = 10.0
+
+
+def first_paint(command: list[str], env: dict[str, str]) -> float:
+    """Seconds until the program has drawn something of substance on a 160x50 terminal."""
+    began = time.perf_counter()
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.execvpe(command[0], command, {**env, "TERM": "xterm-256color"})
+    ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    seen = 0
+    try:
+        while time.perf_counter() - began < _DEADLINE_S:
+            ready, _, _ = select.select([descriptor], [], [], _DEADLINE_S)
+            if not ready:
+                break
+            try:
+                seen += sum(1 for byte in os.read(descriptor, 65536) if byte > 32)
+            except OSError:
+                break
+            if seen >= _PAINTED:
+                return time.perf_counter() - began
+        raise AssertionError(f"{command} painted {seen} characters and no more")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(descriptor)
+
+
+def command_time(words: list[str], env: dict[str, str]) -> float:
+    """Seconds a command takes from start to end."""
+    began = time.perf_counter()
+    subprocess.run(words, env=env, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def run() -> list[Figure]:
+    """All figures of this file."""
+    script = str(Path(sys.executable).with_name("sparkplug"))
+    bare = [sys.executable, "-c", "import textual.app"]
+    with tempfile.TemporaryDirectory(prefix="sp-bench-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        try:
+            # Interleaved, so that the machine's mood falls on all of them.
+            paints, helps, statuses, textual, python = [], [], [], [], []
+            for _ in range(_TIMES):
+                paints.append(first_paint([script], node.env))
+                helps.append(command_time([script, "--help"], node.env))
+                statuses.append(command_time([script, "status"], node.env))
+                textual.append(command_time(bare, node.env))
+                python.append(command_time([sys.executable, "-c", "pass"], node.env))
+        finally:
+            node.close()
+    return [
+        Figure(
+            "first paint of sparkplug (pty 160x50), p50",
+            p50(paints),
+            "s",
+            0.5,
+            "importing Textual alone",
+            p50(textual),
+        ),
+        Figure("sparkplug --help, p50", p50(helps), "s", 0.3, "bare Python", p50(python)),
+        Figure("sparkplug status, p50", p50(statuses), "s", 0.3, "bare Python", p50(python)),
+    ]

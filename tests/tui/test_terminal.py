@@ -1,0 +1,193 @@
+"""The control centre on a real terminal: the first frame, leaving, what it sends, what it loads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+from tui_mesh import Mesh, sample
+
+_OPEN = "from sparkplug.tui.main import main; raise SystemExit(main({}))"
+_HEAVY = {
+    "nats",
+    "pydantic",
+    "synadia_ai",
+    "langgraph",
+    "torch",
+    "chromadb",
+    "mem0",
+    "crewai",
+    "httpx",
+    "ruamel",
+    "psutil",
+    "markdown_it",
+    "pygments",
+}
+
+
+class Terminal:
+    """A terminal that shows what the control centre sends."""
+
+    def __init__(self, size: tuple[int, int] = (80, 24), options: str = "") -> None:
+        columns, rows = size
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self.screen)
+        self.sent = ""
+        self.started = time.monotonic()
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-c", _OPEN.format(options)],
+            dimensions=(rows, columns),
+            encoding="utf-8",
+            codec_errors="replace",
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        )
+
+    def shows(self, *words: str, deadline: float = 15.0) -> None:
+        """Read until the screen has these words."""
+        until = time.monotonic() + deadline
+        while time.monotonic() < until:
+            if all(word in self.text for word in words):
+                return
+            self.read(0.05)
+        raise AssertionError(f"{words} did not show:\n{self.text}")
+
+    def lacks(self, word: str, deadline: float = 15.0) -> None:
+        """Read until the screen no longer has this word."""
+        until = time.monotonic() + deadline
+        while word in self.text:
+            assert time.monotonic() < until, self.text
+            self.read(0.05)
+
+    def read(self, seconds: float) -> int:
+        """Take what comes within some seconds; the number of bytes of the first piece."""
+        try:
+            piece = self.child.read_nonblocking(1 << 16, seconds)
+        except pexpect.TIMEOUT:
+            return 0
+        self.sent += piece
+        self._stream.feed(piece)
+        return len(piece.encode())
+
+    @property
+    def text(self) -> str:
+        """The words on the screen."""
+        return "\n".join(self.screen.display)
+
+    def quit(self) -> int:
+        """Press q; the exit code."""
+        self.child.send("q")
+        self.child.expect(pexpect.EOF)
+        self.sent += self.child.before or ""
+        self.child.close()
+        return int(self.child.exitstatus)
+
+    def close(self) -> None:
+        """End it whatever it does."""
+        self.child.close(force=True)
+
+
+@pytest.fixture
+def terminal(home: Path) -> Iterator[type[Terminal]]:
+    """Terminals that end with the test."""
+    opened: list[Terminal] = []
+
+    class Opened(Terminal):
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)  # type: ignore[arg-type]
+            opened.append(self)
+
+    yield Opened
+    for one in opened:
+        one.close()
+
+
+def test_the_first_frame_comes_at_once_and_q_leaves(terminal: type[Terminal]) -> None:
+    best = 9.0
+    for _ in range(3):
+        seen = terminal()
+        seen.shows("overview", "q quit")
+        best = min(best, time.monotonic() - seen.started)
+        seen.shows("no mesh runs here")
+        assert seen.quit() == 0
+        assert "\x1b[?1049l" in seen.sent, "the terminal is given back"
+    assert best < 0.5
+
+
+def test_the_first_frame_loads_textual_and_little_else(home: Path) -> None:
+    code = """
+import json, sys
+from sparkplug.tui.app import SparkplugApp
+from sparkplug.tui.themes import load_themes
+import asyncio
+class First(SparkplugApp):
+    def _begin(self):
+        self.frame = {name.partition(".")[0] for name in sys.modules}
+        self.exit()
+app = First(load_themes()[0])
+async def run():
+    async with app.run_test():
+        pass
+asyncio.run(run())
+print(json.dumps(sorted(app.frame)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "textual" in loaded
+    assert loaded & _HEAVY == set()
+
+
+async def test_a_live_mesh_is_drawn_and_quiet(mesh: Mesh, terminal: type[Terminal]) -> None:
+    await mesh.agent("research", "thinking")
+    await mesh.tell(sample("gpu-1"))
+    seen = terminal((160, 50))
+    await asyncio.to_thread(seen.shows, "◐ research", "mesh home · 1 host")
+    seen.child.send("\x10")  # ctrl+p
+    await asyncio.to_thread(seen.shows, "Restart agent research")
+    seen.child.send("\x1b")
+    await asyncio.to_thread(seen.lacks, "Restart agent")
+    seen.child.send(":hosts\r")
+    await asyncio.to_thread(seen.shows, "▸ hosts", "16 cores")
+    await asyncio.to_thread(seen.read, 1.0)
+    idle = [await asyncio.to_thread(seen.read, 1.0) for _ in range(4)]
+    assert sum(idle[1:]) == 0, "with nothing changing, nothing is sent"
+    assert await asyncio.to_thread(seen.quit) == 0
+
+
+def test_a_killed_or_hung_up_one_leaves_nothing(terminal: type[Terminal]) -> None:
+    for number in (signal.SIGKILL, signal.SIGHUP, signal.SIGTERM):
+        seen = terminal()
+        seen.shows("overview")
+        seen.child.kill(number)
+        seen.child.expect(pexpect.EOF)
+        seen.child.close()
+        assert not seen.child.isalive()
+
+
+def test_wrong_options_are_told_in_words(terminal: type[Terminal]) -> None:
+    for options, words in (('pane="nine"', "no pane nine"), ('theme="none"', "no theme none")):
+        seen = terminal(options=options)
+        seen.child.expect(words)
+        seen.child.expect(pexpect.EOF)
+        seen.child.close()
+        assert seen.child.exitstatus == 2
+
+
+def test_without_a_terminal_it_says_so(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _OPEN.format("")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "needs a terminal" in done.stderr
