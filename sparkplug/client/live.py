@@ -101,7 +101,8 @@ class LiveMesh:
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._stale: frozenset[str] = frozenset()
-        self._backfilled: set[str] = set()
+        self._known: set[str] = set()
+        self._unfilled: asyncio.Queue[str] = asyncio.Queue()
         self._watched: dict[str, asyncio.Task[None]] = {}
         self.connected = True
         #: When the server was last known to answer (time.monotonic).
@@ -114,6 +115,7 @@ class LiveMesh:
                 self._follow_observed,
                 self._follow_desired,
                 self._follow_telemetry,
+                self._fill_histories,
                 self._follow_topology,
                 self._follow_events,
             ):
@@ -154,6 +156,7 @@ class LiveMesh:
                     if fresh is not None:
                         self.view.observed, fresh = fresh, None
                     self.view.complete = True
+                    self._note_hosts()
                     self._touch("agents", "hosts")
                 elif fresh is not None:
                     fresh.take(change.entry)
@@ -171,6 +174,7 @@ class LiveMesh:
             return
         node = observed.nodes.get(entry.key)
         observed.take(entry)
+        self._note_hosts()
         after = observed.nodes.get(entry.key)
         same = node and after and after.model_copy(update={"seen": node.seen}) == node
         if not same or (after and after.name in self._stale):
@@ -204,19 +208,25 @@ class LiveMesh:
                 history.append(sample)
                 self.view.heard[sample.host] = time.monotonic()
                 self._touch("telemetry")
-                if sample.host not in self._backfilled:
-                    self._backfilled.add(sample.host)
-                    await self._backfill(sample.host, sample.sequence)
 
-    async def _backfill(self, host: str, before: int) -> None:
-        """Put the node's own memory of the last minute before what was heard first."""
-        with contextlib.suppress(SparkplugError):
-            reply = await hosts.window(self.client, host, _WINDOW_S)
-            history = self.view.history[host]
-            older = [s for s in reply.samples if s.host == host and s.sequence < before]
-            known = [s for s in history if s.sequence >= before]
-            self.view.history[host] = deque([*older, *known], maxlen=HISTORY)
-            self._touch("telemetry")
+    def _note_hosts(self) -> None:
+        """Have the histories of hosts that were not known before filled."""
+        for node in self.view.observed.nodes.values():
+            if node.host not in self._known and node.state != "stopped":
+                self._known.add(node.host)
+                self._unfilled.put_nowait(node.host)
+
+    async def _fill_histories(self) -> None:
+        """Put a node's own memory of the last minute before what is heard of it."""
+        while True:
+            host = await self._unfilled.get()
+            with contextlib.suppress(SparkplugError):
+                reply = await hosts.window(self.client, host, _WINDOW_S)
+                heard = list(self.view.history.get(host, ()))
+                first = heard[0].time if heard else utc_now()
+                older = [s for s in reply.samples if s.host == host and s.time < first]
+                self.view.history[host] = deque([*older, *heard], maxlen=HISTORY)
+                self._touch("telemetry")
 
     async def _follow_topology(self) -> None:
         async with contextlib.aclosing(topology.follow_topology(self.client)) as graphs:

@@ -211,4 +211,5 @@ class Process(Record):
     rss_bytes: int = 0
     started: datetime | None = None
     command: str = ""
+    control_group: str | None = Field(None, description="path of its memory control group")
     agent: str | None = None

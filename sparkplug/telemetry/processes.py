@@ -17,6 +17,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: The kernel keeps command lines up to 128 KiB and more; a table shows the beginning.
 COMMAND_BYTES = 1024
+CONTROL_GROUP_BYTES = 8192
 
 
 class ProcessTable:
@@ -64,6 +65,7 @@ class ProcessTable:
                     rss_bytes=max(int(fields[21]), 0) * _PAGE,
                     started=datetime.fromtimestamp(self._booted + key[1] / _TICKS, UTC),
                     command=_command(pid) or f"[{name.decode(errors='replace')}]",
+                    control_group=_control_group(pid),
                     agent=self._owner_of(key[0]),
                 )
             )
@@ -92,6 +94,24 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def _control_group(pid: str) -> str | None:
+    """The group whose memory limit binds it (cgroups(7), /proc/pid/cgroup): v1's, else v2's."""
+    try:
+        with open(f"/proc/{pid}/cgroup", "rb", buffering=0) as file:  # noqa: PTH123 - hot path
+            lines = (file.read(CONTROL_GROUP_BYTES) or b"").decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    unified = None
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            return path
+        if number == "0" and not controllers:
+            unified = path
+    return unified
 
 
 def _command(pid: str) -> str:

@@ -45,9 +45,19 @@ class SparkplugApp(Doing, App[int]):
             Binding(key, f"pane('{pane}')", pane, show=False, id=f"pane.{pane}")
             for pane, key in PANES.items()
         ),
-        Binding("ctrl+p,f2", "palette", "palette: find and do anything", show=False, id="palette"),
-        Binding("colon", "command", "command line", show=False, id="command"),
-        Binding("slash", "filter", "filter this list (regex, ! inverse)", show=False, id="filter"),
+        # These three open a line to type in. They go first, so that what is typed at once after
+        # them is typed there and not a key of the list.
+        Binding(
+            "ctrl+p,f2", "palette", "palette: find and do anything", id="palette", priority=True
+        ),
+        Binding("colon", "command", "command line", id="command", priority=True),
+        Binding(
+            "slash",
+            "filter",
+            "filter this list (regex, ! inverse)",
+            id="filter",
+            priority=True,
+        ),
         Binding("question_mark", "help", "help for where you stand", show=False, id="help"),
         Binding("escape", "back", "back", show=False, id="back"),
         Binding("tab", "app.focus_next", "next box", show=False, id="next"),
@@ -218,6 +228,12 @@ class SparkplugApp(Doing, App[int]):
     def on_descendant_focus(self) -> None:
         """Another box."""
         self.draw_frame()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where one types, or reads, the keys that open a line are what they are there."""
+        if action not in ("palette", "command", "filter"):
+            return True
+        return self._line is None and len(self.screen_stack) == 1
 
     # The two lines that open at the bottom
 

@@ -133,11 +133,11 @@ import asyncio
 class First(SparkplugApp):
     def _begin(self):
         self.frame = {name.partition(".")[0] for name in sys.modules}
-        self.exit()
 app = First(load_themes()[0])
 async def run():
-    async with app.run_test():
-        pass
+    async with app.run_test() as pilot:
+        while not hasattr(app, "frame"):
+            await pilot.pause()
 asyncio.run(run())
 print(json.dumps(sorted(app.frame)))
 """

@@ -183,13 +183,11 @@ def _words(text: str) -> frozenset[str]:
 def agrees(printed: Printed, measured: Sequence[Measured]) -> bool:
     """Whether a printed figure is a measured one, to the precision it is printed with.
 
-    In a table row that names a measured figure, it must be that one.
+    In a table row that names a measured figure, it must be that one, of whichever device.
     """
     candidates = measured
     if printed.row:
-        named = [one for one in measured if one.full == printed.row] or [
-            one for one in measured if one.own == printed.row
-        ]
+        named = [one for one in measured if printed.row in (one.full, one.own)]
         candidates = named or measured
     return any(_same(printed, one) for one in candidates)
 

@@ -135,7 +135,7 @@ def throttling(
         if clocks and gpu.sm_clock_max_mhz:
             figures["sm_clock_mean_mhz"] = mean(clocks)
             figures["sm_clock_max_mhz"] = gpu.sm_clock_max_mhz
-            summary += f", at {mean(clocks)} of {gpu.sm_clock_max_mhz} MHz"
+            summary += f", at {mean(clocks)} MHz of {gpu.sm_clock_max_mhz} MHz"
         found.append(
             Finding(
                 rule="gpu.throttled",

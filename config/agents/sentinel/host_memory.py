@@ -103,9 +103,7 @@ def control_group_limits(
         if share < GROUP_WARNING_PERCENT and not kills:
             continue
         used, limit = round(group.used_bytes / MIB, 1), round(group.limit_bytes / MIB, 1)
-        within = [p for p in processes if p.control_group == group.path] or _fitting(
-            processes, group
-        )
+        within = [p for p in processes if p.control_group == group.path]
         killed = f"; the kernel killed {kills} in it during the window" if kills else ""
         found.append(
             Finding(
@@ -217,11 +215,6 @@ def _kills_between(first: ControlGroup | None, last: ControlGroup) -> int:
     if first is None or first.oom_kills is None or last.oom_kills is None:
         return 0
     return max(last.oom_kills - first.oom_kills, 0)
-
-
-def _fitting(processes: list[Process], group: ControlGroup) -> list[Process]:
-    """Where the table does not say who is in which group, nobody is named."""
-    return []
 
 
 def _biggest(processes: list[Process]) -> str:
