@@ -49,7 +49,6 @@ class MeshView:
     observed: Observed = field(default_factory=Observed)
     desired: dict[str, DesiredAgent] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
-    heard: dict[str, float] = field(default_factory=dict)
     topology: Topology | None = None
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -206,7 +205,6 @@ class LiveMesh:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
                 history.append(sample)
-                self.view.heard[sample.host] = time.monotonic()
                 self._touch("telemetry")
 
     def _note_hosts(self) -> None:
@@ -223,8 +221,7 @@ class LiveMesh:
             with contextlib.suppress(SparkplugError):
                 reply = await hosts.window(self.client, host, _WINDOW_S)
                 heard = list(self.view.history.get(host, ()))
-                first = heard[0].time if heard else utc_now()
-                older = [s for s in reply.samples if s.host == host and s.time < first]
+                older = [s for s in reply.samples if not heard or s.time < heard[0].time]
                 self.view.history[host] = deque([*older, *heard], maxlen=HISTORY)
                 self._touch("telemetry")
 

@@ -175,3 +175,14 @@ async def test_memory_of_a_gpu_without_a_figure_is_not_zero(mesh: Mesh) -> None:
         known = GpuMemory(total_bytes=80 * GIB, used_bytes=0, free_bytes=80 * GIB)
         await mesh.tell(sample("gpu-1", 2, driver=DRIVER, gpus=[gpu(0, memory=known)]))
         await seen.shows("0B/80G")
+
+
+async def test_eight_gpus_fit_the_smallest_screen(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    hot = gpu(3, clock_event_reasons=["hardware slowdown"], temperature_celsius=90.0)
+    gpus = [hot if index == 3 else gpu(index, utilization_percent=index) for index in range(8)]
+    async with centre((80, 24)) as seen:
+        await mesh.tell(sample("gpu-1", driver=DRIVER, gpus=gpus))
+        await seen.shows("  7%", "▲90°", "76%")
+        await seen.pilot.resize_terminal(160, 50)
+        await seen.shows("hardware slowdown", "61G/80G")

@@ -96,9 +96,6 @@ def host_line(view: HostView) -> Line:
         (quiet, f"{percent(sample.cpu.percent)} "),
     ]
     line += [("dim", "mem "), *meter(memory, 5), (quiet, f"{percent(memory)} ")]
-    if sample.simulated:
-        line.append(("alarm", "SIMULATED"))
-        line.append(("text", " "))
     low = sum(1 for gpu in sample.gpus if throttle(gpu))
     driver_pen, words = driver_words(sample.driver)
     if sample.gpus:
@@ -106,6 +103,8 @@ def host_line(view: HostView) -> Line:
         line.append(("text", f"{count} GPU{'s' * (count != 1)} "))
         if low:
             line.append(("warn", f"! {low} throttled "))
+    if sample.simulated:
+        line += [("alarm", " SIMULATED "), ("text", " ")]
     if not sample.gpus or str(sample.driver.state) != "ok":
         line.append((driver_pen, words))
     return tuple(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -109,15 +108,15 @@ class Overview(Pane):
     def _draw_hosts(self) -> None:
         view = self.store.view
         hosts = self.store.hosts
-        history: dict[str, Sequence[object]] = dict(view.history) if view else {}
+        history = view.history if view else {}
         gpus = sum(len(host.sample.gpus) for host in hosts if host.sample)
         self._hosts.retitle(f"hosts {len(hosts)} · gpus {gpus}" if hosts else "hosts")
         if not hosts:
             text = waiting(self.store, "no host has told of itself yet")
             self._hosts.set_lines([(("dim", text),)])
             return
-        lines = boxes.strip_lines(hosts, history, self._hosts.size.width)  # type: ignore[arg-type]
-        self._hosts.set_lines(lines)
+        size = self._hosts.size
+        self._hosts.set_lines(boxes.strip_lines(hosts, history, size.width, size.height))
 
     def _draw_agents(self) -> None:
         now, width = datetime.now(UTC), self._agents.size.width - 1

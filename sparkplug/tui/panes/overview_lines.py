@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, beside, fit
+from sparkplug.tui.cells import Line, Span, beside, clip, fit
 from sparkplug.tui.figures import age, meter, number, percent, since, size, sparkline
 from sparkplug.tui.panes.host_lines import (
     driver_words,
@@ -31,17 +31,25 @@ _ALIVE = frozenset({"starting", "ready", "degraded", "stopping"})
 
 
 def strip_lines(
-    hosts: Sequence[HostView], history: dict[str, Sequence[HostSample]], width: int
+    hosts: Sequence[HostView],
+    history: Mapping[str, Sequence[HostSample]],
+    width: int,
+    height: int,
 ) -> list[Line]:
-    """Every host in a line, and each of its GPUs in one."""
+    """Every host in two lines, and each of its GPUs in one; two in one where there is no room."""
     lines: list[Line] = []
     for view in hosts:
         lines += _host(view, width)
         sample = view.sample
         if sample is None or str(view.state) not in _ALIVE:
             continue
-        for gpu in sample.gpus:
-            lines.append(_gpu(gpu, history.get(view.node.host, ()), width))
+        gpus = sample.gpus
+        if 2 * len(hosts) + sum(len(v.sample.gpus) for v in hosts if v.sample) > height:
+            pairs = [gpus[index : index + 2] for index in range(0, len(gpus), 2)]
+            lines += [tuple(s for gpu in pair for s in _small(gpu, width // 2)) for pair in pairs]
+        else:
+            past = history.get(view.node.host, ())
+            lines += [_gpu(gpu, past, width) for gpu in gpus]
         if not sample.gpus or str(sample.driver.state) != "ok":
             pen, text = driver_words(sample.driver)
             lines.append(((pen, f"  {text}"),))
@@ -116,6 +124,23 @@ def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
     elif owners:
         line.append(("focus", f" {', '.join(dict.fromkeys(owners))}"))
     return tuple(line)
+
+
+def _small(gpu: Gpu, width: int) -> Line:
+    """A GPU in half a line."""
+    why = throttle(gpu)
+    heat = f"{'▲' if why else ' '}{number(gpu.temperature_celsius, '°')}"
+    if str(gpu.state) != "ok":
+        return clip((("dim", f"{gpu.index:>2} "), ("bad", f"✖ {gpu.state}")), width)
+    share = gpu_memory_percent(gpu)
+    line: Line = (
+        ("dim", f"{gpu.index:>2} "),
+        *meter(gpu.utilization_percent, 3),
+        ("text", percent(gpu.utilization_percent)),
+        ("dim", f" {percent(share).strip()}"),
+        ("warn" if why else "text", heat),
+    )
+    return clip(line, width)
 
 
 def agent_line(agent: ObservedAgent, width: int, now: datetime) -> Line:

@@ -24,7 +24,7 @@ class Header(OneLine):
         self.set_line(beside(tuple(left), self._right(store), self.size.width))
 
     def _right(self, store: Store) -> Line:
-        found: list[Span] = []
+        found: list[Span] = [("text", " ")]
         if store.simulated:
             found += [("alarm", " SIMULATED "), ("dim", " ")]
         if store.settings is not None and store.complete:
