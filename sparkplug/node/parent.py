@@ -23,8 +23,8 @@ from sparkplug.node import run_files
 _PR_SET_CHILD_SUBREAPER = 36
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
-_SETTLED_S = 10.0
 _CLOSE_DEADLINE_S = 40.0
+_LOOK_EVERY_MS = 500
 
 
 class Parent:
@@ -39,6 +39,7 @@ class Parent:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
         self._was_ready = False
+        self._is_ready = False
         self._stop_deadline = 0.0
         self._wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -53,7 +54,6 @@ class Parent:
         """Watch over the daemon; `adopt` is the pid of one that runs already."""
         pause = _FIRST_PAUSE_S
         while True:
-            began = time.monotonic()
             if adopt:
                 self._watch(adopt)
                 self._was_ready = True
@@ -66,8 +66,8 @@ class Parent:
             self._wait()
             if self._over():
                 return
-            settled = time.monotonic() - began > _SETTLED_S
-            pause = _FIRST_PAUSE_S if settled else min(_LONGEST_PAUSE_S, pause * 2)
+            # The pause grows only while the daemon does not come up at all.
+            pause = _FIRST_PAUSE_S if self._is_ready else min(_LONGEST_PAUSE_S, pause * 2)
             self._sleep(pause)
             if self._over():
                 return
@@ -103,6 +103,7 @@ class Parent:
 
     def _watch(self, pid: int) -> None:
         self._daemon = pid
+        self._is_ready = False
         self._daemon_fd = os.pidfd_open(pid)
 
     def _wait(self) -> None:
@@ -113,9 +114,13 @@ class Parent:
         if self._until is not None:
             poll.register(self._until, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(1000)}
-            if not self._was_ready:
-                self._was_ready = run_files.read(self._run / run_files.NODE).get("state") == "ready"
+            # Nothing to look at while all is well: sleep until something happens.
+            waiting = self._stopping or not self._is_ready
+            ready = {descriptor for descriptor, _ in poll.poll(_LOOK_EVERY_MS if waiting else None)}
+            if not self._is_ready:
+                node = run_files.read(self._run / run_files.NODE)
+                self._is_ready = node.get("state") == "ready" and node.get("pid") == self._daemon
+                self._was_ready = self._was_ready or self._is_ready
             if self._wake_read in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chaos.kills import PARTS, Arena, choose
+from chaos.kills import PARTS, Arena
 from fakes.node import Node
 
 
@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--each", type=int, default=0, help="kill every part so often instead")
+    parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
     arguments = parser.parse_args()
+    parts = arguments.part or PARTS
     generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
         node = Node(Path(folder) / "state")
@@ -30,13 +32,13 @@ def main() -> int:
         try:
             arena.begin(Path(folder) / "agents")
             if arguments.each:
-                plan = [part for part in PARTS for _ in range(arguments.each)]
+                plan = [part for part in parts for _ in range(arguments.each)]
                 for part in plan:
                     arena.kill(part)
             else:
                 until = time.monotonic() + arguments.minutes * 60
                 while time.monotonic() < until:
-                    arena.kill(choose(generator))
+                    arena.kill(generator.choice(parts))
             orphans = arena.orphans(Path(folder) / "agents")
         finally:
             print(f"seed {arguments.seed}\n{arena.report()}", flush=True)

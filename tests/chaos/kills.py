@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import time
 from collections.abc import Callable
@@ -149,11 +148,6 @@ class Arena:
 
 
 PARTS = ("agent", "nats-server", "zygote", "daemon", "parent")
-
-
-def choose(generator: random.Random) -> str:
-    """A part to kill."""
-    return generator.choice(PARTS)
 
 
 def _runs(record: dict[str, object], killed: int) -> bool:
