@@ -6,8 +6,12 @@ first frame waits for nothing but Textual.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+
+# Looking for plugins of pydantic scans every installed package, and none of ours is one.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WITH_VALUE = ("--url", "--context", "--theme", "--pane")
 _SWITCHES = ("--readonly", "--debug", "--yes", "-y")

@@ -20,9 +20,9 @@ from sparkplug.bus.service import call as call_service
 from sparkplug.llm.provider import Model
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import NotFoundError
-from sparkplug.schema.node import (
+from sparkplug.schema.node import Nothing
+from sparkplug.schema.node_services import (
     KernelLogReply,
-    Nothing,
     ProcessesReply,
     WindowReply,
     WindowRequest,

@@ -41,11 +41,6 @@ def agent_state(agent: str, replica: str) -> str:
 AGENT_STATES = "sparkplug.state.>"
 
 
-def agent_cancel(agent: str, replica: str) -> str:
-    """Where a replica is told to give up what it is doing."""
-    return f"sparkplug.cancel.{agent}.{replica}"
-
-
 def telemetry(host: str) -> str:
     """Where a host's sample is published once a second."""
     return f"sparkplug.telemetry.{host}"

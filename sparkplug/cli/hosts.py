@@ -10,7 +10,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels, select
 from sparkplug.schema.host import DriverState, Gpu
-from sparkplug.schema.node import HostView
+from sparkplug.schema.node_services import HostView
 
 
 async def hosts(cli: Cli) -> int:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr)
     try:
-        args = build_parser().parse_args(words)
+        args = build_parser(words).parse_args(words)
         return dispatch(args)
     except SparkplugError as error:
         return _tell(error, wants_json, debug)

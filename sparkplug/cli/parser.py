@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sparkplug import __version__
@@ -15,8 +16,15 @@ _EPILOG = "`sparkplug` alone opens the control centre. `sparkplug VERB --help` s
 ACTION_HANDLER = "sparkplug.cli.actions:run_action"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all verbs. A parsed verb has `handler`, and `action_object` when it is one."""
+def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all verbs. A parsed verb has `handler`, and `action_object` when it is one.
+
+    When the first of `words` names a verb or a group, only that one is built: making all of
+    them takes longer than most verbs do.
+    """
+    first = words[0] if words else ""
+    if not any(first == path[0] for path in _paths()):
+        first = ""
     parser = VerbParser(
         prog="sparkplug",
         description="The control centre for AI agents on GPU hosts.",
@@ -27,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     groups: dict[str, Any] = {}
     for verb in VERBS:
+        if first and verb.path[0] != first:
+            continue
         below = _add(verbs, groups, verb.path, verb.help)
         verb.arguments(below)
         if verb.listing:
@@ -34,11 +44,18 @@ def build_parser() -> argparse.ArgumentParser:
         add_global(below)
         below.set_defaults(handler=verb.handler, verb=verb)
     for action in ACTIONS.values():
+        if first and action.verb[0] != first:
+            continue
         below = _add(verbs, groups, action.verb, action.help)
         add_action(below, action)
         add_global(below)
         below.set_defaults(handler=ACTION_HANDLER, verb=None, action_object=action)
     return parser
+
+
+def _paths() -> Iterator[tuple[str, ...]]:
+    yield from (verb.path for verb in VERBS)
+    yield from (action.verb for action in ACTIONS.values())
 
 
 def _add(

@@ -18,7 +18,7 @@ from sparkplug.cli.hosts import host_data
 from sparkplug.cli.output import cell_text, cell_width, table
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
 from sparkplug.schema.host import DriverState, Gpu, HostSample, Process
-from sparkplug.schema.node import HostView
+from sparkplug.schema.node_services import HostView
 from sparkplug.schema.text import one_line
 
 if TYPE_CHECKING:

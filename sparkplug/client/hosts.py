@@ -17,12 +17,10 @@ from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
 from sparkplug.schema.host import HostSample
-from sparkplug.schema.node import (
+from sparkplug.schema.node import NodeState, Nothing, ObservedNode
+from sparkplug.schema.node_services import (
     HostView,
     KernelLogReply,
-    NodeState,
-    Nothing,
-    ObservedNode,
     ProcessesReply,
     WindowReply,
     WindowRequest,

@@ -26,7 +26,7 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.journal_fold import LAST_WORDS
-from sparkplug.schema.node import HostView
+from sparkplug.schema.node_services import HostView
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
 from sparkplug.schema.topology import Topology
 

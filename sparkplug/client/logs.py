@@ -11,7 +11,7 @@ from sparkplug.client.agents import describe
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError, NotFoundError
-from sparkplug.schema.node import LogsReply, LogsRequest
+from sparkplug.schema.node_services import LogsReply, LogsRequest
 
 _DEADLINE_S = 5.0
 #: A quiet log is asked for less and less often, up to the longest wait.

@@ -44,7 +44,8 @@ from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
-from sparkplug.schema.node import LogsReply, LogsRequest, NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.node import NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
 from sparkplug.telemetry.sampler import Sampler
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sparkplug.schema.errors import NotFoundError
-from sparkplug.schema.node import LogsReply, LogsRequest
+from sparkplug.schema.node_services import LogsReply, LogsRequest
 
 _MAX_PIECE = 512 << 10
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import Services
-from sparkplug.schema.node import (
+from sparkplug.schema.node import Nothing
+from sparkplug.schema.node_services import (
     KernelLogReply,
-    Nothing,
     ProcessesReply,
     WindowReply,
     WindowRequest,

@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
-from sparkplug.schema.host import HostSample, Process
 
 
 class NodeState(StrEnum):
@@ -38,62 +37,6 @@ class ObservedNode(Record):
     labels: dict[str, str] = Field(default_factory=dict)
     gpus: list[str] = Field(default_factory=list, description="UUIDs of the GPUs that work")
     simulated: bool = False
-
-
-class HostView(Record):
-    """A host as faces show it: its node's state, and the latest sample when it answers."""
-
-    name: str
-    state: NodeState
-    age_seconds: float
-    node: ObservedNode
-    sample: HostSample | None = None
-
-
-class WindowRequest(Record):
-    """Ask a node for its samples of the last `seconds`."""
-
-    seconds: float = Field(10.0, gt=0, le=3600)
-
-
-class WindowReply(Record):
-    """The samples of a window, oldest first."""
-
-    samples: list[HostSample]
-
-
-class ProcessesReply(Record):
-    """The process table of a host."""
-
-    host: str
-    time: datetime = Field(default_factory=utc_now)
-    processes: list[Process]
-
-
-class KernelLogReply(Record):
-    """The kernel's OOM and Xid lines since boot where readable; `reason` says why not."""
-
-    readable: bool
-    reason: str | None = None
-    lines: list[str] = Field(default_factory=list)
-
-
-class LogsRequest(Record):
-    """Ask a node for the log of a replica, from a byte offset or its last lines."""
-
-    agent: str
-    replica: str = "0"
-    lines: int = Field(200, ge=0, le=100_000)
-    offset: int | None = Field(None, ge=0, description="bytes; continue a follow from here")
-    previous: bool = Field(False, description="the log of the process before this one")
-
-
-class LogsReply(Record):
-    """A piece of a log and the offset (bytes) to ask for next."""
-
-    text: str
-    offset: int
-    size: int
 
 
 class MeshStatus(Record):

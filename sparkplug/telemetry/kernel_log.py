@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 
 LINES = 200
 RECORD_BYTES = 8192

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from sparkplug.schema.errors import DeadlineError, SparkplugError
 from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.reading import GpuReading
@@ -107,8 +107,9 @@ class Sampler:
             self._gpu_read = asyncio.create_task(self._gpus.read())
         try:
             figures = await host.read()
-        except DeadlineError as error:
-            LOG.warning("no sample: %s", error.message)
+        except (DeadlineError, OSError) as error:
+            # A file of /proc or a control group may vanish while it is read: the next tick reads.
+            LOG.warning("no sample: %s", error)
             return
         reading = await self._gpus_now()
         self._sequence += 1

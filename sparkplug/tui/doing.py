@@ -364,7 +364,7 @@ def _subject_of(value: Any) -> Subject | None:
         return None
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
-    from sparkplug.schema.node import HostView
+    from sparkplug.schema.node_services import HostView
 
     if isinstance(value, ObservedAgent):
         return Subject("agent", value.name, value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sparkplug.client.session import Client
     from sparkplug.config import Settings
     from sparkplug.schema.agent import ObservedAgent
-    from sparkplug.schema.node import HostView
+    from sparkplug.schema.node_services import HostView
     from sparkplug.schema.run import RunView
 
 #: Imported in a thread while the first frame is already on the screen.

@@ -34,6 +34,7 @@ from sparkplug.schema.errors import (
     InvalidError,
     NoMeshError,
     NotFoundError,
+    RefusedError,
     SparkplugError,
 )
 from sparkplug.schema.event import Event
@@ -242,7 +243,7 @@ async def test_a_foreign_agent_is_shown_and_not_managed(client: Client) -> None:
     )
     await Bucket(client.bus, subjects.BUCKET_OBSERVED).put("foreign.cc.ana.s1", foreign)
     assert [agent.name for agent in await agents.list_agents(client)] == ["cc"]
-    with pytest.raises(InvalidError, match="cc is a foreign agent"):
+    with pytest.raises(RefusedError, match="cc is a foreign agent"):
         await agents.stop(client, "cc")
 
 

@@ -20,12 +20,12 @@ _LIMIT = 64 << 20
 _HELD = 59 << 20
 
 
-def demo(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo without a terminal."""
+def demo(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the demo without a terminal; `folder` is where it puts its state directory."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("SPARKPLUG_")}
     return subprocess.run(
         [sys.executable, "-m", "sparkplug", "demo", *words],
-        env=environ,
+        env=environ | ({"TMPDIR": str(folder)} if folder else {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -35,8 +35,8 @@ def demo(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_without_a_terminal_it_prints_a_true_brief_and_leaves_nothing() -> None:
-    result = demo()
+def test_without_a_terminal_it_prints_a_true_brief_and_leaves_nothing(tmp_path: Path) -> None:
+    result = demo(folder=tmp_path)
     assert result.returncode == 0, result.stderr
     brief = result.stdout
     assert brief.startswith("# Host brief: ")
@@ -48,9 +48,10 @@ def test_without_a_terminal_it_prints_a_true_brief_and_leaves_nothing() -> None:
     left = [
         process.info
         for process in psutil.process_iter(["pid", "cmdline"])
-        if any("sparkplug-demo-" in word for word in process.info["cmdline"] or ())
+        if any(str(tmp_path) in word for word in process.info["cmdline"] or ())
     ]
     assert left == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

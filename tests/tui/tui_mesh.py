@@ -25,12 +25,10 @@ from sparkplug.schema.host import (
     Memory,
     Process,
 )
-from sparkplug.schema.node import (
+from sparkplug.schema.node import NodeState, Nothing, ObservedNode
+from sparkplug.schema.node_services import (
     LogsReply,
     LogsRequest,
-    NodeState,
-    Nothing,
-    ObservedNode,
     ProcessesReply,
     WindowReply,
     WindowRequest,

@@ -6,7 +6,7 @@ import asyncio
 
 from sparkplug.agents import Context, action
 from sparkplug.schema.errors import NotFoundError
-from sparkplug.schema.node import WindowReply
+from sparkplug.schema.node_services import WindowReply
 
 from .facts import facts
 from .findings import Survey

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparkplug.schema.host import DriverState, Gpu, GpuState, HostSample, Process
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 from sparkplug.telemetry.gpu.clock_events import THROTTLING
 
 from .findings import MIB, Figures, Finding, gib, mean
@@ -243,9 +243,10 @@ def leaked_memory(
         idle = [r.utilization_percent for r in readings if r.utilization_percent is not None]
         if gpu.memory is None or gpu.processes or not idle or max(idle) >= LEAK_IDLE_PERCENT:
             continue
-        used = gpu.memory.used_bytes - (gpu.memory.reserved_bytes or 0)
-        if used >= LEAK_BYTES:
-            found.append(_leak(gpu, used, "no process that the driver names"))
+        # nvmlMemory_v2_t counts the driver's reserve apart from used; a driver that does not
+        # tell it counts it as used, and then nothing can be said of who holds what.
+        if gpu.memory.reserved_bytes is not None and gpu.memory.used_bytes >= LEAK_BYTES:
+            found.append(_leak(gpu, gpu.memory.used_bytes, "no process that the driver names"))
     return found
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from sparkplug.schema.host import HostSample, Process
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 
 from .findings import Finding, gib, mean
 
 STEAL_PERCENT = 10.0
-STEAL_SOURCE = "Netdata's stock alarm 20min_steal_cpu: warns above 10 % of time stolen"
+STEAL_SOURCE = (
+    "Netdata's stock alarm 20min_steal_cpu warns above 10 %; held against the window's mean here"
+)
 LOAD_PER_CORE = 2.0
 CPU_PRESSURE_PERCENT = 50.0
 SATURATION_SOURCE = (
-    "Netdata's stock load alarms: warn at twice the cores; Linux psi.rst for the share of time "
-    "tasks waited for a processor, whose limit of 50 % is SparkPlug's own"
+    "Netdata's stock alarm load_average_15 warns at twice the cores; held against the one-minute "
+    "load here, where Linux PSI (psi.rst) must agree: its limit of 50 % is SparkPlug's own"
 )
 SPACE_WARNING_PERCENT = 10.0
 SPACE_CRITICAL_PERCENT = 2.0

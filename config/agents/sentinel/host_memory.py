@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sparkplug.schema.host import ControlGroup, HostSample, Process
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 
 from .findings import MIB, Finding, gib, mean
 
@@ -18,7 +18,8 @@ PRESSURE_SOURCE = (
 AVAILABLE_WARNING_PERCENT = 10.0
 AVAILABLE_CRITICAL_PERCENT = 5.0
 AVAILABLE_SOURCE = (
-    "earlyoom(1): asks processes to end below 10 % of memory available and kills below 5 %"
+    "earlyoom(1), whose defaults are 10 % of memory available (SIGTERM) and 5 % (SIGKILL); it "
+    "waits for free swap to be as low, this rule does not"
 )
 GROUP_WARNING_PERCENT = 90.0
 GROUP_CRITICAL_PERCENT = 97.0
@@ -27,7 +28,7 @@ GROUP_SOURCE = (
     "group; used is the working set, as the kubelet counts it; 90 % is SparkPlug's own margin"
 )
 SWAP_FREE_PERCENT = 10.0
-SWAP_SOURCE = "earlyoom(1): acts when free swap, too, is below 10 %"
+SWAP_SOURCE = "earlyoom(1), whose default for free swap is 10 %"
 SWAPPING_MIB_PER_SECOND = 1.0
 SWAPPING_SOURCE = (
     "The USE method (brendangregg.com/usemethod.html): swapping is memory saturation; 1 MiB/s in "
@@ -103,7 +104,7 @@ def control_group_limits(
         if share < GROUP_WARNING_PERCENT and not kills:
             continue
         used, limit = round(group.used_bytes / MIB, 1), round(group.limit_bytes / MIB, 1)
-        within = [p for p in processes if p.control_group == group.path]
+        within = [p for p in processes if _is_in(p, group)]
         killed = f"; the kernel killed {kills} in it during the window" if kills else ""
         found.append(
             Finding(
@@ -215,6 +216,14 @@ def _kills_between(first: ControlGroup | None, last: ControlGroup) -> int:
     if first is None or first.oom_kills is None or last.oom_kills is None:
         return 0
     return max(last.oom_kills - first.oom_kills, 0)
+
+
+def _is_in(process: Process, group: ControlGroup) -> bool:
+    """Whether the group's limit binds the process: in cgroup v2 it sits in a leaf below it."""
+    path = process.control_group
+    if path is None:
+        return False
+    return path == group.path or path.startswith(group.path.rstrip("/") + "/")
 
 
 def _biggest(processes: list[Process]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sparkplug.schema.host import HostSample, Process
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 
 from .findings import ORDER, Finding
 from .gpu_health import (

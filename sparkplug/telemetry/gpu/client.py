@@ -84,7 +84,7 @@ class GpuSource:
             return self._broken(str(error))
         if answer is None:
             self._last = GpuReading(
-                driver=Driver(state=DriverState.STARTING, reason="NVML is being loaded"),
+                driver=self._driver_away(DriverState.STARTING, "NVML is being loaded"),
                 gpus=self._last.gpus,
                 xids=list(self._xids),
             )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.agent import DesiredAgent, ObservedAgent
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Process
-    from sparkplug.schema.node import ProcessesReply
+    from sparkplug.schema.node_services import ProcessesReply
 
 _LABEL = 14
 _PROCESSES = 200

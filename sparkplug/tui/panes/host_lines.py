@@ -20,7 +20,7 @@ from sparkplug.tui.figures import (
 
 if TYPE_CHECKING:
     from sparkplug.schema.host import Driver, Gpu, HostSample
-    from sparkplug.schema.node import HostView
+    from sparkplug.schema.node_services import HostView
 
 _LABEL = 8
 _PROCESSES = 12

@@ -16,7 +16,7 @@ from sparkplug.tui.widgets.page import Page
 from sparkplug.tui.widgets.rows import Row, Rows
 
 if TYPE_CHECKING:
-    from sparkplug.schema.node import HostView
+    from sparkplug.schema.node_services import HostView
     from sparkplug.tui.store import Topics
 
 

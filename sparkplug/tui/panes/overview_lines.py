@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Gpu, HostSample
-    from sparkplug.schema.node import HostView
+    from sparkplug.schema.node_services import HostView
     from sparkplug.schema.topology import Topology
 
 _WIDE = 56

@@ -24,7 +24,7 @@ from sparkplug.schema.host import (
     Process,
     Xid,
 )
-from sparkplug.schema.node import KernelLogReply
+from sparkplug.schema.node_services import KernelLogReply
 
 GIB = 1 << 30
 sentinel = shipped_module("sentinel.rules")
@@ -204,6 +204,44 @@ def test_a_full_control_group_names_the_biggest_process_in_it() -> None:
     assert finding.subject == "/job"
     assert "hog (pid 5)" in finding.summary
     assert "giant" not in finding.summary
+
+
+def test_a_full_control_group_names_a_process_in_a_group_below_it() -> None:
+    below = Process(
+        pid=5, ppid=1, name="hog", state="S", rss_bytes=900 << 20, control_group="/job/main"
+    )
+    beside = Process(
+        pid=6, ppid=1, name="giant", state="S", rss_bytes=9 * GIB, control_group="/jobs"
+    )
+    finding = found(window(CASES["memory.control-group"]), [beside, below])["memory.control-group"]
+    assert "hog (pid 5)" in finding.summary
+
+
+def idle_without_processes(used: int, reserved: int | None) -> Callable[[HostSample], None]:
+    """GPU 1 idles, no process is named, and this many bytes of it are in use."""
+
+    def change(sample: HostSample) -> None:
+        gpu = sample.gpus[1]
+        gpu.utilization_percent = 0.0
+        gpu.processes = []
+        gpu.memory = GpuMemory(
+            total_bytes=80 * GIB,
+            used_bytes=used,
+            free_bytes=80 * GIB - used - (reserved or 0),
+            reserved_bytes=reserved,
+        )
+
+    return change
+
+
+def test_memory_held_by_nobody_does_not_count_what_the_driver_reserved() -> None:
+    leaked = found(window(idle_without_processes(600 << 20, 512 << 20)))
+    assert leaked["gpu.leaked-memory"].figures["held_gib"] == 0.6
+    assert "gpu.leaked-memory" not in found(window(idle_without_processes(4 << 20, 600 << 20)))
+
+
+def test_memory_held_by_nobody_is_not_judged_where_the_reserve_is_not_told() -> None:
+    assert "gpu.leaked-memory" not in found(window(idle_without_processes(600 << 20, None)))
 
 
 def test_an_oom_kill_inside_the_window_is_found() -> None:

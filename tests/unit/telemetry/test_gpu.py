@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from sparkplug.schema.host import DriverState, GpuState
 from sparkplug.shipped import shipped
-from sparkplug.telemetry.gpu.client import GpuSource
+from sparkplug.telemetry.gpu.client import WORKER, GpuSource
 from sparkplug.telemetry.gpu.fake.environment import fake_nvml_environment
 from sparkplug.telemetry.gpu.reading import GpuReading
 
@@ -142,6 +144,83 @@ async def test_a_host_without_a_driver_is_a_state_and_not_an_error() -> None:
         assert reading.gpus == []
     finally:
         await source.close()
+
+
+async def test_a_library_without_its_kernel_module_is_no_driver(
+    library: Path, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "unloaded.scenario"
+    scenario.write_text("init driver_not_loaded\n")
+    source = GpuSource(environment=environment(scenario, library))
+    try:
+        reading = await first(source, lambda r: r.driver.state is not DriverState.STARTING)
+        assert reading.driver.state is DriverState.NO_DRIVER
+        assert reading.driver.reason == "Driver Not Loaded"
+        began = asyncio.get_running_loop().time()
+        assert (await source.read()).driver.state is DriverState.NO_DRIVER
+        assert asyncio.get_running_loop().time() - began < 0.05, "it is not looked for each time"
+        assert source._worker is None, "no process is kept for a driver that is not there"
+    finally:
+        await source.close()
+
+
+async def test_a_worker_stuck_in_the_driver_ends_with_its_parent(
+    library: Path, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "stuck.scenario"
+    scenario.write_text("gpu stuck\nutilization 5\nblocked 3600\n")
+    worker = await asyncio.create_subprocess_exec(
+        *WORKER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment(scenario, library),
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(b'{"id":1,"xids_after":0}\n')
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.stdout.readline(), 1.0)
+    worker.stdin.close()
+    assert await asyncio.wait_for(worker.wait(), 5.0) == 0
+
+
+async def test_a_stand_in_is_marked_simulated_while_its_worker_starts_again(
+    library: Path, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "stuck.scenario"
+    scenario.write_text("gpu first\nutilization 5\n")
+    source = GpuSource(environment=environment(scenario, library), deadline=0.2)
+    try:
+        await first(source, answered)
+        scenario.write_text("gpu first\nutilization 5\nblocked 3600\n")
+        worker = source._worker
+        assert worker is not None
+        worker.kill()
+        await first(source, lambda r: not answered(r))
+        reading = await first(source, lambda r: r.driver.state is DriverState.STARTING)
+        assert reading.driver.simulated is True
+    finally:
+        await source.close()
+
+
+def test_without_a_compiler_the_error_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from sparkplug.telemetry.gpu.fake.build import NoCompilerError, build_fake_nvml\n"
+        "try: build_fake_nvml(Path(sys.argv[1]))\n"
+        "except NoCompilerError as error: print(error)\n"
+    )
+    bare = {k: v for k, v in os.environ.items() if k != "CC"} | {"PATH": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=bare,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert "needs a C compiler" in said.stdout
+    assert "apt-get install gcc" in said.stdout
 
 
 async def test_a_worker_that_is_killed_is_replaced(library: Path) -> None:
