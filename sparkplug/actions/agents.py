@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.schema.errors import NotFoundError
+from sparkplug.shipped import shipped
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -37,7 +38,7 @@ async def _deploy_files(
     from sparkplug.schema.documents import load_agents
     from sparkplug.schema.errors import DeadlineError, SparkplugError
 
-    found = load_agents(Path(path))
+    found = load_agents(_agent_files(path))
     if not replace:
         await agents.refuse_taken(client, found)
     changed = [
@@ -87,17 +88,27 @@ async def _check_prompt(client: Client, agent: str, **given: Any) -> None:
     await agents.target(client, agent, given.get("replica"))
 
 
+def _agent_files(path: str) -> Path:
+    """The file or folder of that name; else the agent of that name that is shipped."""
+    named = Path(path)
+    if not named.exists() and named.name == path:
+        shipped_file = shipped("config") / "agents" / f"{path}.yaml"
+        if shipped_file.exists():
+            return shipped_file
+    return named
+
+
 async def _check_deploy(client: Client, path: str, **_: Any) -> None:
     from sparkplug.client import agents
     from sparkplug.schema.documents import load_agents
 
-    await agents.refuse_taken(client, load_agents(Path(path)))
+    await agents.refuse_taken(client, load_agents(_agent_files(path)))
 
 
 async def _check_apply(client: Client, path: str, **_: Any) -> None:
     from sparkplug.schema.documents import load_agents
 
-    load_agents(Path(path))
+    load_agents(_agent_files(path))
 
 
 async def _deploy(
@@ -247,7 +258,9 @@ def _can_prompt(subject: Subject | None) -> str | None:
     return None
 
 
-_PATH = Argument("path", "path", "agent file, or a folder of them", required=True)
+_PATH = Argument(
+    "path", "path", "agent file, a folder of them, or the name of a shipped agent", required=True
+)
 
 AGENT_ACTIONS: tuple[Action, ...] = (
     Action(

@@ -30,8 +30,9 @@ class SpawnJob(Record):
     llm: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     url: str
-    jwt: str = Field(repr=False)
-    seed: str = Field(repr=False)
+    jwt: str = Field("", repr=False, description="empty on a server that asks for none")
+    seed: str = Field("", repr=False)
+    drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
     modules: list[str] = Field(default_factory=list, description="more folders to import from")

@@ -37,7 +37,6 @@ log = logging.getLogger("sparkplug.agent")
 
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
-_DRAIN_DEADLINE_S = 8.0
 _MAX_DESCRIPTION = 200
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
@@ -68,7 +67,7 @@ class AgentProcess:
             job.url,
             name=f"agent {job.agent}/{job.replica}",
             inbox_prefix=prefix,
-            credentials=Credentials(job.jwt, job.seed),
+            credentials=Credentials(job.jwt, job.seed) if job.jwt else None,
             deadline=_CONNECT_DEADLINE_S,
         )
         self._routes = Routes(self._bus)
@@ -114,7 +113,7 @@ class AgentProcess:
         """Finish what is in hand, for a while."""
         await self._tell()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_DEADLINE_S):
+            async with asyncio.timeout(self.job.drain_seconds):
                 while self._activity.inflight:
                     await asyncio.sleep(0.02)
 

@@ -24,7 +24,13 @@ cancellation.install()
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)
 _RECONNECT_WAIT_S = 0.25
+_SECRET = re.compile(r"://[^/@]*@")
 _JETSTREAM_DEADLINE_S = 5.0
+
+
+def without_secret(url: str) -> str:
+    """A URL without the user and password in it, for messages."""
+    return _SECRET.sub("://", url)
 
 
 def parse_version(text: str) -> tuple[int, int, int]:
@@ -43,6 +49,11 @@ class Bus:
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.epoch = 0
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without secrets, for messages."""
+        return without_secret(self.url)
 
     @property
     def js(self) -> JetStreamContext:
@@ -113,11 +124,11 @@ class Bus:
             cause = next((e for e in [error, *refused] if _is_refusal(e)), None)
             if cause is not None:
                 raise RefusedError(
-                    f"the NATS server at {self.url} refuses us: {cause}",
+                    f"the NATS server at {self.shown_url} refuses us: {cause}",
                     hint="it belongs to another user or mesh; check the credentials in use",
                 ) from error
             raise NoMeshError(
-                f"no NATS server answers at {self.url}: {error or 'no answer in time'}",
+                f"no NATS server answers at {self.shown_url}: {error or 'no answer in time'}",
                 hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
             ) from error
         # The first connect may fail fast; from now on the server is waited for, for ever.
@@ -131,7 +142,7 @@ class Bus:
             found = f"{version.major}.{version.minor}.{version.patch}"
             await self._abandon()
             raise NoMeshError(
-                f"the NATS server at {self.url} is {found}; SparkPlug needs 2.11 or newer",
+                f"the NATS server at {self.shown_url} is {found}; SparkPlug needs 2.11 or newer",
                 hint="upgrade it, or unset nats.url to let SparkPlug start its own",
             )
 
@@ -188,7 +199,7 @@ async def _probe(url: str, deadline: float) -> None:
             _, writer = await asyncio.open_connection(host, port)
     except (TimeoutError, OSError) as error:
         raise NoMeshError(
-            f"no NATS server answers at {url}: {error or 'no answer in time'}",
+            f"no NATS server answers at {without_secret(url)}: {error or 'no answer in time'}",
             hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
         ) from error
     writer.close()

@@ -127,7 +127,7 @@ async def call(
     except nats.errors.MaxPayloadError as error:
         raise InvalidError("the request is larger than the server takes") from error
     except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
-        raise NoMeshError(f"the connection to {bus.url} is gone") from error
+        raise NoMeshError(f"the connection to {bus.shown_url} is gone") from error
     if message.headers and _ERROR_HEADER in message.headers:
         try:
             raise error_from_json(json.loads(message.data))

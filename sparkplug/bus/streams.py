@@ -137,6 +137,6 @@ async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_ke
                 continue
             raise SparkplugError(
                 f"the server would not create {config.name}: {error.description}",
-                where=bus.url,
+                where=bus.shown_url,
                 hint="give it more room: nats.max_store in the settings, or the account's limits",
             ) from error

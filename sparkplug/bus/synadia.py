@@ -208,7 +208,7 @@ async def prompt(
             ) from error
         raise _from_protocol(error, where) from error
     except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:
-        raise NoMeshError(f"the connection to {bus.url} is gone", where=where) from error
+        raise NoMeshError(f"the connection to {bus.shown_url} is gone", where=where) from error
 
 
 async def call(

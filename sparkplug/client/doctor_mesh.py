@@ -16,7 +16,6 @@ from sparkplug.client.agents import list_agents
 from sparkplug.client.check import Check, fail, ok, warn
 from sparkplug.client.hosts import list_hosts
 from sparkplug.client.session import Client
-from sparkplug.client.status import without_secret
 from sparkplug.config import Settings
 from sparkplug.schema.agent import AgentState
 from sparkplug.schema.errors import NoMeshError, SparkplugError
@@ -47,7 +46,7 @@ async def server(client: Client) -> Check:
     told = client.bus.nc.connected_server_version
     version = f"{told.major}.{told.minor}.{told.patch}"
     owner = "our private server" if client.private else "somebody else's server"
-    text = f"{without_secret(client.url)} ({owner}, {version}), {took:.1f} ms away"
+    text = f"{client.bus.shown_url} ({owner}, {version}), {took:.1f} ms away"
     return ok("server", text)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from sparkplug import __version__
 from sparkplug.bus.server import read_server
 from sparkplug.client.nodes import node_age, node_state, read_nodes
@@ -12,13 +10,6 @@ from sparkplug.config import Settings
 from sparkplug.paths import Paths
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import MeshStatus
-
-_SECRET = re.compile(r"://[^/\s@]*@")
-
-
-def without_secret(url: str) -> str:
-    """A URL without the user and password in it."""
-    return _SECRET.sub("://", url)
 
 
 async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -> MeshStatus:
@@ -32,7 +23,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
     url = server.url if server else None
     owned = server is not None
     if client is not None:
-        url = without_secret(client.url)
+        url = client.bus.shown_url
         owned = client.private
         told = client.bus.nc.connected_server_version
         version = f"{told.major}.{told.minor}.{told.patch}"

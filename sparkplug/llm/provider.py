@@ -57,46 +57,56 @@ class Model:
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt})
         key = os.environ.get(self._api_key_env, "") if self._api_key_env else ""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         length = 0
         ends = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with (
-                httpx.AsyncClient(
-                    timeout=httpx.Timeout(self._timeout, connect=_CONNECT_S)
-                ) as client,
-                client.stream(
-                    "POST",
-                    f"{self.endpoint}/chat/completions",
-                    headers={"Authorization": f"Bearer {key}"} if key else {},
-                    json={"model": self.name or "default", "messages": messages, "stream": True},
-                ) as response,
-            ):
-                if response.status_code != httpx.codes.OK:
-                    await response.aread()
-                    raise NoModelError(
-                        f"the endpoint answered {response.status_code}", where=self.endpoint
-                    )
-                async for line in response.aiter_lines():
-                    if asyncio.get_running_loop().time() > ends:
+            timeout = httpx.Timeout(self._timeout, connect=_CONNECT_S)
+            async with httpx.AsyncClient(timeout=timeout, headers=headers) as client:
+                self.name = self.name or await self._first_model(client)
+                asked = {"model": self.name, "messages": messages, "stream": True}
+                url = f"{self.endpoint}/chat/completions"
+                async with client.stream("POST", url, json=asked) as response:
+                    if response.status_code != httpx.codes.OK:
+                        await response.aread()
                         raise NoModelError(
-                            f"no complete answer within {self._timeout:g} s", where=self.endpoint
+                            f"the endpoint answered {response.status_code}", where=self.endpoint
                         )
-                    piece = _piece(line, self.endpoint)
-                    if piece is None:
-                        return
-                    length += len(piece)
-                    if length > _MAX_ANSWER_CHARS:
-                        raise NoModelError(
-                            f"the answer is longer than {_MAX_ANSWER_CHARS} characters",
-                            where=self.endpoint,
-                        )
-                    if piece:
-                        yield piece
+                    async for line in response.aiter_lines():
+                        if asyncio.get_running_loop().time() > ends:
+                            raise NoModelError(
+                                f"no complete answer within {self._timeout:g} s",
+                                where=self.endpoint,
+                            )
+                        piece = _piece(line, self.endpoint)
+                        if piece is None:
+                            return
+                        length += len(piece)
+                        if length > _MAX_ANSWER_CHARS:
+                            raise NoModelError(
+                                f"the answer is longer than {_MAX_ANSWER_CHARS} characters",
+                                where=self.endpoint,
+                            )
+                        if piece:
+                            yield piece
         except httpx.HTTPError as error:
             raise NoModelError(
                 f"the endpoint does not answer: {error or type(error).__name__}",
                 where=self.endpoint,
             ) from error
+
+    async def _first_model(self, client: httpx.AsyncClient) -> str:
+        """The first model the endpoint lists, when none is named."""
+        response = await client.get(f"{self.endpoint}/models")
+        try:
+            name = response.json()["data"][0]["id"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise NoModelError(
+                "the endpoint lists no model",
+                where=self.endpoint,
+                hint="name one: sparkplug config set llm.model NAME",
+            ) from error
+        return str(name)
 
     async def answer(self, prompt: str, *, system: str = "") -> str:
         """The whole answer. Raises NoModelError."""

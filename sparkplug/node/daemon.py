@@ -292,7 +292,7 @@ class Daemon:
             started=start_time(os.getpid()) or 0.0,
             parent_pid=self._parent,
             state=state,
-            url=self._bus.url,
+            url=self._bus.shown_url,
             version=__version__,
         )
         run_files.write(self._paths.run / run_files.NODE, info.model_dump(mode="json"))

@@ -28,12 +28,12 @@ from sparkplug.paths import Paths
 from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentState, Assignment, DesiredAgent, ObservedAgent
 from sparkplug.schema.base import Record
-from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.settings import SettingsDocument
 
 log = logging.getLogger(__name__)
 
 _EXIT_SEEN_S = 0.5
+_LEAVE_S = 1.0
 _MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
@@ -182,8 +182,6 @@ class Supervisor:
                 f"agent {spec.name}/{observed.replica}",
                 agent_permissions(spec.name, self._owner, observed.replica),
             )
-        if credentials is None:
-            raise SparkplugError("this node has no credentials to give an agent")
         llm = self._settings.llm
         env = dict(spec.env)
         if spec.resources.gpus:
@@ -211,8 +209,10 @@ class Supervisor:
             },
             env=env,
             url=self._bus.url,
-            jwt=credentials.jwt,
-            seed=credentials.seed,
+            jwt=credentials.jwt if credentials else "",
+            seed=credentials.seed if credentials else "",
+            # It leaves before it is killed.
+            drain_seconds=max(self.stop_timeout - _LEAVE_S, 0.0),
             log=str(self.logs.begin(spec.name, observed.replica)),
             exits=str(self._paths.exits),
             modules=self._modules,

@@ -36,6 +36,7 @@ class OpenAiServer:
     replies: list[Reply]
     requests: list[dict[str, Any]] = field(default_factory=list)
     port: int = 0
+    models: Sequence[str] = ("scripted",)
 
     @property
     def endpoint(self) -> str:
@@ -49,11 +50,23 @@ class OpenAiServer:
             lengths = [
                 line for line in head.splitlines() if line.lower().startswith("content-length")
             ]
+            if head.startswith("GET ") and head.split()[1].endswith("/models"):
+                await self._list_models(writer)
+                return
             body = await reader.readexactly(int(lengths[0].split(":")[1]))
             reply = self.replies[min(len(self.requests), len(self.replies) - 1)]
             request = json.loads(body)
             self.requests.append({"path": head.split()[1], **request})
             await self._answer(reply, writer)
+        writer.close()
+
+    async def _list_models(self, writer: asyncio.StreamWriter) -> None:
+        body = json.dumps({"object": "list", "data": [{"id": name} for name in self.models]})
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        await writer.drain()
         writer.close()
 
     async def _answer(self, reply: Reply, writer: asyncio.StreamWriter) -> None:

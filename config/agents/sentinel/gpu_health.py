@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from sparkplug.schema.host import DriverState, Gpu, GpuState, HostSample, Process
 from sparkplug.schema.node_services import KernelLogReply
@@ -23,6 +24,7 @@ ECC_SOURCE = (
 REMAP_SOURCE = "NVIDIA GPU Memory Error Management: a pending row remap takes a reset of the GPU"
 XID_SOURCE = "NVIDIA XID errors, the driver's catalogue of what each number means"
 LOST_SOURCE = "NVML_ERROR_GPU_IS_LOST (NVML API reference): the GPU has fallen off the bus"
+ERROR_SOURCE = "NVML_ERROR_RESET_REQUIRED and its like (NVML API reference), for a single device"
 DRIVER_SOURCE = "NVML answers within milliseconds on a healthy driver; SparkPlug waits 2 s"
 LEAK_BYTES = 512 * MIB
 LEAK_IDLE_PERCENT = 1.0
@@ -32,6 +34,9 @@ LEAK_SOURCE = (
 )
 #: XIDs that the application caused and that say nothing bad of the device.
 XID_OF_THE_APPLICATION = frozenset({13, 31, 43, 45, 68})
+#: How long an event is worth a finding: the device may be worn, an application was restarted.
+XID_COUNTS = timedelta(days=1)
+APPLICATION_XID_COUNTS = timedelta(hours=1)
 
 
 def _label(gpu: Gpu) -> str:
@@ -71,8 +76,8 @@ def driver_not_answering(
 def gpu_faults(
     samples: list[HostSample], processes: list[Process], kernel: KernelLogReply
 ) -> list[Finding]:
-    """GPUs that fell off the bus."""
-    return [
+    """GPUs that fell off the bus, and those that answer with an error while the driver is well."""
+    lost = [
         Finding(
             rule="gpu.lost",
             severity="critical",
@@ -84,6 +89,20 @@ def gpu_faults(
         for gpu in samples[-1].gpus
         if gpu.state is GpuState.LOST
     ]
+    if samples[-1].driver.state is not DriverState.OK:
+        return lost
+    return lost + [
+        Finding(
+            rule="gpu.error",
+            severity="critical",
+            subject=_label(gpu),
+            summary=f"GPU {gpu.index} ({gpu.name}) answers with errors; it may need a reset.",
+            figures={"gpu_index": gpu.index},
+            source=ERROR_SOURCE,
+        )
+        for gpu in samples[-1].gpus
+        if gpu.state is GpuState.ERROR
+    ]
 
 
 def xid_events(
@@ -92,6 +111,9 @@ def xid_events(
     """What the driver reported as a critical event, once for each GPU and number."""
     counted: dict[tuple[int, int, str], int] = {}
     for event in samples[-1].xids:
+        age = samples[-1].time - event.time
+        if age > (APPLICATION_XID_COUNTS if event.xid in XID_OF_THE_APPLICATION else XID_COUNTS):
+            continue
         key = (event.gpu, event.xid, event.meaning)
         counted[key] = counted.get(key, 0) + 1
     return [

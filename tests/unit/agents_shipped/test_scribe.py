@@ -92,7 +92,7 @@ async def test_a_fence_around_the_answer_is_taken_off() -> None:
     async with openai_server(Reply.text(f"```markdown\n{BY_MODEL}```")) as server:
         answer = await write(Model(server.endpoint))
     assert answer["text"].startswith("# Host brief: gpu-1")
-    assert answer["written_by"] == "model the endpoint's default"
+    assert answer["written_by"] == "model scripted"
 
 
 @pytest.mark.parametrize(

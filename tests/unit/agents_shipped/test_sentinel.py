@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -160,6 +161,7 @@ CASES: dict[str, Callable[[HostSample], None]] = {
         s, "driver", Driver(state=DriverState.NOT_RESPONDING, age_seconds=7.0)
     ),
     "gpu.lost": lambda s: setattr(s.gpus[1], "state", GpuState.LOST),
+    "gpu.error": lambda s: setattr(s.gpus[1], "state", GpuState.ERROR),
     "gpu.xid": lambda s: s.xids.append(Xid(gpu=1, uuid="GPU-1", xid=79, meaning="off the bus")),
     "gpu.throttled": throttle,
     "gpu.temperature": lambda s: setattr(s.gpus[0], "temperature_celsius", 91.0),
@@ -191,6 +193,19 @@ def test_saturation_takes_both_load_and_waiting() -> None:
 
     assert "cpu.saturation" not in found(window(loaded))
     assert "cpu.saturation" in found(window(waiting))
+
+
+def test_an_old_xid_is_no_finding_and_an_application_s_grows_old_sooner() -> None:
+    def thrown(xid: int, hours: float) -> list[HostSample]:
+        samples = window()
+        time = samples[-1].time - timedelta(hours=hours)
+        samples[-1].xids.append(Xid(time=time, gpu=0, uuid="GPU-0", xid=xid, meaning="m"))
+        return samples
+
+    assert found(thrown(79, 20))["gpu.xid"].severity == "critical"
+    assert found(thrown(13, 0.5))["gpu.xid"].severity == "warning"
+    assert found(thrown(79, 30)) == {}
+    assert found(thrown(13, 2)) == {}
 
 
 def test_a_full_control_group_names_the_biggest_process_in_it() -> None:

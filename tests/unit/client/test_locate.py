@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sparkplug.bus.connection import without_secret
 from sparkplug.client.session import locate
-from sparkplug.client.status import without_secret
 from sparkplug.config import load_settings
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import NoMeshError
