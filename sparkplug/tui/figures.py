@@ -67,14 +67,17 @@ def load_pen(value: float | None) -> str:
     return "bad" if value >= 95 else "warn" if value >= 80 else "active"
 
 
-def meter(value: float | None, width: int) -> Line:
-    """A bar of `width` cells for a share in percent; empty and dim when not supported."""
+def meter(value: float | None, width: int, *, fills: bool = True) -> Line:
+    """A bar of `width` cells for a share in percent; empty and dim when not supported.
+
+    What `fills` (memory, a disk) is trouble near its end; what works (a processor, a GPU) is not.
+    """
     if value is None:
         return (("dim", "·" * width),)
     full = round(min(100.0, max(0.0, value)) / 100 * width)
     if value > 0 and full == 0:
         full = 1
-    return ((load_pen(value), "▇" * full), ("line", "▁" * (width - full)))
+    return ((load_pen(value) if fills else "active", "▇" * full), ("line", "▁" * (width - full)))
 
 
 def sparkline(values: Iterable[float | None], width: int, top: float = 100.0) -> str:

@@ -96,7 +96,10 @@ def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int
     swap = f"{size(sample.swap_used_bytes)} of {size(sample.swap_total_bytes)}"
     lines: list[Line] = [
         _line(
-            "cpu", *meter(cpu.percent, bar), ("text", f"{percent(cpu.percent)} "), ("active", cpus)
+            "cpu",
+            *meter(cpu.percent, bar, fills=False),
+            ("text", f"{percent(cpu.percent)} "),
+            ("active", cpus),
         ),
         _line(
             "",
@@ -175,7 +178,7 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], width: int, bar: int, plot: int) 
     lines += [
         _line(
             "busy",
-            *meter(gpu.utilization_percent, bar),
+            *meter(gpu.utilization_percent, bar, fills=False),
             ("text", f"{percent(gpu.utilization_percent)} "),
             ("active", utilizations),
         ),

@@ -92,7 +92,7 @@ def host_line(view: HostView) -> Line:
     quiet = "dim" if stale else "text"
     line += [
         ("dim", "cpu "),
-        *meter(sample.cpu.percent, 5),
+        *meter(sample.cpu.percent, 5, fills=False),
         (quiet, f"{percent(sample.cpu.percent)} "),
     ]
     line += [("dim", "mem "), *meter(memory, 5), (quiet, f"{percent(memory)} ")]

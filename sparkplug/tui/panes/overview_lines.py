@@ -72,7 +72,7 @@ def _host(view: HostView, width: int) -> list[Line]:
         *head,
         ("text", fit(view.name, min(len(view.name), max(8, width - 2 * bar - 24))) + " "),
         ("dim", "cpu "),
-        *meter(sample.cpu.percent, bar),
+        *meter(sample.cpu.percent, bar, fills=False),
         ("text", f"{percent(sample.cpu.percent)} "),
         ("dim", "mem "),
         *meter(memory, bar),
@@ -100,7 +100,7 @@ def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
     why = throttle(gpu)
     line: list[Span] = [
         ("dim", f"{gpu.index:>2} "),
-        *meter(gpu.utilization_percent, 8 if wide else 4),
+        *meter(gpu.utilization_percent, 8 if wide else 4, fills=False),
         ("text", f"{percent(gpu.utilization_percent)} "),
         ("text" if share is None or share < 95 else "warn", f"{memory:>9} "),
         ("warn" if why else "text", f"{number(gpu.temperature_celsius, '°')}{'▲' if why else ' '}"),
@@ -135,7 +135,7 @@ def _small(gpu: Gpu, width: int) -> Line:
     share = gpu_memory_percent(gpu)
     line: Line = (
         ("dim", f"{gpu.index:>2} "),
-        *meter(gpu.utilization_percent, 3),
+        *meter(gpu.utilization_percent, 3, fills=False),
         ("text", percent(gpu.utilization_percent)),
         ("dim", f" {percent(share).strip()}"),
         ("warn" if why else "text", heat),
