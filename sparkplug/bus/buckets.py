@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.reading import Mark, follow
 from sparkplug.schema.errors import ConflictError, SparkplugError
 
 log = logging.getLogger(__name__)
 
 _WRONG_LAST_SEQUENCE = 10071
-_INACTIVE_S = 60.0
-_PENDING = 100_000
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -145,78 +142,22 @@ class Bucket:
         return found
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[Change, None]:
-        """Follow the bucket for ever; starts afresh by itself whenever the server came back."""
-        restart = asyncio.Event()
+        """Follow the bucket for ever; starts afresh by itself whenever the server came back.
 
-        async def on_reconnect() -> None:
-            restart.set()
-
-        remove = self._bus.on_reconnect(on_reconnect)
-        try:
-            while True:
-                restart.clear()
-                try:
-                    async with contextlib.aclosing(self._read(pattern, restart)) as changes:
-                        async for change in changes:
-                            yield change
-                except (TimeoutError, nats.errors.Error) as error:
-                    if self._bus.nc.is_closed:
-                        return
-                    log.debug("watch of %s begins again: %s", self.name, error)
-                    await asyncio.sleep(0.2)
-        finally:
-            remove()
-
-    async def _read(self, pattern: str, restart: asyncio.Event) -> AsyncGenerator[Change, None]:
-        """One ordered reading: all that is there, then what comes, until `restart` or a gap."""
-        queue: asyncio.Queue[Msg | None] = asyncio.Queue(_PENDING)
-
-        async def receive(message: Msg) -> None:
-            queue.put_nowait(message)
-
-        inbox = self._bus.nc.new_inbox()
-        subscription = await self._bus.nc.subscribe(inbox, cb=receive)
-        waiter = asyncio.ensure_future(restart.wait())
-        waiter.add_done_callback(lambda _: queue.put_nowait(None))
-        try:
-            info = await self._bus.js.add_consumer(
-                self._stream,
-                ConsumerConfig(
-                    deliver_subject=inbox,
-                    deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
-                    ack_policy=AckPolicy.NONE,
-                    filter_subject=self._prefix + pattern,
-                    mem_storage=True,
-                    inactive_threshold=_INACTIVE_S,
-                    max_deliver=1,
-                    num_replicas=1,
-                ),
-            )
-            yield Change(None, reset=True)
-            # Messages already delivered while the answer was on its way count as pending too.
-            ahead = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
-            expected, ready = 1, False
-            if not ahead:
-                ready = True
-                yield Change(None)
-            while True:
-                message = await queue.get()
-                if message is None:
-                    return
-                meta = message.metadata
-                if meta.sequence.consumer != expected:
-                    return
-                expected += 1
-                entry = self._entry(message, meta.sequence.stream)
+        Raises NotFoundError when the mesh has no such bucket.
+        """
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, filter_subject=self._prefix + pattern
+        )
+        reading = follow(self._bus, self._stream, lambda _: config)
+        async with contextlib.aclosing(reading) as items:
+            async for item in items:
+                if isinstance(item, Mark):
+                    yield Change(None, reset=item is Mark.BEGIN)
+                    continue
+                entry = self._entry(item, item.metadata.sequence.stream)
                 if entry is not None:
                     yield Change(entry)
-                if not ready and meta.num_pending == 0:
-                    ready = True
-                    yield Change(None)
-        finally:
-            waiter.cancel()
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
 
     def _entry(self, message: Msg, revision: int) -> Entry | None:
         key = message.subject.removeprefix(self._prefix)

@@ -12,23 +12,20 @@ import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-import nats.errors
-import nats.js.errors
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.reading import Mark, follow
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.journal_fold import LAST_WORDS, fold
 from sparkplug.schema.run import JournalEntry, RunView
 
 log = logging.getLogger(__name__)
 
-_INACTIVE_S = 60.0
 _READ_DEADLINE_S = 30.0
-_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,83 +113,24 @@ async def _follow(
 
     None comes again each time everything that was missed has been given.
     """
-    restart = asyncio.Event()
 
-    async def on_reconnect() -> None:
-        restart.set()
-
-    remove = bus.on_reconnect(on_reconnect)
-    last = 0
-    try:
-        while not bus.nc.is_closed:
-            restart.clear()
-            try:
-                stream = _read(bus, filters, policy, last, restart)
-                async with contextlib.aclosing(stream) as lines:
-                    async for line in lines:
-                        if isinstance(line, Line):
-                            last = line.sequence
-                        yield line
-            except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
-                log.debug("reading the journal begins again: %s", error)
-                await asyncio.sleep(_PAUSE_S)
-    finally:
-        remove()
-
-
-async def _read(
-    bus: Bus, filters: list[str], policy: DeliverPolicy, after: int, restart: asyncio.Event
-) -> AsyncGenerator[Line | None, None]:
-    """One ordered reading of what is stored after sequence `after`, until `restart` or a gap."""
-    queue: asyncio.Queue[Msg | None] = asyncio.Queue()
-
-    async def receive(message: Msg) -> None:
-        queue.put_nowait(message)
-
-    inbox = bus.nc.new_inbox()
-    subscription = await bus.nc.subscribe(inbox, cb=receive)
-    waiter = asyncio.ensure_future(restart.wait())
-    waiter.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        info = await bus.js.add_consumer(
-            subjects.STREAM_JOURNAL,
-            ConsumerConfig(
-                deliver_subject=inbox,
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE if after else policy,
-                opt_start_seq=after + 1 if after else None,
-                ack_policy=AckPolicy.NONE,
-                filter_subject=filters[0] if len(filters) == 1 else None,
-                filter_subjects=filters if len(filters) > 1 else None,
-                mem_storage=True,
-                inactive_threshold=_INACTIVE_S,
-                max_deliver=1,
-                num_replicas=1,
-            ),
+    def start(after: int) -> ConsumerConfig:
+        return ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if after else policy,
+            opt_start_seq=after + 1 if after else None,
+            filter_subject=filters[0] if len(filters) == 1 else None,
+            filter_subjects=filters if len(filters) > 1 else None,
         )
-        # Messages already delivered while the answer was on its way count as pending too.
-        delivered = info.delivered.consumer_seq if info.delivered else 0
-        ready = not (info.num_pending or 0) + delivered
-        if ready:
-            yield None
-        expected = 1
-        while True:
-            message = await queue.get()
-            if message is None:
-                return
-            meta = message.metadata
-            if meta.sequence.consumer != expected:
-                return
-            expected += 1
-            entry = _decode(message)
-            if entry is not None:
-                yield Line(meta.sequence.stream, entry)
-            if not ready and meta.num_pending == 0:
-                ready = True
+
+    reading = follow(bus, subjects.STREAM_JOURNAL, start)
+    async with contextlib.aclosing(reading) as items:
+        async for item in items:
+            if item is Mark.READY:
                 yield None
-    finally:
-        waiter.cancel()
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.unsubscribe()
+            elif isinstance(item, Msg):
+                entry = _decode(item)
+                if entry is not None:
+                    yield Line(item.metadata.sequence.stream, entry)
 
 
 def _decode(message: Msg) -> JournalEntry | None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
-import nats.errors
-import nats.js.errors
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
+from sparkplug.bus.reading import Mark, follow
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.event import Event
-
-_INACTIVE_S = 60.0
-_AGAIN_S = 0.2
-_QUEUED = 100_000
 
 
 async def read_events(
@@ -46,94 +39,28 @@ async def follow_events(
     Survives the server: goes on after the last sequence it yielded, none twice and none missed.
     Raises NotFoundError when the mesh has no event stream.
     """
-    policy = _start(since, after)
-    restart = asyncio.Event()
 
-    async def on_reconnect() -> None:
-        restart.set()
+    def start(last: int) -> ConsumerConfig:
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
+        if last or after is not None:
+            config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
+            config.opt_start_seq = (last or after or 0) + 1
+        elif since is not None:
+            config.deliver_policy = DeliverPolicy.BY_START_TIME
+            config.opt_start_time = utc_now() - timedelta(seconds=since)
+        return config
 
-    remove = client.bus.on_reconnect(on_reconnect)
     caught_up = False
-    try:
-        while not client.bus.nc.is_closed:
-            restart.clear()
-            try:
-                async with contextlib.aclosing(_read(client, policy, restart)) as events:
-                    async for event in events:
-                        if event is None:
-                            if not caught_up:
-                                caught_up = True
-                                yield None
-                            continue
-                        policy = _start(None, event.sequence)
-                        if event.name:
-                            yield event
-            except nats.js.errors.NotFoundError as error:
-                raise NotFoundError(
-                    "this mesh keeps no events",
-                    where=subjects.STREAM_EVENTS,
-                    hint="`sparkplug doctor` checks its streams",
-                ) from error
-            except (TimeoutError, nats.errors.Error):
-                await asyncio.sleep(_AGAIN_S)
-    finally:
-        remove()
-
-
-def _start(since: float | None, after: int | None) -> ConsumerConfig:
-    config = ConsumerConfig(
-        ack_policy=AckPolicy.NONE,
-        max_deliver=1,
-        mem_storage=True,
-        num_replicas=1,
-        inactive_threshold=_INACTIVE_S,
-        deliver_policy=DeliverPolicy.ALL,
-    )
-    if after is not None:
-        config.deliver_policy = DeliverPolicy.BY_START_SEQUENCE
-        config.opt_start_seq = after + 1
-    elif since is not None:
-        config.deliver_policy = DeliverPolicy.BY_START_TIME
-        config.opt_start_time = utc_now() - timedelta(seconds=since)
-    return config
-
-
-async def _read(
-    client: Client, config: ConsumerConfig, restart: asyncio.Event
-) -> AsyncGenerator[Event | None, None]:
-    """One ordered reading, until `restart` or a gap. An event that does not hold has no name."""
-    queue: asyncio.Queue[Msg | None] = asyncio.Queue(_QUEUED)
-
-    async def receive(message: Msg) -> None:
-        queue.put_nowait(message)
-
-    inbox = client.bus.nc.new_inbox()
-    subscription = await client.bus.nc.subscribe(inbox, cb=receive)
-    waiter = asyncio.ensure_future(restart.wait())
-    waiter.add_done_callback(lambda _: queue.put_nowait(None))
-    try:
-        config = config.evolve(deliver_subject=inbox)
-        info = await client.bus.js.add_consumer(subjects.STREAM_EVENTS, config)
-        # Messages delivered while the answer was on its way count as pending too.
-        ahead = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
-        if not ahead:
-            yield None
-        expected = 1
-        while True:
-            message = await queue.get()
-            if message is None:
-                return
-            meta = message.metadata
-            if meta.sequence.consumer != expected:
-                return
-            expected += 1
-            yield _event(message, meta.sequence.stream)
-            if meta.num_pending == 0:
+    reading = follow(client.bus, subjects.STREAM_EVENTS, start)
+    async with contextlib.aclosing(reading) as items:
+        async for item in items:
+            if item is Mark.READY and not caught_up:
+                caught_up = True
                 yield None
-    finally:
-        waiter.cancel()
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.unsubscribe()
+            elif isinstance(item, Msg):
+                event = _event(item, item.metadata.sequence.stream)
+                if event.name:
+                    yield event
 
 
 def _event(message: Msg, sequence: int) -> Event:
