@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
 
+_AGAIN_S = 0.2
+
 
 async def wait_for(fut: Awaitable[ResultT], timeout: float | None) -> ResultT:
     """Wait for `fut`, at most `timeout` seconds. Raises TimeoutError; cancels what it waits for."""
@@ -39,7 +41,14 @@ def install() -> None:
 
 
 async def end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks and wait until all have ended. What they raise is dropped."""
-    for task in tasks:
-        task.cancel()
+    """Cancel tasks, again where one went on, until all have ended. What they raise is dropped.
+
+    The Synadia SDK awaits its helper tasks under `suppress(BaseException)`: a cancel that
+    arrives in that moment is lost with what it suppresses.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -44,6 +44,20 @@ _INHERITED = (
     "SSL_CERT_DIR",
 )
 
+#: Libraries that would call home read these when they are imported. An agent's own `env`
+#: can say otherwise.
+_CALL_NOBODY = {
+    "ANONYMIZED_TELEMETRY": "False",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_DISABLE_VERSION_CHECK": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "LANGCHAIN_TRACING_V2": "false",
+    "LANGSMITH_TRACING": "false",
+    "MEM0_TELEMETRY": "False",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+
 
 class Zygote:
     """One zygote process and the socket to it."""
@@ -181,11 +195,12 @@ class ZygotePool:
 
     def __init__(self, logs: Path, extra_environment: Mapping[str, str]) -> None:
         self._logs = logs
-        self._env = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if name in _INHERITED or name.startswith(("CUDA_", "NCCL_"))
-        } | dict(extra_environment)
+        }
+        self._env = inherited | _CALL_NOBODY | dict(extra_environment)
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 

@@ -306,3 +306,24 @@ def test_typed_actions_are_published_and_checked(node: Node, tmp_path: Path) -> 
     assert "left" in result.stderr
     described = json.dumps(node.json("agents", "describe", "adder"))
     assert '"left"' in described
+
+
+def test_an_agent_gets_a_scrubbed_environment(node: Node, tmp_path: Path) -> None:
+    code = textwrap.dedent("""
+        import os
+
+
+        async def handle(ctx, request):
+            return dict(os.environ)
+    """)
+    path = node.write_agent(tmp_path, "naked", code, env={"MINE": "1", "PORT": 8080})
+    node.env["A_SECRET_OF_THE_DAEMON"] = "leaked"
+    node.cli("down")
+    node.up()
+    node.cli("agents", "deploy", str(path))
+    environ = json.loads(node.cli("prompt", "naked", "tell").stdout)
+    assert environ["MINE"] == "1"
+    assert environ["PORT"] == "8080"
+    assert environ["DO_NOT_TRACK"] == "1"
+    assert "A_SECRET_OF_THE_DAEMON" not in environ
+    assert not any(name.startswith("SPARKPLUG") for name in environ)
