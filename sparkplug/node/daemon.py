@@ -19,6 +19,7 @@ import nats.errors
 from sparkplug import __version__
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, Permissions
@@ -216,13 +217,10 @@ class Daemon:
                 if task is not stopping:
                     task.result()
             # Nobody places on a node that is going down, least of all itself.
-            placing.cancel()
-            await asyncio.gather(placing, return_exceptions=True)
+            await end(placing)
             await self._take_down(supervisor)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             await services.close()
             await supervisor.leave()
             await zygotes.stop()

@@ -14,6 +14,7 @@ from sparkplug.agents.exits import Exit, take_exit
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
@@ -294,10 +295,7 @@ class Supervisor:
 
     async def leave(self) -> None:
         """End the loops and leave the processes running, for the next daemon to adopt."""
-        tasks = [task for _, task in self._replicas.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*(task for _, task in self._replicas.values()))
 
 
 class _Beat(Record):
