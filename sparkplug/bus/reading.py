@@ -88,6 +88,7 @@ async def _read(
     subscription = await bus.nc.subscribe(inbox, cb=receive)
     waiter = asyncio.ensure_future(restart.wait())
     waiter.add_done_callback(lambda _: queue.put_nowait(None))
+    consumer = ""
     try:
         info = await bus.js.add_consumer(
             stream,
@@ -100,6 +101,7 @@ async def _read(
                 inactive_threshold=_INACTIVE_S,
             ),
         )
+        consumer = info.name
         yield Mark.BEGIN
         # Messages already delivered while the answer was on its way count as pending too.
         ahead = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
@@ -123,3 +125,6 @@ async def _read(
         waiter.cancel()
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
+            if consumer:
+                # Nobody waits for the answer; the server would keep it for a while otherwise.
+                await bus.nc.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer}")
