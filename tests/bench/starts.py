@@ -62,6 +62,11 @@ def run() -> list[Figure]:
     bare = [sys.executable, "-c", "import textual.app"]
     with tempfile.TemporaryDirectory(prefix="sp-bench-") as folder:
         node = Node(Path(folder) / "state")
+        back = []
+        for _ in range(3):
+            node.up()
+            back.append(time.time() - (node.paths.run / "node.json").stat().st_mtime)
+            node.close()
         node.up()
         try:
             # Interleaved, so that the machine's mood falls on all of them.
@@ -84,5 +89,6 @@ def run() -> list[Figure]:
             p50(textual),
         ),
         Figure("sparkplug --help, p50", p50(helps), "s", 0.3, "bare Python", p50(python)),
+        Figure("sparkplug up, back after ready, p50", p50(back), "s", 1.0),
         Figure("sparkplug status, p50", p50(statuses), "s", 0.3, "bare Python", p50(python)),
     ]
