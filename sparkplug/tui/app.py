@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
@@ -22,6 +22,7 @@ from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
 from sparkplug.tui.panes.overview import Overview
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.store import ALL, Store, Topics
 from sparkplug.tui.themes import DEFAULT, Pens, pens
 from sparkplug.tui.widgets.footer import Footer, Hint
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _NOTICE_S = 6.0
 
 
-class SparkplugApp(Doing, App[int]):
+class SparkplugApp(Doing, PaintedApp):
     """One terminal, one mesh."""
 
     ENABLE_COMMAND_PALETTE = False
@@ -65,6 +66,7 @@ class SparkplugApp(Doing, App[int]):
         Binding("d", "describe", "describe what is selected", show=False, id="describe"),
         Binding("l", "logs", "logs of the selected agent", show=False, id="logs"),
         Binding("y", "copy", "copy the selected name", show=False, id="copy"),
+        Binding("ctrl+l", "repaint", "paint the screen anew", show=False, id="repaint"),
         Binding("q", "quit", "quit", show=False, id="quit"),
     ]
 
@@ -217,7 +219,7 @@ class SparkplugApp(Doing, App[int]):
         self.copy_to_clipboard(text)
         self.tell("copied")
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Another size."""
         self.call_after_refresh(self.draw_frame)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import prompts, spawn, starts
+from bench import prompts, screen, spawn, starts
 
-_PARTS = {"starts": starts.run, "spawn": spawn.run, "prompts": prompts.run}
+_PARTS = {"starts": starts.run, "spawn": spawn.run, "prompts": prompts.run, "screen": screen.run}
 
 
 def main() -> int:

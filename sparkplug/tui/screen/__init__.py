@@ -1,0 +1,1 @@
+"""What is written to the terminal: the cells that changed, and nothing else."""

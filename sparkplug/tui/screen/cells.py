@@ -1,0 +1,137 @@
+"""A grid of cells, and the updates of Textual's compositor laid onto it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+from rich.cells import cell_len, split_graphemes
+from rich.color import ColorSystem
+from rich.segment import Segment
+from textual._compositor import ChopsUpdate, LayoutUpdate
+
+from sparkplug.tui.screen.pens import Pen, pen
+
+#: What a cell shows and the pen it is drawn with. The second half of a wide character is "".
+Cell = tuple[str, Pen]
+#: None is a cell of which nothing is known.
+Row = list[Cell | None]
+
+_MARKS = ("Mn", "Me")
+
+
+class Grid:
+    """The cells of a screen."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self.rows: list[Row] = [[None] * width for _ in range(height)]
+        #: The rows that were written to since someone looked.
+        self.touched: set[int] = set()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        return self.width, self.height
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.rows = [[None] * self.width for _ in range(self.height)]
+
+    def put(self, x: int, y: int, cells: list[Cell]) -> None:
+        """Write cells from (x, y) on; what does not fit is left out."""
+        if x + len(cells) > self.width:
+            cells = _cut(cells, self.width - x)
+        row = self.rows[y]
+        end = x + len(cells)
+        if not cells or row[x:end] == cells:
+            return
+        # Half of a wide character that is written over is a blank, on this as on any terminal.
+        if x and (under := row[x]) is not None and not under[0]:
+            before = row[x - 1]
+            row[x - 1] = (" ", before[1]) if before is not None else None
+        if end < self.width and (under := row[end]) is not None and not under[0]:
+            row[end] = (" ", under[1])
+        row[x:end] = cells
+        self.touched.add(y)
+
+
+def _cut(cells: list[Cell], size: int) -> list[Cell]:
+    if size <= 0:
+        return []
+    if cells[size][0]:
+        return cells[:size]
+    return [*cells[: size - 1], (" ", cells[size][1])]
+
+
+@lru_cache(maxsize=2048)
+def cells_of(text: str, drawn: Pen) -> list[Cell]:
+    """`text` as cells, as many as Textual counts; the list is shared and is not to be changed.
+
+    Terminals disagree on the width of joined and varied characters, so only the first of such a
+    cluster is shown, in the room the cluster would take. Controls are left out.
+    """
+    if text.isascii() and text.isprintable():
+        return [(character, drawn) for character in text]
+    found: list[Cell] = []
+    for start, end, size in split_graphemes(text)[0]:
+        if not size:
+            continue
+        first = text[start]
+        room = cell_len(first)
+        marks = [c for c in text[start + 1 : end] if unicodedata.category(c) in _MARKS]
+        varied = "\u200d" in text[start:end] or "\ufe0f" in text[start:end]
+        found.append((first if varied else "".join((first, *marks)), drawn))
+        if room == 2:
+            found.append(("", drawn))
+        found += [(" ", drawn)] * (size - room)
+    # Textual has placed what follows by its own count.
+    wanted = cell_len(text)
+    return found[:wanted] + [(" ", drawn)] * (wanted - len(found))
+
+
+def size_of(update: LayoutUpdate | ChopsUpdate) -> tuple[int, int]:
+    """The size of the screen that an update was made for."""
+    if isinstance(update, LayoutUpdate):
+        return update.region.width, update.region.height
+    return max((ends[-1] for ends in update.chop_ends if ends), default=0), len(update.chops)
+
+
+def lay(update: LayoutUpdate | ChopsUpdate, grid: Grid, system: ColorSystem) -> None:
+    """Draw an update onto a grid of its size."""
+    if isinstance(update, LayoutUpdate):
+        for y, line in enumerate(update.strips):
+            x = 0
+            for strip in line:
+                x = _lay(strip, grid, x, y, (0, grid.width), system)
+        return
+    for y, x1, x2 in update.spans:
+        if not 0 <= y < grid.height:
+            continue
+        for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if chop is not None and x < x2 and end > x1:
+                _lay(chop, grid, x, y, (x1, x2), system)
+
+
+def _lay(
+    segments: Iterable[Segment],
+    grid: Grid,
+    x: int,
+    y: int,
+    span: tuple[int, int],
+    system: ColorSystem,
+) -> int:
+    """Segments from (x, y) on, those that touch the span; where they end."""
+    first, last = span
+    for text, style, control in segments:
+        if control or not text:
+            continue
+        if x >= last:
+            break
+        cells = cells_of(text, pen(style, system))
+        if x + len(cells) > first:
+            grid.put(x, y, cells)
+        x += len(cells)
+    return x

@@ -1,0 +1,137 @@
+"""The app's end of the terminal: what Textual would paint, written as what changed."""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.color import ColorSystem
+from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.app import App
+from textual.events import Resize
+
+from sparkplug.tui.screen.cells import Grid, lay, size_of
+from sparkplug.tui.screen.diff import difference, place
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
+
+_AGAIN_S = 0.02
+
+
+class Terminal:
+    """What a terminal should show and what it shows."""
+
+    def __init__(self) -> None:
+        self._want = Grid(0, 0)
+        self._shown = Grid(0, 0)
+        self._cursor: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the last update."""
+        return self._want.size
+
+    def forget(self) -> None:
+        """What the terminal shows is not known: the next frame writes all of it."""
+        self._shown.forget()
+        self._want.touched.update(range(self._want.height))
+        self._cursor = None
+
+    def take(self, update: LayoutUpdate | ChopsUpdate, system: ColorSystem) -> None:
+        """This is to be shown."""
+        size = size_of(update)
+        if size != self._want.size:
+            self._want, self._shown = Grid(*size), Grid(*size)
+            self._cursor = None
+        lay(update, self._want, system)
+
+    def frame(self, cursor: tuple[int, int]) -> str:
+        """What to write so that the terminal shows it; nothing when it does."""
+        rows, self._want.touched = self._want.touched, set()
+        found = difference(self._want, self._shown, rows)
+        if not found and cursor == self._cursor:
+            return ""
+        self._cursor = cursor
+        return found + place(*cursor)
+
+
+class PaintedApp(App[int]):
+    """An app that writes to its terminal only the cells that changed.
+
+    Where the terminal is not ours alone (inline, headless, Windows) Textual writes as ever.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._terminal = Terminal()
+        self._written_by: object = None
+        self._wrote = False
+        self._held = False
+        super().__init__(*args, **kwargs)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if renderable is None or self._batch_count or not self._running or self._closed:
+            super()._display(screen, renderable)
+        elif self._output() is None or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            self._terminal.forget()
+            super()._display(screen, renderable)
+        else:
+            try:
+                system = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
+                self._terminal.take(renderable, system)
+                self._write_frame()
+            finally:
+                self.post_display_hook()
+
+    def on_resize(self, event: Resize) -> None:
+        """The terminal is another, or was away: it may show anything."""
+        self._terminal.forget()
+        if tuple(event.size) == self._terminal.size:
+            self.call_after_refresh(self._write_frame)
+
+    def action_repaint(self) -> None:
+        """Write all of the screen anew, where another program has written over it."""
+        self._terminal.forget()
+        self._write_frame()
+
+    def _output(self) -> Any:
+        """Textual's writer, one for each time the terminal is taken; None where it has none."""
+        driver = self._driver
+        if driver is None or driver.is_headless or driver.is_inline or sys.platform == "win32":
+            return None
+        return getattr(driver, "_writer_thread", None)
+
+    def _write_frame(self) -> None:
+        output = self._output()
+        if output is None or self._driver is None or self._closed:
+            return
+        if output is not self._written_by:
+            self._written_by, self._wrote = output, False
+            self._terminal.forget()
+        if self._wrote and not _takes_more(output):
+            # Nothing is queued: what is wanted when the terminal can take it is what is written.
+            if not self._held:
+                self._held = True
+                self.set_timer(_AGAIN_S, self._try_again)
+            return
+        cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+        self._previous_cursor_position = cursor
+        text = self._terminal.frame((cursor.x, cursor.y))
+        if text:
+            self._wrote = True
+            self._driver.write(f"{SYNC_START}{text}{SYNC_END}" if self._sync_available else text)
+            self._driver.flush()
+
+    def _try_again(self) -> None:
+        self._held = False
+        self._write_frame()
+
+
+def _takes_more(output: Any) -> bool:
+    """True when the last frame was handed to the terminal and a write would not block."""
+    if output._queue.qsize():  # noqa: SLF001
+        return False
+    return bool(select.select([], [output.fileno()], [], 0)[1])
