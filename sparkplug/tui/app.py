@@ -14,16 +14,16 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.theme import Theme
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.cells import Line
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
+from sparkplug.tui.looks import Looks
 from sparkplug.tui.panes.overview import Overview
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.store import ALL, Store, Topics
-from sparkplug.tui.themes import DEFAULT, Pens, pens
+from sparkplug.tui.themes import DEFAULT, Look, Terminal
 from sparkplug.tui.widgets.footer import Footer, Hint
 from sparkplug.tui.widgets.header import Banner, Header
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NOTICE_S = 6.0
 
 
-class SparkplugApp(Doing, App[int]):
+class SparkplugApp(Doing, Looks, App[int]):
     """One terminal, one mesh."""
 
     ENABLE_COMMAND_PALETTE = False
@@ -70,7 +70,7 @@ class SparkplugApp(Doing, App[int]):
 
     def __init__(
         self,
-        themes: dict[str, Theme],
+        themes: dict[str, Look],
         *,
         url: str | None = None,
         pane: str = "overview",
@@ -78,16 +78,14 @@ class SparkplugApp(Doing, App[int]):
         first_theme: str = DEFAULT,
         readonly: bool = False,
         notices: tuple[str, ...] = (),
+        terminal: Terminal | None = None,
     ) -> None:
-        self._pens: dict[str, Pens] = {name: pens(found) for name, found in themes.items()}
-        super().__init__()
+        super().__init__(themes=themes, terminal=terminal or Terminal())
         self.animation_level = "none"
-        self.themes = themes
-        for found in themes.values():
-            self.register_theme(found)
         self._theme_asked = theme
         first = theme or first_theme
         self.theme = first if first in themes else DEFAULT
+        self.set_class(not self.look.color, "-colorless")
         self.readonly = readonly
         self.store = Store(url, self._changed)
         self._first = pane if pane in PANES else "overview"
@@ -103,11 +101,6 @@ class SparkplugApp(Doing, App[int]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours of the default theme, for what is painted before ours is set."""
         return dict(self.themes[DEFAULT].variables) if hasattr(self, "themes") else {}
-
-    @property
-    def pens(self) -> Pens:
-        """The styles of the theme in use."""
-        return self._pens.get(self.theme) or self._pens[DEFAULT]
 
     def compose(self) -> ComposeResult:
         """Header, banner, pane, footer."""
@@ -170,8 +163,9 @@ class SparkplugApp(Doing, App[int]):
         settings = self.store.settings
         assert settings is not None
         wanted = self._theme_asked or settings.tui.theme
+        self.watch_file(wanted)
         if wanted in self.themes:
-            self.theme = wanted
+            self.wear(wanted)
         else:
             self.tell(f"no theme {wanted}; there are: {', '.join(self.themes)}", "warn")
         self.bind_actions(settings.tui.keymap)
@@ -183,6 +177,8 @@ class SparkplugApp(Doing, App[int]):
         if self.pane is not None and len(self.screen_stack) == 1:
             self.pane.tick()
         self.draw_frame()
+        settings = self.store.settings
+        self.watch_file(self._theme_asked or (settings.tui.theme if settings else self.theme))
 
     def draw_frame(self) -> None:
         """Header, banner and footer."""
@@ -259,10 +255,10 @@ class SparkplugApp(Doing, App[int]):
     def action_theme(self, name: str) -> None:
         """Draw in another theme."""
         if name in self.themes:
-            self.theme = name
             self._theme_asked = name
+            self.keep()
+            self.wear(name)
             self._draw_pane()
-            self.refresh(layout=True)
         else:
             self.tell(f"no theme {name}; there are: {', '.join(self.themes)}", "warn")
 

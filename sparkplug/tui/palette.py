@@ -56,6 +56,8 @@ class Palette(Dialog[Choice]):
         self._argument: Argument | None = None
         self._entry = Entry()
         self._rows = Rows("palette")
+        #: Something was typed or moved: what is under the cursor was asked for.
+        self._touched = False
 
     def compose(self) -> ComposeResult:
         """What is typed, and what it could mean."""
@@ -91,6 +93,7 @@ class Palette(Dialog[Choice]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow down."""
+        self._touched = self._touched or bool(event.value)
         self._offer(event.value)
 
     def _offer(self, typed: str) -> None:
@@ -133,6 +136,16 @@ class Palette(Dialog[Choice]):
         self._rows.set_empty(f" {argument.help}")
         return rows
 
+    def on_rows_moved(self) -> None:
+        """A theme under the cursor is tried on."""
+        command = self._rows.row.value if self._rows.row else None
+        words = command.words if isinstance(command, Command) and self._touched else ""
+        self.centre.try_on(words[6:] if words.startswith("theme ") else None)
+
+    def on_unmount(self) -> None:
+        """What was tried on and not chosen is taken off."""
+        self.centre.try_on(None)
+
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         """A click on a row."""
         self._choose(event.row)
@@ -171,6 +184,7 @@ class Palette(Dialog[Choice]):
 
     def action_move(self, by: int) -> None:
         """Move among the offers."""
+        self._touched = True
         self._rows.action_move(by)
 
     def action_take(self) -> None:
