@@ -95,7 +95,8 @@ class SparkplugApp(Doing, Looks, App[int]):
         self._footer = Footer(id="footer")
         self._area = Container(id="panes")
         self._line: CommandLine | FilterLine | None = None
-        self._notices = notices
+        #: What is to be looked at, as it was told; `:notices` shows it all.
+        self.notices = list(notices)
         self._told = 0
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -117,8 +118,8 @@ class SparkplugApp(Doing, Looks, App[int]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        for notice in self._notices:
-            self.tell(notice, "warn")
+        if self.notices:
+            self.warn()
         self.run_worker(self.store.run(), name="store", exclusive=True)
 
     # What is seen
@@ -167,8 +168,9 @@ class SparkplugApp(Doing, Looks, App[int]):
         if wanted in self.themes:
             self.wear(wanted)
         else:
-            self.tell(f"no theme {wanted}; there are: {', '.join(self.themes)}", "warn")
-        self.bind_actions(settings.tui.keymap)
+            self.warn(f"no theme {wanted}; there are: {', '.join(self.themes)}")
+        self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
+        self.open_history(settings.paths.home)
         gc.collect()
         gc.freeze()
 
@@ -196,9 +198,10 @@ class SparkplugApp(Doing, Looks, App[int]):
 
     def _hints(self) -> list[Hint]:
         shown = self.pane.id if self.pane is not None else ""
-        found = [Hint(k, p, f"pane('{p}')", active=p == shown) for p, k in PANES.items()]
-        found += [Hint("?", "help", "help"), Hint("^p", "palette", "palette")]
-        return [*found, *self.action_hints(), *_LAST_HINTS]
+        found = [Hint(self.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown) for p in PANES]
+        found += [Hint(self.key(name), name, name) for name in ("help", "palette")]
+        last = [Hint(self.key(name), name, name) for name in ("command", "filter", "quit")]
+        return [*found, *self.action_hints(), *last]
 
     def tell(self, text: str, pen: str = "ok") -> None:
         """A sentence in the bottom row, for a few seconds."""
@@ -207,6 +210,14 @@ class SparkplugApp(Doing, Looks, App[int]):
         told = self._told
         self._footer.notice(line)
         self.set_timer(_NOTICE_S, lambda: self._footer.notice(None) if told == self._told else None)
+
+    def warn(self, *notices: str) -> None:
+        """Something to look at: told now, and kept for `:notices`."""
+        self.notices += notices
+        if self.notices and (notices or not self._told):
+            count = len(self.notices)
+            more = f" ({count} in all, :notices shows them)" if count > 1 else ""
+            self.tell(f"{(notices or self.notices)[0]}{more}", "warn")
 
     def copy(self, text: str) -> None:
         """Into the clipboard of the terminal, through any number of ssh hops (OSC 52)."""
@@ -267,13 +278,6 @@ class SparkplugApp(Doing, Looks, App[int]):
         from sparkplug.tui.dialogs.notes import error_note
 
         self.push_screen(error_note(title, error))
-
-
-_LAST_HINTS = (
-    Hint(":", "command", "command"),
-    Hint("/", "filter", "filter"),
-    Hint("q", "quit", "quit"),
-)
 
 
 def _make(name: str) -> Pane:

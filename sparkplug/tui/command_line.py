@@ -15,8 +15,6 @@ from sparkplug.tui.cells import Line
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
 
-_KEPT = 200
-
 
 class CommandLine(Vertical):
     """Typed commands. Posts `Said` with the line, or `Left`."""
@@ -38,7 +36,7 @@ class CommandLine(Vertical):
     class Left(Message):
         """Escape."""
 
-    def __init__(self, completions: Callable[[str], Sequence[str]], history: list[str]) -> None:
+    def __init__(self, completions: Callable[[str], Sequence[str]], history: Sequence[str]) -> None:
         super().__init__(id="command-line")
         self._completions = completions
         self._history = history
@@ -78,13 +76,7 @@ class CommandLine(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter."""
         event.stop()
-        text = event.value.strip()
-        if text:
-            if text in self._history:
-                self._history.remove(text)
-            self._history.append(text)
-            del self._history[:-_KEPT]
-        self.post_message(self.Said(text))
+        self.post_message(self.Said(event.value.strip()))
 
     def action_take(self) -> None:
         """Take the first completion."""

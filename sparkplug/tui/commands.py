@@ -37,22 +37,26 @@ class Command:
     fits: bool = False
 
 
-def own_commands(subject: Subject | None, themes: Iterable[str]) -> list[Command]:
-    """What the control centre does by itself."""
+def own_commands(
+    subject: Subject | None, themes: Iterable[str], key: Callable[[str], str]
+) -> list[Command]:
+    """What the control centre does by itself; `key` is the key of an id, as it is written."""
     found = [
-        Command(f"Show {pane}", pane, key, do=f"pane('{pane}')") for pane, key in PANES.items()
+        Command(f"Show {pane}", pane, key(f"pane.{pane}"), do=f"pane('{pane}')") for pane in PANES
     ]
     kind = subject.kind if subject else None
     if subject is not None:
         name = one_line(subject.name)
-        found.append(Command(f"Describe {name}", "describe", "d", do="describe", fits=True))
+        found.append(
+            Command(f"Describe {name}", "describe", key("describe"), do="describe", fits=True)
+        )
     logs = None if kind == "agent" else "select an agent"
-    found.append(Command("Follow logs", "logs", "l", logs, do="logs", fits=kind == "agent"))
+    found.append(Command("Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent"))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
     found += [
-        Command("Help for where you stand", "help", "?", do="help"),
-        Command("Filter", "filter", "/", do="filter"),
-        Command("Quit", "q", "q", do="quit"),
+        Command("Help for where you stand", "help", key("help"), do="help"),
+        Command("Filter", "filter", key("filter"), do="filter"),
+        Command("Quit", "q", key("quit"), do="quit"),
     ]
     return found
 
