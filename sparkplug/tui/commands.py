@@ -210,6 +210,35 @@ def _flag(action: Action, word: str, rest: list[str], given: dict[str, Any]) -> 
     given[argument.name] = [*given.get(argument.name, ()), parsed] if argument.repeated else parsed
 
 
+def path_due(text: str, commands: Sequence[Command]) -> tuple[str, str] | None:
+    """The part of a path typed at the end of a line, and the line before it; None when none is due.
+
+    What is due is a positional argument or the value of an option, a path or a plan's file.
+    """
+    words = split(text)
+    typed = "" if not text or text[-1].isspace() else words[-1] if words else ""
+    before = words[: len(words) - bool(typed)]
+    command, rest = _named(before, commands)
+    if command is None or command.action is None or typed.startswith("-"):
+        return None
+    arguments = command.action.arguments
+    flag = next((a for a in arguments if a.flag and rest and a.flag == rest[-1]), None)
+    if flag is not None and flag.kind != "switch":
+        due: Argument | None = flag
+    else:
+        positional = [a for a in arguments if a.flag is None and a.name not in command.given]
+        done = len([word for word in rest if not word.startswith("--")])
+        due = positional[done] if done < len(positional) else None
+    if due is None or due.kind not in ("path", "plan"):
+        return None
+    return typed, " ".join(map(_quoted, before))
+
+
+def with_path(before: str, path: str) -> str:
+    """The line with a path at its end."""
+    return f"{before} {_quoted(path)}"
+
+
 def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
     """Whole lines that what is typed could become, best first."""
     words = split(text)

@@ -16,11 +16,14 @@ from sparkplug.tui.commands import (
     complete,
     missing,
     own_commands,
+    path_due,
     understand,
+    with_path,
 )
 from sparkplug.tui.filter import EVERYTHING
 from sparkplug.tui.help import key_name
 from sparkplug.tui.history import History
+from sparkplug.tui.path_names import path_names
 from sparkplug.tui.widgets.footer import Hint
 from sparkplug.tui.widgets.rows import Rows
 
@@ -249,10 +252,18 @@ class Doing:
         from sparkplug.tui.command_line import CommandLine
 
         app = self._centre
-        await app.open_line(CommandLine(self._completions, self.history.lines))
+        await app.open_line(CommandLine(self._completions, self.history.lines, self._paths))
 
     def _completions(self, text: str) -> list[str]:
         return complete(text, self.commands(), self._centre.store.names)
+
+    async def _paths(self, text: str) -> list[str]:
+        """Lines that a path at the end of this one could make of it, from the disk."""
+        due = path_due(text, self.commands())
+        if due is None:
+            return []
+        typed, before = due
+        return [with_path(before, path) for path in await asyncio.to_thread(path_names, typed)]
 
     async def on_command_line_said(self, event: CommandLine.Said) -> None:
         """Enter on the `:` line."""

@@ -359,3 +359,29 @@ async def test_lines_and_choices_are_kept_across_sessions(mesh: Mesh) -> None:
     path.write_text("{")
     async with centre((140, 30)) as seen:
         await seen.shows("history.json: not JSON")
+
+
+async def test_paths_are_completed_from_the_disk(
+    seen: Centre, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "my agents").mkdir()
+    for name in ("my agents/one.yaml", "other.yaml", ".hidden", "evil\x1b[2J"):
+        (folder / name).write_text("")
+    await seen.press("colon")
+    seen.app._line.input.value = f"apply {folder}/m"
+    await seen.shows(f"{folder}/my agents/")
+    await seen.press("tab")
+    assert seen.app._line.input.value == f"apply '{folder}/my agents/'"
+    await seen.shows("one.yaml")
+    await seen.press("tab")
+    assert seen.app._line.input.value == f"apply '{folder}/my agents/one.yaml' "
+    await seen.press("escape", "D")
+    await seen.shows("path:")
+    seen.app.screen._entry.value = f"{folder}/"
+    await seen.shows("other.yaml")
+    assert ".hidden" not in seen.screen
+    assert "evil" not in seen.screen
+    await seen.press("down", "tab")
+    await seen.until(lambda: seen.app.screen._entry.value == f"{folder}/other.yaml")
+    await seen.press("escape")
