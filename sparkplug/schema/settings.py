@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -91,6 +91,7 @@ class TuiSection(Document):
 
     theme: str = "neon"
     mouse: bool = Field(True, strict=True)
+    keys: Literal["default", "vim"] = "default"
     keymap: dict[str, str] = Field(default_factory=dict, description="action id -> key")
 
 

@@ -14,17 +14,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
-from textual.theme import Theme
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.cells import Line
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
+from sparkplug.tui.looks import Looks
 from sparkplug.tui.panes.overview import Overview
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.store import ALL, Store, Topics
-from sparkplug.tui.themes import DEFAULT, Pens, pens
+from sparkplug.tui.themes import DEFAULT, Look, Terminal
 from sparkplug.tui.widgets.footer import Footer, Hint
 from sparkplug.tui.widgets.header import Banner, Header
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _NOTICE_S = 6.0
 
 
-class SparkplugApp(Doing, PaintedApp):
+class SparkplugApp(Doing, Looks, PaintedApp):
     """One terminal, one mesh."""
 
     ENABLE_COMMAND_PALETTE = False
@@ -72,7 +72,7 @@ class SparkplugApp(Doing, PaintedApp):
 
     def __init__(
         self,
-        themes: dict[str, Theme],
+        themes: dict[str, Look],
         *,
         url: str | None = None,
         pane: str = "overview",
@@ -80,16 +80,14 @@ class SparkplugApp(Doing, PaintedApp):
         first_theme: str = DEFAULT,
         readonly: bool = False,
         notices: tuple[str, ...] = (),
+        terminal: Terminal | None = None,
     ) -> None:
-        self._pens: dict[str, Pens] = {name: pens(found) for name, found in themes.items()}
-        super().__init__()
+        super().__init__(themes=themes, terminal=terminal or Terminal())
         self.animation_level = "none"
-        self.themes = themes
-        for found in themes.values():
-            self.register_theme(found)
         self._theme_asked = theme
         first = theme or first_theme
         self.theme = first if first in themes else DEFAULT
+        self.set_class(not self.look.color, "-colorless")
         self.readonly = readonly
         self.store = Store(url, self._changed)
         self._first = pane if pane in PANES else "overview"
@@ -99,17 +97,13 @@ class SparkplugApp(Doing, PaintedApp):
         self._footer = Footer(id="footer")
         self._area = Container(id="panes")
         self._line: CommandLine | FilterLine | None = None
-        self._notices = notices
+        #: What is to be looked at, as it was told; `:notices` shows it all.
+        self.notices = list(notices)
         self._told = 0
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours of the default theme, for what is painted before ours is set."""
         return dict(self.themes[DEFAULT].variables) if hasattr(self, "themes") else {}
-
-    @property
-    def pens(self) -> Pens:
-        """The styles of the theme in use."""
-        return self._pens.get(self.theme) or self._pens[DEFAULT]
 
     def compose(self) -> ComposeResult:
         """Header, banner, pane, footer."""
@@ -126,8 +120,8 @@ class SparkplugApp(Doing, PaintedApp):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        for notice in self._notices:
-            self.tell(notice, "warn")
+        if self.notices:
+            self.warn()
         self.run_worker(self.store.run(), name="store", exclusive=True)
 
     # What is seen
@@ -172,11 +166,13 @@ class SparkplugApp(Doing, PaintedApp):
         settings = self.store.settings
         assert settings is not None
         wanted = self._theme_asked or settings.tui.theme
+        self.watch_file(wanted)
         if wanted in self.themes:
-            self.theme = wanted
+            self.wear(wanted)
         else:
-            self.tell(f"no theme {wanted}; there are: {', '.join(self.themes)}", "warn")
-        self.bind_actions(settings.tui.keymap)
+            self.warn(f"no theme {wanted}; there are: {', '.join(self.themes)}")
+        self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
+        self.open_history(settings.paths.home)
         gc.collect()
         gc.freeze()
 
@@ -185,6 +181,8 @@ class SparkplugApp(Doing, PaintedApp):
         if self.pane is not None and len(self.screen_stack) == 1:
             self.pane.tick()
         self.draw_frame()
+        settings = self.store.settings
+        self.watch_file(self._theme_asked or (settings.tui.theme if settings else self.theme))
 
     def draw_frame(self) -> None:
         """Header, banner and footer."""
@@ -202,9 +200,10 @@ class SparkplugApp(Doing, PaintedApp):
 
     def _hints(self) -> list[Hint]:
         shown = self.pane.id if self.pane is not None else ""
-        found = [Hint(k, p, f"pane('{p}')", active=p == shown) for p, k in PANES.items()]
-        found += [Hint("?", "help", "help"), Hint("^p", "palette", "palette")]
-        return [*found, *self.action_hints(), *_LAST_HINTS]
+        found = [Hint(self.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown) for p in PANES]
+        found += [Hint(self.key(name), name, name) for name in ("help", "palette")]
+        last = [Hint(self.key(name), name, name) for name in ("command", "filter", "quit")]
+        return [*found, *self.action_hints(), *last]
 
     def tell(self, text: str, pen: str = "ok") -> None:
         """A sentence in the bottom row, for a few seconds."""
@@ -213,6 +212,14 @@ class SparkplugApp(Doing, PaintedApp):
         told = self._told
         self._footer.notice(line)
         self.set_timer(_NOTICE_S, lambda: self._footer.notice(None) if told == self._told else None)
+
+    def warn(self, *notices: str) -> None:
+        """Something to look at: told now, and kept for `:notices`."""
+        self.notices += notices
+        if self.notices and (notices or not self._told):
+            count = len(self.notices)
+            more = f" ({count} in all, :notices shows them)" if count > 1 else ""
+            self.tell(f"{(notices or self.notices)[0]}{more}", "warn")
 
     def copy(self, text: str) -> None:
         """Into the clipboard of the terminal, through any number of ssh hops (OSC 52)."""
@@ -261,10 +268,10 @@ class SparkplugApp(Doing, PaintedApp):
     def action_theme(self, name: str) -> None:
         """Draw in another theme."""
         if name in self.themes:
-            self.theme = name
             self._theme_asked = name
+            self.keep()
+            self.wear(name)
             self._draw_pane()
-            self.refresh(layout=True)
         else:
             self.tell(f"no theme {name}; there are: {', '.join(self.themes)}", "warn")
 
@@ -273,13 +280,6 @@ class SparkplugApp(Doing, PaintedApp):
         from sparkplug.tui.dialogs.notes import error_note
 
         self.push_screen(error_note(title, error))
-
-
-_LAST_HINTS = (
-    Hint(":", "command", "command"),
-    Hint("/", "filter", "filter"),
-    Hint("q", "quit", "quit"),
-)
 
 
 def _make(name: str) -> Pane:

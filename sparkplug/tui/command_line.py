@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,8 +14,6 @@ from textual.widgets import Input
 from sparkplug.tui.cells import Line
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
-
-_KEPT = 200
 
 
 class CommandLine(Vertical):
@@ -38,8 +36,14 @@ class CommandLine(Vertical):
     class Left(Message):
         """Escape."""
 
-    def __init__(self, completions: Callable[[str], Sequence[str]], history: list[str]) -> None:
+    def __init__(
+        self,
+        completions: Callable[[str], Sequence[str]],
+        history: Sequence[str],
+        paths: Callable[[str], Awaitable[Sequence[str]]],
+    ) -> None:
         super().__init__(id="command-line")
+        self._paths = paths
         self._completions = completions
         self._history = history
         self._at = len(history)
@@ -68,6 +72,19 @@ class CommandLine(Vertical):
 
     def _offer(self, text: str) -> None:
         self._offered = [line for line in self._completions(text) if line != text]
+        self._show(text)
+        # Last, so that a slow disk keeps nothing else waiting; what was typed before is dropped.
+        self.run_worker(self._offer_paths(text), group="paths", exclusive=True)
+
+    async def _offer_paths(self, text: str) -> None:
+        found = await self._paths(text)
+        if found and text == self._entry.value:
+            self._offered += [line for line in found if line not in (text, *self._offered)]
+            # Options come after what the argument is.
+            self._offered.sort(key=lambda line: line.split(" ")[-1].startswith("--"))
+            self._show(text)
+
+    def _show(self, text: str) -> None:
         before = len(text) - len(text.split(" ")[-1]) if text else 0
         spans: list[tuple[str, str]] = []
         for index, line in enumerate(self._offered[:24]):
@@ -78,18 +95,13 @@ class CommandLine(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter."""
         event.stop()
-        text = event.value.strip()
-        if text:
-            if text in self._history:
-                self._history.remove(text)
-            self._history.append(text)
-            del self._history[:-_KEPT]
-        self.post_message(self.Said(text))
+        self.post_message(self.Said(event.value.strip()))
 
     def action_take(self) -> None:
         """Take the first completion."""
         if self._offered:
-            self._entry.value = self._offered[0] + " "
+            taken = self._offered[0]
+            self._entry.value = taken if taken.endswith(("/", "/'")) else taken + " "
 
     def action_recall(self, by: int) -> None:
         """Walk in the history."""

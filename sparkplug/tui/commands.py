@@ -37,22 +37,26 @@ class Command:
     fits: bool = False
 
 
-def own_commands(subject: Subject | None, themes: Iterable[str]) -> list[Command]:
-    """What the control centre does by itself."""
+def own_commands(
+    subject: Subject | None, themes: Iterable[str], key: Callable[[str], str]
+) -> list[Command]:
+    """What the control centre does by itself; `key` is the key of an id, as it is written."""
     found = [
-        Command(f"Show {pane}", pane, key, do=f"pane('{pane}')") for pane, key in PANES.items()
+        Command(f"Show {pane}", pane, key(f"pane.{pane}"), do=f"pane('{pane}')") for pane in PANES
     ]
     kind = subject.kind if subject else None
     if subject is not None:
         name = one_line(subject.name)
-        found.append(Command(f"Describe {name}", "describe", "d", do="describe", fits=True))
+        found.append(
+            Command(f"Describe {name}", "describe", key("describe"), do="describe", fits=True)
+        )
     logs = None if kind == "agent" else "select an agent"
-    found.append(Command("Follow logs", "logs", "l", logs, do="logs", fits=kind == "agent"))
+    found.append(Command("Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent"))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
     found += [
-        Command("Help for where you stand", "help", "?", do="help"),
-        Command("Filter", "filter", "/", do="filter"),
-        Command("Quit", "q", "q", do="quit"),
+        Command("Help for where you stand", "help", key("help"), do="help"),
+        Command("Filter", "filter", key("filter"), do="filter"),
+        Command("Quit", "q", key("quit"), do="quit"),
     ]
     return found
 
@@ -204,6 +208,35 @@ def _flag(action: Action, word: str, rest: list[str], given: dict[str, Any]) -> 
         value = rest.pop(0)
     parsed = value_of(argument, value)
     given[argument.name] = [*given.get(argument.name, ()), parsed] if argument.repeated else parsed
+
+
+def path_due(text: str, commands: Sequence[Command]) -> tuple[str, str] | None:
+    """The part of a path typed at the end of a line, and the line before it; None when none is due.
+
+    What is due is a positional argument or the value of an option, a path or a plan's file.
+    """
+    words = split(text)
+    typed = "" if not text or text[-1].isspace() else words[-1] if words else ""
+    before = words[: len(words) - bool(typed)]
+    command, rest = _named(before, commands)
+    if command is None or command.action is None or typed.startswith("-"):
+        return None
+    arguments = command.action.arguments
+    flag = next((a for a in arguments if a.flag and rest and a.flag == rest[-1]), None)
+    if flag is not None and flag.kind != "switch":
+        due: Argument | None = flag
+    else:
+        positional = [a for a in arguments if a.flag is None and a.name not in command.given]
+        done = len([word for word in rest if not word.startswith("--")])
+        due = positional[done] if done < len(positional) else None
+    if due is None or due.kind not in ("path", "plan"):
+        return None
+    return typed, " ".join(map(_quoted, before))
+
+
+def with_path(before: str, path: str) -> str:
+    """The line with a path at its end."""
+    return f"{before} {_quoted(path)}"
 
 
 def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:

@@ -6,20 +6,30 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from textual.keys import _character_to_key
+
 from sparkplug.schema.errors import DeadlineError, InvalidError, SparkplugError
 from sparkplug.tui.commands import (
+    PANES,
     Command,
     action_commands,
     complete,
     missing,
     own_commands,
+    path_due,
     understand,
+    with_path,
 )
 from sparkplug.tui.filter import EVERYTHING
+from sparkplug.tui.help import key_name
+from sparkplug.tui.history import History
+from sparkplug.tui.path_names import path_names
 from sparkplug.tui.widgets.footer import Hint
 from sparkplug.tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sparkplug.actions.registry import Action, ActionResult, Subject
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
@@ -27,17 +37,28 @@ if TYPE_CHECKING:
     from sparkplug.tui.palette import Choice
     from sparkplug.tui.panes.overview import RunBox
 
-_RECENT = 20
+#: The keys of what the control centre does by itself, until the settings are read.
+_BUILT_IN_KEYS = {
+    **{f"pane.{pane}": key for pane, key in PANES.items()},
+    "palette": "ctrl+p",
+    "command": "colon",
+    "filter": "slash",
+    "help": "question_mark",
+    "describe": "d",
+    "logs": "l",
+    "quit": "q",
+}
 
 
 class Doing:
     """The half of the app that asks the client for things. Mixed into it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._recent: list[str] = []
-        self._history: list[str] = []
+        self.history = History()
         #: Keys of the registry's actions, by id; empty until they are known.
         self._keys: dict[str, str] = {}
+        #: Keys the settings have changed, by id.
+        self._mapped: dict[str, str] = {}
         super().__init__(*args, **kwargs)
 
     @property
@@ -61,17 +82,25 @@ class Doing:
         rows = focused if isinstance(focused, Rows) else app.pane.main
         return _subject_of(rows.row.value if rows.row else None)
 
-    def bind_actions(self, keymap: Mapping[str, str]) -> None:
-        """Bind the keys of the registry's actions, as the settings map them."""
+    def bind_actions(self, wanted: Mapping[str, str], preset: str) -> list[str]:
+        """Bind the keys of the registry's actions, as the settings map them; what is wrong."""
         from sparkplug.actions.registry import ACTIONS
+        from sparkplug.tui.keymap import read_keymap
 
         app = self._centre
-        self._keys = {
-            action.id: keymap.get(action.id, action.key or "") for action in ACTIONS.values()
-        }
-        for key in {key for key in self._keys.values() if key}:
-            app.bind(key, f"act('{key}')", show=False)
-        app.set_keymap({name: key for name, key in keymap.items() if name not in ACTIONS})
+        keymap = read_keymap(wanted, preset)
+        self._mapped = keymap.mapped
+        self._keys = {action.id: keymap.keys[action.id] for action in ACTIONS.values()}
+        for keys in {keys for keys in self._keys.values() if keys}:
+            written = ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(","))
+            app.bind(written, f"act({keys!r})", show=False)
+        app.set_keymap({name: key for name, key in keymap.mapped.items() if name not in ACTIONS})
+        return keymap.problems
+
+    def key(self, name: str) -> str:
+        """The key something has now, by its id, as it is written on screen."""
+        keys = self._mapped.get(name) or self._keys.get(name) or _BUILT_IN_KEYS.get(name, "")
+        return key_name(keys.split(",")[0])
 
     def action_hints(self) -> list[Hint]:
         """The keys that do something with what is selected."""
@@ -80,12 +109,27 @@ class Doing:
             return []
         found = []
         if subject.kind == "agent":
-            found.append(Hint("l", "logs", "logs"))
+            found.append(Hint(self.key("logs"), "logs", "logs"))
         for command in self.commands():
             if command.fits and command.action is not None and command.key and not command.why:
                 name = command.action.verb[-1]
-                found.append(Hint(_shown(command.key), name, f"act('{command.key}')"))
-        return [*found, Hint("d", "describe", "describe")]
+                key = key_name(command.key.split(",")[0])
+                found.append(Hint(key, name, f"act({command.key!r})"))
+        return [*found, Hint(self.key("describe"), "describe", "describe")]
+
+    def open_history(self, home: Path) -> None:
+        """Take up what was typed and chosen in the sessions before."""
+        problem = self.history.open(home)
+        if problem is not None:
+            self._centre.warn(problem)
+
+    def _keep(self, line: str | None, title: str | None) -> None:
+        self._centre.run_worker(self._save(line, title), group="history")
+
+    async def _save(self, line: str | None, title: str | None) -> None:
+        problem = await asyncio.to_thread(self.history.save, line, title)
+        if problem is not None:
+            self._centre.warn(problem)
 
     # What there is to do
 
@@ -93,7 +137,9 @@ class Doing:
         """Everything that can be asked for now; what fits the selection first."""
         app = self._centre
         subject = self.subject
-        found = own_commands(subject, app.themes)
+        found = own_commands(subject, app.themes, self.key)
+        if app.notices:
+            found.append(Command("Notices", "notices", do="notices"))
         if self._keys:
             found += action_commands(subject, app.store.plans, self._keys, readonly=app.readonly)
         return sorted(found, key=lambda command: not command.fits)
@@ -107,7 +153,7 @@ class Doing:
 
         app = self._centre
         names = app.store.names
-        palette = Palette(self.commands(), self._recent, names, start)
+        palette = Palette(self.commands(), self.history.recent, names, start)
         await app.push_screen(palette, self._chosen)
         palette.type_here()
 
@@ -117,9 +163,8 @@ class Doing:
 
     async def _do(self, command: Command, calls: Sequence[dict[str, Any]]) -> None:
         app = self._centre
-        if command.title in self._recent:
-            self._recent.remove(command.title)
-        self._recent = [command.title, *self._recent][:_RECENT]
+        self.history.choose(command.title)
+        self._keep(None, command.title)
         if command.action is None:
             await app.run_action(command.do)
             return
@@ -207,10 +252,18 @@ class Doing:
         from sparkplug.tui.command_line import CommandLine
 
         app = self._centre
-        await app.open_line(CommandLine(self._completions, self._history))
+        await app.open_line(CommandLine(self._completions, self.history.lines, self._paths))
 
     def _completions(self, text: str) -> list[str]:
         return complete(text, self.commands(), self._centre.store.names)
+
+    async def _paths(self, text: str) -> list[str]:
+        """Lines that a path at the end of this one could make of it, from the disk."""
+        due = path_due(text, self.commands())
+        if due is None:
+            return []
+        typed, before = due
+        return [with_path(before, path) for path in await asyncio.to_thread(path_names, typed)]
 
     async def on_command_line_said(self, event: CommandLine.Said) -> None:
         """Enter on the `:` line."""
@@ -219,6 +272,8 @@ class Doing:
         await app.close_line()
         if not event.text:
             return
+        self.history.say(event.text)
+        self._keep(event.text, None)
         try:
             spoken = understand(event.text, commands)
             command = spoken.command
@@ -341,6 +396,18 @@ class Doing:
         await asyncio.sleep(0)
         app.push_screen(Note(title, lambda width: process_lines(reply, width)))
 
+    def action_notices(self) -> None:
+        """Everything that was told to look at, since this was opened."""
+        from sparkplug.tui.cells import wrap
+        from sparkplug.tui.dialogs.notes import Note
+
+        app = self._centre
+
+        def layout(width: int) -> list[Any]:
+            return [(("text", line),) for told in app.notices for line in wrap(told, width)]
+
+        app.push_screen(Note("notices", layout))
+
     def action_help(self) -> None:
         """What every key does here."""
         from sparkplug.tui.dialogs.notes import Note
@@ -375,7 +442,3 @@ def _subject_of(value: Any) -> Subject | None:
 
 def _with(command: Command, given: dict[str, Any]) -> Command:
     return Command(command.title, command.words, action=command.action, given=given)
-
-
-def _shown(key: str) -> str:
-    return f"^{key[5:]}" if key.startswith("ctrl+") else key

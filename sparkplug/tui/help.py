@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from textual.binding import ActiveBinding
+from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 
 from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.commands import Command
@@ -17,12 +18,17 @@ _KEYS = {
     "pagedown": "page down",
     "pageup": "page up",
 }
+_UNICODE_NAMES = {short: name for name, short in KEY_NAME_REPLACEMENTS.items()}
 
 
 def key_name(key: str) -> str:
     """A key as it is written on screen."""
-    name = _KEYS.get(key, key)
-    return f"^{name[5:]}" if name.startswith("ctrl+") else name
+    if key in _KEYS:
+        return _KEYS[key]
+    if key.startswith("ctrl+"):
+        return f"^{key[5:]}"
+    written = key_to_character(_UNICODE_NAMES.get(key, key))
+    return written if written and written.isprintable() and written != " " else key
 
 
 def binding_lines(title: str, active: Iterable[ActiveBinding], node: object) -> list[Line]:

@@ -6,7 +6,7 @@ import sys
 
 from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.tui.commands import PANES
-from sparkplug.tui.themes import first_look, load_themes
+from sparkplug.tui.themes import find_terminal, first_look, load_themes
 
 
 def main(
@@ -53,6 +53,7 @@ def _open(url: str | None, pane: str, theme: str | None, readonly: bool) -> int:
         first_theme=first,
         readonly=readonly,
         notices=tuple(f"theme left out: {problem}" for problem in problems),
+        terminal=find_terminal(encoding=sys.stdout.encoding or "ascii"),
     )
     code = app.run(mouse=mouse)
     return code if code is not None else app.return_code or 0

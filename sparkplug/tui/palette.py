@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +17,7 @@ from sparkplug.tui.cells import beside, fit
 from sparkplug.tui.commands import Command, Names, missing, value_of
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.fuzzy import score
+from sparkplug.tui.path_names import path_names
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.rows import Row, Rows
 
@@ -56,6 +58,12 @@ class Palette(Dialog[Choice]):
         self._argument: Argument | None = None
         self._entry = Entry()
         self._rows = Rows("palette")
+        #: Something was typed or moved: what is under the cursor was asked for.
+        self._touched = False
+        #: The cursor was moved since something was typed: its row is what is meant.
+        self._moved = False
+        #: Paths on the disk that what is typed could become.
+        self._found: list[str] = []
 
     def compose(self) -> ComposeResult:
         """What is typed, and what it could mean."""
@@ -91,7 +99,18 @@ class Palette(Dialog[Choice]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow down."""
+        self._moved = False
+        if self._argument is not None and self._argument.kind in ("path", "plan"):
+            self.run_worker(self._find_paths(event.value), group="paths", exclusive=True)
+        self._touched = self._touched or bool(event.value)
         self._offer(event.value)
+
+    async def _find_paths(self, typed: str) -> None:
+        """Offer what is on the disk, when the disk has answered."""
+        found = await asyncio.to_thread(path_names, typed)
+        if typed == self._entry.value and self._argument is not None:
+            self._found = found
+            self._offer(typed)
 
     def _offer(self, typed: str) -> None:
         self._rows.set_rows(
@@ -125,6 +144,8 @@ class Palette(Dialog[Choice]):
 
     def _argument_rows(self, argument: Argument, typed: str) -> list[Row]:
         names = list(argument.choices) or self._names(argument.kind)
+        if argument.kind in ("path", "plan"):
+            names += [name for name in self._found if name not in names]
         ranked = [(score(typed, name), name) for name in names]
         fitting = sorted(
             ((-points, name) for points, name in ranked if points is not None),
@@ -132,6 +153,16 @@ class Palette(Dialog[Choice]):
         rows = [Row(name, (("text", f" {name}"),), name) for _, name in fitting]
         self._rows.set_empty(f" {argument.help}")
         return rows
+
+    def on_rows_moved(self) -> None:
+        """A theme under the cursor is tried on."""
+        command = self._rows.row.value if self._rows.row else None
+        words = command.words if isinstance(command, Command) and self._touched else ""
+        self.centre.try_on(words[6:] if words.startswith("theme ") else None)
+
+    def on_unmount(self) -> None:
+        """What was tried on and not chosen is taken off."""
+        self.centre.try_on(None)
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         """A click on a row."""
@@ -157,9 +188,9 @@ class Palette(Dialog[Choice]):
 
     def _give(self, argument: Argument, row: Row | None) -> None:
         typed = self._entry.value
-        text = (
-            str(row.value) if row is not None and argument.kind not in ("text", "path") else typed
-        )
+        plan_file = argument.kind == "plan" and "/" in typed
+        written = argument.kind in ("text", "path") or plan_file
+        text = str(row.value) if row is not None and (self._moved or not written) else typed
         if not text:
             return
         try:
@@ -171,6 +202,7 @@ class Palette(Dialog[Choice]):
 
     def action_move(self, by: int) -> None:
         """Move among the offers."""
+        self._touched = self._moved = True
         self._rows.action_move(by)
 
     def action_take(self) -> None:

@@ -219,6 +219,7 @@ async def test_a_prompt_streams_its_answer(seen: Centre, mesh: Mesh) -> None:
 
 async def test_what_cannot_be_done_is_shown_with_its_way_out(seen: Centre, mesh: Mesh) -> None:
     await seen.press("t")
+    await seen.shows("Prompt agent")
     await seen.type("hello")
     await seen.press("enter")
     await seen.shows("Prompt agent", "sparkplug.agents.resolve")
@@ -295,3 +296,93 @@ async def test_no_size_breaks_it(mesh: Mesh, pane: str) -> None:
 async def test_every_command_of_the_registry_can_be_found(seen: Centre) -> None:
     titles = {command.action.id for command in seen.app.commands() if command.action}
     assert titles == set(ACTIONS)
+
+
+async def test_remapped_keys_are_shown_and_what_is_wrong_is_told(mesh: Mesh) -> None:
+    (mesh.server.folder / "config.toml").write_text(
+        '[tui.keymap]\n"agents.stop" = "y"\n"agents.strat" = "f6"\n"logs" = "contrl+l"\n'
+        '"quit" = "Z"\n"palette" = "f5"\n"describe" = "i"\n"filter" = "?"\n"help" = "f1"\n'
+    )
+    await mesh.agent("critic")
+    async with centre((170, 30)) as seen:
+        await seen.shows("3 in all, :notices shows them")
+        await seen.shows("critic", "f5 palette", "Z quit", "? filter", "f1 help", "i describe")
+        await seen.press("colon")
+        await seen.type("notices")
+        await seen.press("enter")
+        await seen.shows(
+            "there is no agents.strat, did you mean agents.start?",
+            "logs: there is no key contrl+l",
+            "agents.stop and copy are both on y",
+        )
+        await seen.press("escape", "f5")
+        await seen.type("quit")
+        await seen.shows("Quit", "Z")
+        await seen.press("escape", "f1")
+        await seen.shows("Stop agent critic")
+        await seen.press("pagedown")
+        await seen.shows("help for where you stand", "f1")
+        await seen.press("escape", "question_mark")
+        await seen.until(lambda: seen.screen.splitlines()[-1].startswith("/"))
+
+
+async def test_vim_keys(mesh: Mesh) -> None:
+    (mesh.server.folder / "config.toml").write_text('[tui]\nkeys = "vim"\n')
+    await mesh.agent("critic")
+    async with centre((140, 30)) as seen:
+        await seen.shows("critic", "L logs", "X remove")
+        await seen.press("l")
+        await seen.shows("entrypoint: m:f")
+        await seen.press("h", "L")
+        await seen.shows("logs critic/0")
+        await seen.press("h", "3")
+        await seen.shows("▸ agents")
+        await seen.press("h")
+        await seen.shows("▸ overview")
+        assert seen.app.notices == []
+
+
+async def test_lines_and_choices_are_kept_across_sessions(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    path = mesh.server.folder / "tui" / "history.json"
+    async with centre((140, 30)) as seen:
+        await seen.press("colon")
+        await seen.type("theme daylight")
+        await seen.press("enter")
+        await seen.until(lambda: path.is_file() and "Theme daylight" in path.read_text())
+    async with centre((140, 30)) as seen:
+        await seen.press("colon", "up")
+        await seen.shows("theme daylight")
+        await seen.press("escape", "ctrl+p")
+        await seen.type("theme")
+        await seen.shows("Theme daylight")
+        assert "daylight" in seen.screen.split("palette")[1].splitlines()[1]
+    path.write_text("{")
+    async with centre((140, 30)) as seen:
+        await seen.shows("history.json: not JSON")
+
+
+async def test_paths_are_completed_from_the_disk(
+    seen: Centre, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "my agents").mkdir()
+    for name in ("my agents/one.yaml", "other.yaml", ".hidden", "evil\x1b[2J"):
+        (folder / name).write_text("")
+    await seen.press("colon")
+    seen.app._line.input.value = f"apply {folder}/m"
+    await seen.shows(f"{folder}/my agents/")
+    await seen.press("tab")
+    assert seen.app._line.input.value == f"apply '{folder}/my agents/'"
+    await seen.shows("one.yaml")
+    await seen.press("tab")
+    assert seen.app._line.input.value == f"apply '{folder}/my agents/one.yaml' "
+    await seen.press("escape", "D")
+    await seen.shows("path:")
+    seen.app.screen._entry.value = f"{folder}/"
+    await seen.shows("other.yaml")
+    assert ".hidden" not in seen.screen
+    assert "evil" not in seen.screen
+    await seen.press("down", "tab")
+    await seen.until(lambda: seen.app.screen._entry.value == f"{folder}/other.yaml")
+    await seen.press("escape")

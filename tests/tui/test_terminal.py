@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pexpect
@@ -33,12 +34,24 @@ _HEAVY = {
     "markdown_it",
     "pygments",
 }
+_TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+_SGR = re.compile(r"\x1b\[([\d;:]*)m")
+
+
+def _without_color(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with nothing in it that decides about colours."""
+    return {k: v for k, v in environ.items() if k not in ("NO_COLOR", "COLORTERM")}
 
 
 class Terminal:
     """A terminal that shows what the control centre sends."""
 
-    def __init__(self, size: tuple[int, int] = (80, 24), options: str = "") -> None:
+    def __init__(
+        self,
+        size: tuple[int, int] = (80, 24),
+        options: str = "",
+        env: Mapping[str, str] = _TERMINAL,
+    ) -> None:
         columns, rows = size
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
@@ -50,7 +63,7 @@ class Terminal:
             dimensions=(rows, columns),
             encoding="utf-8",
             codec_errors="replace",
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            env={**_without_color(os.environ), **env},
         )
 
     def shows(self, *words: str, deadline: float = 15.0) -> None:
@@ -187,3 +200,27 @@ def test_without_a_terminal_it_says_so(home: Path) -> None:
     )
     assert done.returncode == 2
     assert "needs a terminal" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "allowed"),
+    [
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, r"[0-9]|2[0-9]|39|49"),
+        ({"TERM": "xterm"}, r"[0-9]|2[0-9]|[34][0-79]|9[0-7]|10[0-7]"),
+        ({"TERM": "linux"}, r"[0-9]|2[0-9]|[34][0-79]|9[0-7]|10[0-7]"),
+    ],
+)
+def test_only_colours_the_terminal_has_are_sent(
+    terminal: type[Terminal], env: dict[str, str], allowed: str
+) -> None:
+    seen = terminal(env=env)
+    seen.shows("overview", "no mesh runs here")
+    seen.child.send("\x10")
+    seen.shows("Show agents")
+    seen.child.send("\x1b")
+    seen.lacks("Show agents")
+    assert seen.quit() == 0
+    codes = {code for found in _SGR.findall(seen.sent) for code in found.split(";") if code}
+    assert {code for code in codes if not re.fullmatch(allowed, code)} == set()
+    assert ("7" in codes) is ("NO_COLOR" in env), "what has the focus is told by reverse"
+    assert seen.text.isascii() is (env["TERM"] == "linux") or "╭" not in seen.text

@@ -62,7 +62,12 @@ class AgentsPane(Pane):
 
     def draw(self, topics: Topics) -> None:
         """Show the agents there are."""
-        self._rows.set_empty(waiting(self.store, "no agents yet: D deploys an agent file"))
+        self._rows.set_empty(
+            waiting(
+                self.store,
+                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys an agent file",
+            )
+        )
         self._rows.draw(self.store.agents)
         self._draw_detail()
 

@@ -120,7 +120,12 @@ class Overview(Pane):
 
     def _draw_agents(self) -> None:
         now, width = datetime.now(UTC), self._agents.size.width - 1
-        self._agents.set_empty(waiting(self.store, "no agents yet: D deploys an agent file"))
+        self._agents.set_empty(
+            waiting(
+                self.store,
+                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys an agent file",
+            )
+        )
         self._agents.set_rows(
             [Row(agent_key(a), boxes.agent_line(a, width, now), a) for a in self.store.agents]
         )
@@ -141,7 +146,9 @@ class Overview(Pane):
         self._run.run = run
         if run is None:
             self._run.retitle("run")
-            text = waiting(self.store, "no run yet: R runs a plan")
+            text = waiting(
+                self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan"
+            )
             self._run.set_lines([(("dim", text),)])
             return
         now = datetime.now(UTC)

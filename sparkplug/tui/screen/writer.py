@@ -66,7 +66,7 @@ class PaintedApp(App[int]):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._terminal = Terminal()
+        self._painted = Terminal()
         self._written_by: object = None
         self._wrote = False
         self._held = False
@@ -76,25 +76,25 @@ class PaintedApp(App[int]):
         if renderable is None or self._batch_count or not self._running or self._closed:
             super()._display(screen, renderable)
         elif self._output() is None or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
-            self._terminal.forget()
+            self._painted.forget()
             super()._display(screen, renderable)
         else:
             try:
                 system = self.console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001
-                self._terminal.take(renderable, system)
+                self._painted.take(renderable, system)
                 self._write_frame()
             finally:
                 self.post_display_hook()
 
     def on_resize(self, event: Resize) -> None:
         """The terminal is another, or was away: it may show anything."""
-        self._terminal.forget()
-        if tuple(event.size) == self._terminal.size:
+        self._painted.forget()
+        if tuple(event.size) == self._painted.size:
             self.call_after_refresh(self._write_frame)
 
     def action_repaint(self) -> None:
         """Write all of the screen anew, where another program has written over it."""
-        self._terminal.forget()
+        self._painted.forget()
         self._write_frame()
 
     def _output(self) -> Any:
@@ -110,7 +110,7 @@ class PaintedApp(App[int]):
             return
         if output is not self._written_by:
             self._written_by, self._wrote = output, False
-            self._terminal.forget()
+            self._painted.forget()
         if self._wrote and not _takes_more(output):
             # Nothing is queued: what is wanted when the terminal can take it is what is written.
             if not self._held:
@@ -119,7 +119,7 @@ class PaintedApp(App[int]):
             return
         cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
         self._previous_cursor_position = cursor
-        text = self._terminal.frame((cursor.x, cursor.y))
+        text = self._painted.frame((cursor.x, cursor.y))
         if text:
             self._wrote = True
             self._driver.write(f"{SYNC_START}{text}{SYNC_END}" if self._sync_available else text)
