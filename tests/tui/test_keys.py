@@ -219,7 +219,7 @@ async def test_a_prompt_streams_its_answer(seen: Centre, mesh: Mesh) -> None:
 
 async def test_what_cannot_be_done_is_shown_with_its_way_out(seen: Centre, mesh: Mesh) -> None:
     await seen.press("t")
-    await seen.shows("Prompt agent")
+    await seen.shows("what to say")
     await seen.type("hello")
     await seen.press("enter")
     await seen.shows("Prompt agent", "sparkplug.agents.resolve")
