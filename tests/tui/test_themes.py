@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -128,10 +127,10 @@ def test_everything_drawn_has_an_ascii_stand_in() -> None:
 
     folder = Path(sparkplug.tui.__file__ or "").parent
     for path in folder.rglob("*.py"):
+        if path.parent.name == "screen":
+            continue  # it writes what others draw, and names characters only to tell their width
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if all(unicodedata.category(mark) in ("Cf", "Mn") for mark in node.value):
-                    continue  # joiners and variation marks are looked for, never drawn
                 assert to_ascii(node.value).isascii(), f"{path.name}: {node.value!r}"
                 assert len(to_ascii(node.value)) == len(node.value)
     assert to_ascii("日本 ä ╭─╮ ⣿ ┏━┓") == "日本 ä +-+ : +-+"
