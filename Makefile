@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INPUTS := pyproject.toml requirements.lock
 
-.PHONY: run test check format bench chaos lock wheel clean
+.PHONY: run test check format snapshots bench chaos lock wheel clean
 
 run: $(VENV)/.run-ready
 	@$(BIN)/sparkplug demo
@@ -24,6 +24,10 @@ check: $(VENV)/.test-ready
 format: $(VENV)/.test-ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Accepts the screen as it is: look at what `git diff tests/tui/snapshots` says before you commit.
+snapshots: $(VENV)/.test-ready
+	SNAPSHOTS=accept $(BIN)/python -m pytest -n0 -q tests/tui/test_snapshots.py
 
 bench: $(VENV)/.test-ready
 	$(BIN)/python -m tests.bench

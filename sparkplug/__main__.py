@@ -43,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sparkplug.cli.main import main as run_verb
 
         return run_verb(words)
-    if sys.stdin.isatty() and sys.stdout.isatty() and "context" not in options:
+    if sys.stdin.isatty() and sys.stdout.isatty():
         from sparkplug.tui.main import main as open_centre
 
         return open_centre(
             url=_text(options, "url"),
+            context=_text(options, "context"),
             theme=_text(options, "theme"),
             pane=_text(options, "pane"),
             readonly=bool(options.get("readonly")),

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TypeVar
 
+import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js.api import ConsumerConfig, DeliverPolicy
@@ -15,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.reading import Mark, follow
-from sparkplug.schema.errors import ConflictError, SparkplugError
+from sparkplug.schema.errors import ConflictError, InvalidError, SparkplugError
+from sparkplug.schema.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class Bucket:
         """The newest value of a key, or None."""
         try:
             message = await self._bus.js.get_last_msg(self._stream, self._prefix + key, direct=True)
-        except nats.js.errors.NotFoundError:
+        except (nats.js.errors.NotFoundError, nats.errors.BadSubjectError):
+            # What cannot be a key is no key.
             return None
         headers = message.headers or {}
         if "KV-Operation" in headers or "Nats-Marker-Reason" in headers:
@@ -106,6 +109,8 @@ class Bucket:
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = f"{self._prefix}f.{fence[0]}"
         try:
             ack = await self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+        except nats.errors.BadSubjectError as error:
+            raise InvalidError(f"{one_line(key)} cannot be a key", where=self.name) from error
         except nats.js.errors.APIError as error:
             if error.err_code == _WRONG_LAST_SEQUENCE:
                 raise ConflictError(

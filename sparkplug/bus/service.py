@@ -22,6 +22,7 @@ from sparkplug.schema.errors import (
     SparkplugError,
     error_from_json,
 )
+from sparkplug.schema.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ async def call(
         ) from error
     except (TimeoutError, nats.errors.TimeoutError) as error:
         raise DeadlineError(f"no answer on {subject} within {deadline:g} s") from error
+    except nats.errors.BadSubjectError as error:
+        raise InvalidError(f"nothing can be asked on {one_line(subject)}") from error
     except nats.errors.MaxPayloadError as error:
         raise InvalidError("the request is larger than the server takes") from error
     except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError) as error:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
+#: Bytes of a token made of free text. The server ends a connection that sends a line of more than
+#: 4096 (`max_control_line`), in which the subject and the one for replies have their places.
+_TOKEN_BYTES = 512
+
 # The Synadia Agent Protocol 0.3, section 2: agents.{verb}.{agent}.{owner}.{session}
 PROMPTS = "agents.prompt.>"
 HEARTBEATS = "agents.hb.>"
@@ -88,6 +94,14 @@ def inbox_owner(reply: str) -> tuple[str, str] | None:
 
 
 def token(text: str) -> str:
-    """Text as one subject token: characters a token cannot hold become `_`."""
-    cleaned = "".join(c if c.isalnum() or c in "-_=" else "_" for c in text)
-    return cleaned or "_"
+    """Text as one subject token: characters a token cannot hold become `_`.
+
+    One that is too long is cut, and ends with a hash of all of it: two that differ stay two.
+    """
+    cleaned = "".join(c if c.isalnum() or c in "-_=" else "_" for c in text) or "_"
+    # Half of a surrogate pair is no letter, so all that is left can be encoded.
+    coded = cleaned.encode()
+    if len(coded) <= _TOKEN_BYTES:
+        return cleaned
+    mark = "_" + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+    return coded[: _TOKEN_BYTES - len(mark)].decode(errors="ignore") + mark

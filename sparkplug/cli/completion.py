@@ -17,7 +17,10 @@ _ASK = {
     "agent": "sparkplug agents list -o name",
     "host": "sparkplug hosts -o name",
     "run": "sparkplug runs list -o name",
+    "context": "sparkplug contexts list -o name",
 }
+#: Flags that take the name of a thing, by the kind of it.
+_TAKES = {"--context": "context"}
 
 
 @dataclass(slots=True)
@@ -64,6 +67,8 @@ def bash(words: list[Words]) -> str:
         for w in words
     )
     asks = "".join(f'    {kind}) names="$({ask} 2>/dev/null)" ;;\n' for kind, ask in _ASK.items())
+    taking = " | ".join(_TAKES)
+    takes = "".join(f'    {flag}) words="" kind="{kind}" ;;\n' for flag, kind in _TAKES.items())
     return f"""\
 # sparkplug completion for bash: eval "$(sparkplug completion bash)"
 _sparkplug_words() {{
@@ -73,13 +78,20 @@ _sparkplug_words() {{
 }}
 _sparkplug() {{
   local cur="${{COMP_WORDS[COMP_CWORD]}}" path="" words="" flags="" kind="" names="" word i
+  local before=""
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="${{COMP_WORDS[i]}}"
+    [[ "$word" == "=" ]] && continue
+    case "$before" in {taking}) before=""; continue ;; esac
+    before="$word"
     [[ "$word" == -* ]] && continue
     _sparkplug_words "${{path:+$path }}$word" || continue
     path="${{path:+$path }}$word"
   done
   _sparkplug_words "$path"
+  [[ "$cur" == "=" ]] && cur=""
+  case "$before" in
+{takes}  esac
   if [[ "$cur" == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
     return
@@ -106,6 +118,10 @@ def zsh(words: list[Words]) -> str:
         f'    {kind}) words_here+=(${{(f)"$({ask} 2>/dev/null)"}}) ;;\n'
         for kind, ask in _ASK.items()
     )
+    taking = " | ".join(_TAKES)
+    takes = "".join(
+        f'    {flag}) words_here=() kind="{kind}" ;;\n' for flag, kind in _TAKES.items()
+    )
     return f"""\
 #compdef sparkplug
 # sparkplug completion for zsh: eval "$(sparkplug completion zsh)"
@@ -115,9 +131,11 @@ _sparkplug_words() {{
   esac
 }}
 _sparkplug() {{
-  local route="" word kind=""
+  local route="" word kind="" before=""
   local -a words_here flags
   for word in "${{(@)words[2,CURRENT-1]}}"; do
+    case "$before" in {taking}) before=""; continue ;; esac
+    before="$word"
     [[ "$word" == -* ]] && continue
     _sparkplug_words "${{route:+$route }}$word" || continue
     route="${{route:+$route }}$word"
@@ -127,6 +145,8 @@ _sparkplug() {{
     compadd -- $flags
     return
   fi
+  case "$before" in
+{takes}  esac
   case "$kind" in
 {asks}    path | plan) compadd -- $words_here; _files; return ;;
   esac
@@ -157,7 +177,13 @@ def fish(words: list[Words]) -> str:
             lines.append(f"complete -c sparkplug -n '{when}' -F")
         within = "; and ".join(inside) or "true"
         lines += [
-            f"complete -c sparkplug -n '{within}' -l {flag.removeprefix('--')}"
+            f"complete -c sparkplug -n '{within}' -l {flag.removeprefix('--')}{_value_of(flag)}"
             for flag in here.flags
         ]
     return "\n".join(lines) + "\n"
+
+
+def _value_of(flag: str) -> str:
+    """What fish is told of the value of a flag."""
+    kind = _TAKES.get(flag)
+    return f" -x -a '({_ASK[kind]} 2>/dev/null)'" if kind else ""

@@ -18,8 +18,8 @@ from sparkplug.cli.parser import build_parser
 from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError
 
 _INTERRUPTED = 130
-#: Verbs of rooms above this one take the parsed arguments and nothing else.
-_ABOVE = "sparkplug.demo:"
+#: Verbs of other rooms take the parsed arguments and nothing else.
+_OTHER_ROOMS = ("sparkplug.demo:", "sparkplug.tui.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def dispatch(args: argparse.Namespace) -> int:
     if args.verb is not None and args.verb.writes:
         cli.refuse_if_readonly(" ".join(args.verb.path))
     handler = getattr(importlib.import_module(module), name)
-    given = args if args.handler.startswith(_ABOVE) else cli
+    given = args if args.handler.startswith(_OTHER_ROOMS) else cli
     code = handler(given)
     if inspect.iscoroutine(code):
         code = asyncio.run(code)

@@ -18,6 +18,7 @@ async def up(cli: Cli) -> int:
     """Start the node and wait until it is ready."""
     from sparkplug.client import local
 
+    cli.refuse_elsewhere("up")
     _pass_url(cli)
     info = await local.up(cli.paths)
     if cli.out.structured:
@@ -31,6 +32,7 @@ async def down(cli: Cli) -> int:
     """Stop the node and all it runs."""
     from sparkplug.client import local
 
+    cli.refuse_elsewhere("down")
     ran = await local.down(cli.paths)
     if cli.out.structured:
         cli.out.data({"changed": ran})
@@ -41,6 +43,7 @@ async def down(cli: Cli) -> int:
 
 def foreground(cli: Cli) -> int:
     """Become the node."""
+    cli.refuse_elsewhere("node")
     _pass_url(cli)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "sparkplug.node"])  # noqa: S606  by design
@@ -127,7 +130,7 @@ def env(cli: Cli) -> int:
     """What a stock NATS client needs to connect, for `eval`."""
     from sparkplug.client.session import locate
 
-    place = locate(cli.url, cli.paths, cli.settings)
+    place = locate(cli.url, cli.paths, cli.settings, context=cli.context)
     values = {"NATS_URL": place.url}
     if place.creds is not None:
         values["NATS_CREDS"] = str(place.creds)

@@ -59,6 +59,17 @@ def _import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="TOML file; - reads stdin").kind = "path"  # type: ignore[attr-defined]
 
 
+def _context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="name of the context").kind = "context"  # type: ignore[attr-defined]
+
+
+def _new_context(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="its name")
+    parser.add_argument("address", metavar="URL", help="NATS URL of the mesh")
+    parser.add_argument("--creds", metavar="FILE", help="credentials file, readable by you alone")
+    parser.add_argument("--description", metavar="TEXT", help="what it is")
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
 
@@ -69,6 +80,10 @@ def _shell(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", metavar="NAME", help="show scripted GPUs, marked SIMULATED")
+
+
+def _gallery(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("page", nargs="?", help="begin on this page")
 
 
 VERBS: tuple[Verb, ...] = (
@@ -111,15 +126,28 @@ VERBS: tuple[Verb, ...] = (
     Verb(("config", "path"), "where your settings file is", f"{_ROOM}.config:path"),
     Verb(("config", "export"), "print what differs", f"{_ROOM}.config:export"),
     Verb(("config", "import"), "take settings in", f"{_ROOM}.config:take_in", _import, writes=True),
+    Verb(
+        ("contexts", "list"),
+        "the meshes you work with",
+        f"{_ROOM}.contexts:list_contexts",
+        listing=True,
+    ),
+    Verb(
+        ("contexts", "use"), "use one from now on", f"{_ROOM}.contexts:use", _context, writes=True
+    ),
+    Verb(("contexts", "add"), "add one", f"{_ROOM}.contexts:add", _new_context, writes=True),
+    Verb(("contexts", "remove"), "forget one", f"{_ROOM}.contexts:remove", _context, writes=True),
     Verb(("schema",), "the JSON Schema of a file", f"{_ROOM}.schema:schema", _schema),
     Verb(("env",), "shell exports for NATS clients", f"{_ROOM}.node:env"),
     Verb(("completion",), "shell completion", f"{_ROOM}.completion:completion", _shell),
     Verb(("demo",), "a demo mesh with agents at work", "sparkplug.demo:main", _demo),
+    Verb(("gallery",), "every widget of the screen", "sparkplug.tui.gallery.main:main", _gallery),
 )
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
     "agents": "agents: list, describe, deploy, start, stop, …",
     "runs": "runs of plans: list, describe, watch, cancel",
+    "contexts": "meshes you work with: list, use, add, remove",
     "config": "settings: show, get, set, path, export, import",
 }

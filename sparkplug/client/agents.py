@@ -22,7 +22,7 @@ from sparkplug.schema.agent import (
     ResolveRequest,
     Target,
 )
-from sparkplug.schema.base import Record
+from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, RefusedError
 from sparkplug.schema.problems import did_you_mean
 
@@ -250,7 +250,9 @@ async def _change(
     after = change(before)
     if after is None:
         return False
-    after = after.model_copy(update={"changed_by": client.actor, "reason": what})
+    after = after.model_copy(
+        update={"changed_by": client.actor, "changed": utc_now(), "reason": what}
+    )
     await _specs(client).put(name, after, revision=revision)
     await client.emit("agent:changed", name, what=what, generation=after.generation)
     return True

@@ -18,7 +18,7 @@ from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.client import hosts, runs, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import node_age, node_state
-from sparkplug.client.observed import Observed, merge_agents
+from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
@@ -53,10 +53,14 @@ class MeshView:
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     complete: bool = False
+    _merged: MergedAgents = field(default_factory=MergedAgents, repr=False, compare=False)
 
     def agents(self) -> list[ObservedAgent]:
-        """Every replica as it is shown, see `observed.merge_agents`."""
-        return merge_agents(self.observed, self.desired)
+        """Every replica as it is shown, see `observed.merge_agents`.
+
+        One that did not change since the last time is the same record.
+        """
+        return self._merged.merge(self.observed, self.desired)
 
     def hosts(self) -> list[HostView]:
         """Every host by name, with its newest sample (None: none was heard)."""
@@ -101,6 +105,8 @@ class LiveMesh:
         self._wake = asyncio.Event()
         self._stale: frozenset[str] = frozenset()
         self._known: set[str] = set()
+        #: Replicas by key as they were written last.
+        self._written: dict[str, bytes] = {}
         self._unfilled: asyncio.Queue[str] = asyncio.Queue()
         self._watched: dict[str, asyncio.Task[None]] = {}
         self.connected = True
@@ -151,6 +157,7 @@ class LiveMesh:
             async for change in changes:
                 if change.reset:
                     fresh = Observed()
+                    self._written.clear()
                 elif change.entry is None:
                     if fresh is not None:
                         self.view.observed, fresh = fresh, None
@@ -166,10 +173,11 @@ class LiveMesh:
         """Take in one entry, and say what of it can be seen."""
         observed = self.view.observed
         if not entry.key.startswith("nodes."):
-            before = observed.agents.get(entry.key)
-            observed.take(entry)
-            if observed.agents.get(entry.key) != before:
-                self._touch("agents")
+            # Written again as it was: nothing to read, and nothing to draw.
+            if entry.value is None or self._written.get(entry.key) != entry.value:
+                self._note_written(entry)
+                if observed.take(entry):
+                    self._touch("agents")
             return
         node = observed.nodes.get(entry.key)
         observed.take(entry)
@@ -178,6 +186,12 @@ class LiveMesh:
         same = node and after and after.model_copy(update={"seen": node.seen}) == node
         if not same or (after and after.name in self._stale):
             self._touch("hosts", "agents")
+
+    def _note_written(self, entry: Entry) -> None:
+        if entry.value is None:
+            self._written.pop(entry.key, None)
+        else:
+            self._written[entry.key] = entry.value
 
     async def _follow_desired(self) -> None:
         fresh: dict[str, DesiredAgent] | None = None

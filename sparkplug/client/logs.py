@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 
 from sparkplug.bus import subjects
@@ -43,14 +44,20 @@ async def read_log(
     *,
     lines: int = 200,
     offset: int | None = None,
+    before: int | None = None,
     previous: bool = False,
 ) -> LogsReply:
-    """The last `lines` of a replica's log, or what follows the byte `offset`.
+    """The last `lines` of a replica's log, those before a byte, or what follows one.
 
     With `previous` it is the log of the process before. Raises NoMeshError when its node is away.
     """
     request = LogsRequest(
-        agent=agent.name, replica=agent.replica, lines=lines, offset=offset, previous=previous
+        agent=agent.name,
+        replica=agent.replica,
+        lines=lines,
+        offset=offset,
+        before=before,
+        previous=previous,
     )
     subject = subjects.node_service(agent.node or "", "logs")
     return await call(client.bus, subject, request, LogsReply, deadline=_DEADLINE_S)
@@ -60,8 +67,18 @@ async def follow_log(
     client: Client, agent: ObservedAgent, *, lines: int = 200, previous: bool = False
 ) -> AsyncGenerator[str, None]:
     """The last `lines`, then what is written, for ever; waits out a node that is away."""
+    replies = follow_replies(client, agent, lines=lines, previous=previous)
+    async with contextlib.aclosing(replies):
+        async for reply in replies:
+            yield reply.text
+
+
+async def follow_replies(
+    client: Client, agent: ObservedAgent, *, lines: int = 200, previous: bool = False
+) -> AsyncGenerator[LogsReply, None]:
+    """As `follow_log`, with where in the log each piece stands."""
     reply = await read_log(client, agent, lines=lines, previous=previous)
-    yield reply.text
+    yield reply
     wait = _SHORTEST_WAIT_S
     while True:
         await asyncio.sleep(wait)
@@ -71,7 +88,7 @@ async def follow_log(
             wait = _LONGEST_WAIT_S
             continue
         if reply.text:
-            yield reply.text
+            yield reply
             wait = _SHORTEST_WAIT_S
         else:
             wait = min(wait * 1.5, _LONGEST_WAIT_S)

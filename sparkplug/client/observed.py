@@ -59,27 +59,90 @@ def merge_agents(
     A replica on a silent node is `stale`; one that is wanted and that no node has taken yet
     is `deploying`.
     """
-    now = now or utc_now()
-    nodes = {node.name: node for node in observed.nodes.values()}
-    shown = [_with_node(agent, nodes, now) for agent in observed.agents.values()]
-    present = {(agent.name, agent.replica) for agent in shown if not agent.foreign}
-    for name, wanted in desired.items():
-        numbers = map(str, range(wanted.spec.replicas if wanted.run else 0))
-        shown += [_deploying(wanted, n) for n in numbers if (name, n) not in present]
-    return sorted(shown, key=_order)
+    return MergedAgents().merge(observed, desired, now)
 
 
-def _with_node(
-    agent: ObservedAgent, nodes: Mapping[str, ObservedNode], now: datetime
-) -> ObservedAgent:
-    node = nodes.get(agent.node or "")
-    ended = agent.state in (AgentState.STOPPED, AgentState.ERROR)
-    if node is None or ended or node_state(node, now) is not NodeState.STALE:
-        return agent
-    reason = f"node {node.name} has been silent for {node_age(node, now):.0f} s"
-    return agent.model_copy(
-        update={"state": AgentState.STALE, "state_since": node.seen, "reason": reason}
-    )
+class MergedAgents:
+    """`merge_agents`, kept: what did not change since the last time is the same record."""
+
+    def __init__(self) -> None:
+        #: What was merged last: the replicas as they are shown, by key, and what is wanted.
+        self._shown: dict[str, ObservedAgent] = {}
+        self._desired: dict[str, DesiredAgent] = {}
+        #: All of them in order, and where in it each key stands.
+        self._sorted: list[ObservedAgent] = []
+        self._places: dict[str, int] = {}
+        #: By key: a replica, what its silent node wrote last, and how both are shown together.
+        self._stale: dict[str, tuple[ObservedAgent, ObservedNode, ObservedAgent]] = {}
+        #: By name and number: what is wanted, and how it is shown until a node has taken it.
+        self._deploying: dict[tuple[str, str], tuple[DesiredAgent, ObservedAgent]] = {}
+
+    def merge(
+        self,
+        observed: Observed,
+        desired: Mapping[str, DesiredAgent],
+        now: datetime | None = None,
+    ) -> list[ObservedAgent]:
+        """Every replica as it is shown now, see `merge_agents`."""
+        now = now or utc_now()
+        silent = {
+            node.name: node
+            for node in observed.nodes.values()
+            if node_state(node, now) is NodeState.STALE
+        }
+        shown: Mapping[str, ObservedAgent] = observed.agents
+        if silent:
+            shown = {key: self._with_node(key, shown[key], silent, now) for key in shown}
+        elif self._stale:
+            self._stale = {}
+        before = self._shown
+        changed = [key for key, agent in shown.items() if before.get(key) is not agent]
+        if (
+            len(shown) == len(before)
+            and desired == self._desired
+            and all(key in before and _in_place(before[key], shown[key]) for key in changed)
+        ):
+            for key in changed:
+                before[key] = self._sorted[self._places[key]] = shown[key]
+        else:
+            self._order_anew(shown, desired)
+        return self._sorted.copy()
+
+    def _order_anew(
+        self, shown: Mapping[str, ObservedAgent], desired: Mapping[str, DesiredAgent]
+    ) -> None:
+        """Others came or went, or other ones are wanted."""
+        self._shown, self._desired = dict(shown), dict(desired)
+        present = {(agent.name, agent.replica) for agent in shown.values() if not agent.foreign}
+        known, self._deploying = self._deploying, {}
+        for name, wanted in desired.items():
+            for number in map(str, range(wanted.spec.replicas if wanted.run else 0)):
+                one = name, number
+                if one not in present:
+                    made = known.get(one)
+                    if made is None or made[0] is not wanted:
+                        made = wanted, _deploying(wanted, number)
+                    self._deploying[one] = made
+        keyed: list[tuple[str, ObservedAgent]] = [*shown.items()]
+        keyed += [("", agent) for _, agent in self._deploying.values()]
+        keyed.sort(key=lambda pair: _order(pair[1]))
+        self._sorted = [agent for _, agent in keyed]
+        self._places = {key: place for place, (key, _) in enumerate(keyed) if key}
+
+    def _with_node(
+        self, key: str, agent: ObservedAgent, silent: Mapping[str, ObservedNode], now: datetime
+    ) -> ObservedAgent:
+        node = silent.get(agent.node or "")
+        if node is None or agent.state in (AgentState.STOPPED, AgentState.ERROR):
+            return agent
+        reason = f"node {node.name} has been silent for {node_age(node, now):.0f} s"
+        made = self._stale.get(key)
+        if made is not None and made[0] is agent and made[1] is node and made[2].reason == reason:
+            return made[2]
+        update = {"state": AgentState.STALE, "state_since": node.seen, "reason": reason}
+        stale = agent.model_copy(update=update)
+        self._stale[key] = agent, node, stale
+        return stale
 
 
 def _deploying(wanted: DesiredAgent, replica: str) -> ObservedAgent:
@@ -93,8 +156,18 @@ def _deploying(wanted: DesiredAgent, replica: str) -> ObservedAgent:
         capabilities=spec.capabilities,
         owner=wanted.changed_by,
         state=AgentState.DEPLOYING,
+        state_since=wanted.changed,
         reason="no node has taken it yet",
         generation=wanted.generation,
+    )
+
+
+def _in_place(before: ObservedAgent, agent: ObservedAgent) -> bool:
+    """Whether a replica stands where it stood."""
+    return (
+        agent.name == before.name
+        and agent.replica == before.replica
+        and agent.foreign == before.foreign
     )
 
 

@@ -16,6 +16,7 @@ from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.keys import FACE_CREDS, read_creds
 from sparkplug.bus.server import read_server
 from sparkplug.config import Settings
+from sparkplug.contexts import Context, check_creds
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import NoMeshError
 
@@ -32,14 +33,28 @@ class Location:
 
 
 def locate(
-    url: str | None, paths: Paths, settings: Settings, environ: Mapping[str, str] | None = None
+    url: str | None,
+    paths: Paths,
+    settings: Settings,
+    environ: Mapping[str, str] | None = None,
+    *,
+    context: Context | None = None,
 ) -> Location:
     """Where the mesh is: `url`, SPARKPLUG_URL, `nats.url`, else this state's private server.
 
-    Raises NoMeshError when nothing names a mesh and no private server runs.
+    A `context` was chosen by name and goes before the environment; one elsewhere is opened with
+    its own credentials alone.
+
+    Raises NoMeshError when nothing names a mesh and no private server runs, RefusedError for
+    credentials that others can read, NotFoundError for some that are not there.
     """
+    if context is not None and context.url is not None:
+        if context.creds is not None:
+            check_creds(context.creds)
+        return Location(context.url, context.creds, private=False)
     environ = os.environ if environ is None else environ
-    named = url or environ.get("SPARKPLUG_URL") or settings.nats.url
+    of_environment = environ.get("SPARKPLUG_URL") if context is None else None
+    named = url or of_environment or settings.nats.url
     own = paths.keys / FACE_CREDS
     if settings.nats.creds:
         creds: Path | None = Path(settings.nats.creds).expanduser()
@@ -68,11 +83,21 @@ def user_name() -> str:
 class Client:
     """An open connection to a mesh. Use it as an async context manager, or call `close`."""
 
-    def __init__(self, bus: Bus, paths: Paths, settings: Settings, *, private: bool) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        paths: Paths,
+        settings: Settings,
+        *,
+        private: bool,
+        context: Context | None = None,
+    ) -> None:
         self.bus = bus
         self.paths = paths
         self.settings = settings
         self.private = private
+        #: The name of the mesh.
+        self.mesh = context.name if context is not None else settings.mesh.name
         self.actor = user_name()
 
     @classmethod
@@ -84,13 +109,14 @@ class Client:
         settings: Settings,
         name: str = "face",
         deadline: float = 3.0,
+        context: Context | None = None,
     ) -> Client:
         """Connect within `deadline` seconds.
 
         `name` is what the server calls the connection. Raises NoMeshError when nothing answers,
         RefusedError when the server does not accept us.
         """
-        place = locate(url, paths, settings)
+        place = locate(url, paths, settings, context=context)
         credentials: Credentials | None = read_creds(place.creds) if place.creds else None
         bus = await connect(
             place.url,
@@ -99,7 +125,7 @@ class Client:
             credentials=credentials,
             deadline=deadline,
         )
-        return cls(bus, paths, settings, private=place.private)
+        return cls(bus, paths, settings, private=place.private, context=context)
 
     @property
     def url(self) -> str:

@@ -40,7 +40,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
             for found in await read_nodes(client.bus)
         ]
     return MeshStatus(
-        mesh=settings.mesh.name,
+        mesh=client.mesh if client is not None else settings.mesh.name,
         url=url,
         version=__version__,
         node={

@@ -59,19 +59,27 @@ class AgentLogs:
             with path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 start = request.offset
-                if start is None:
+                most = _MAX_PIECE
+                if request.before is not None:
+                    end = min(request.before, size)
+                    start = _tail(file.fileno(), end, request.lines)
+                    most = end - start
+                elif start is None:
                     start = _tail(file.fileno(), size, request.lines)
                 elif start > size:
                     start = 0  # emptied since: begin again
                 file.seek(start)
-                data = file.read(_MAX_PIECE)
+                data = file.read(most)
         except FileNotFoundError as error:
             which = "an earlier process of " if request.previous else ""
             raise NotFoundError(
                 f"there is no log of {which}{request.agent}/{request.replica} on this node"
             ) from error
         return LogsReply(
-            text=data.decode("utf-8", errors="replace"), offset=start + len(data), size=size
+            text=data.decode("utf-8", errors="replace"),
+            start=start,
+            offset=start + len(data),
+            size=size,
         )
 
     def last_lines(self, agent: str, replica: str, lines: int) -> str:

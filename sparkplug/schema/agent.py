@@ -126,6 +126,7 @@ class DesiredAgent(Record):
     run: bool = True
     generation: int = Field(1, description="raised by every change that replaces the processes")
     changed_by: str = ""
+    changed: datetime = Field(default_factory=utc_now, description="when it was wanted so")
     reason: str = ""
 
 

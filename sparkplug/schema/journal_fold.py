@@ -49,12 +49,15 @@ def begin(accepted: JournalEntry) -> RunView:
     plan = accepted.plan
     if plan is None:
         raise ValueError("the entry that accepts a run carries its plan")
+    waits = plan.dependencies()
     return RunView(
         id=accepted.run,
         plan=plan.name,
         created=accepted.time,
         inputs=dict(accepted.inputs or {}),
-        steps=[StepView(id=step.id, agent=step.agent) for step in plan.steps],
+        steps=[
+            StepView(id=step.id, agent=step.agent, depends_on=waits[step.id]) for step in plan.steps
+        ],
     )
 
 

@@ -56,12 +56,17 @@ class LogsRequest(Record):
     replica: str = "0"
     lines: int = Field(200, ge=0, le=100_000)
     offset: int | None = Field(None, ge=0, description="bytes; continue a follow from here")
+    before: int | None = Field(None, ge=0, description="bytes; the piece that ends here")
     previous: bool = Field(False, description="the log of the process before this one")
 
 
 class LogsReply(Record):
-    """A piece of a log and the offset (bytes) to ask for next."""
+    """A piece of a log, where it begins, and the offset (bytes) to ask for next.
+
+    `start` is null from a node that does not know `before`.
+    """
 
     text: str
+    start: int | None = None
     offset: int
     size: int

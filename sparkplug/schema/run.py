@@ -76,6 +76,7 @@ class StepView(Record):
     id: str
     state: StepState = StepState.PENDING
     agent: str | None = None
+    depends_on: list[str] = Field(default_factory=list, description="what it waits for")
     attempts: int = 0
     interruptions: int = Field(0, description="attempts that were cut short, not failed")
     started: datetime | None = None

@@ -14,6 +14,7 @@ from sparkplug.schema.units import Bytes, Seconds
 #: A name that can stand in a subject and in a bucket's key.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 _NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s/,]+/?")
+_ALIAS = re.compile(r"\w[\w-]{0,30}!?")
 _HTTP_URL = re.compile(r"https?://\S+")
 
 
@@ -92,7 +93,21 @@ class TuiSection(Document):
     theme: str = "neon"
     mouse: bool = Field(True, strict=True)
     keys: Literal["default", "vim"] = "default"
+    restore: bool = Field(True, strict=True, description="go on where one was the last time")
     keymap: dict[str, str] = Field(default_factory=dict, description="action id -> key")
+    aliases: dict[str, str] = Field(
+        default_factory=dict, description="short name -> words of the : line"
+    )
+
+    @field_validator("aliases")
+    @classmethod
+    def _are_words(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, words in value.items():
+            if not _ALIAS.fullmatch(name):
+                raise ValueError(f"a short name is one word of letters and digits, not {name!r}")
+            if not words.strip() or not words.isprintable():
+                raise ValueError(f"{name} stands for the words of a line")
+        return value
 
 
 class EventsSection(Document):

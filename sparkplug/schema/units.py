@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -58,3 +59,29 @@ def parse_seconds(value: Any) -> Any:
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
+
+
+def bytes_text(value: int) -> str:
+    """Bytes as `parse_bytes` reads them, in the largest unit that needs no fraction."""
+    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        whole, rest = divmod(value, 1 << power)
+        if whole and not rest and int(float(whole)) == whole:
+            return f"{whole}{unit}"
+    return str(value)
+
+
+def seconds_text(value: float) -> str:
+    """Seconds as `parse_seconds` reads them: `30s`, `1h30m`, `250ms`; the same value again."""
+    exact = f"{Decimal(repr(value)):f}"
+    texts = [f"{exact}s"]
+    if 0 < value < 1:
+        texts.insert(0, f"{Decimal(repr(value)) * 1000:f}".rstrip("0").rstrip(".") + "ms")
+    elif value >= 60 and value == int(value):
+        rest, found = int(value), ""
+        for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+            count, rest = divmod(rest, size)
+            found += f"{count}{unit}" if count else ""
+        texts.insert(0, found)
+    elif value == int(value):
+        texts.insert(0, f"{int(value)}s")
+    return next((text for text in texts if parse_seconds(text) == value), exact)

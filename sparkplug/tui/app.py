@@ -5,37 +5,57 @@ Importing this imports Textual and nothing that talks to a mesh: the first frame
 
 from __future__ import annotations
 
+import asyncio
 import gc
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.events import Resize
+from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.tui.cells import Line
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
 from sparkplug.tui.looks import Looks
-from sparkplug.tui.panes.overview import Overview
-from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.screen.writer import PaintedApp
-from sparkplug.tui.store import ALL, Store, Topics
+from sparkplug.tui.shell.asking import Asking
+from sparkplug.tui.shell.bottom import Bottom
+from sparkplug.tui.shell.frame import Frame
+from sparkplug.tui.shell.going import Going
+from sparkplug.tui.shell.kept import Kept
+from sparkplug.tui.shell.keys import Keys
+from sparkplug.tui.shell.meshes import Meshes
+from sparkplug.tui.shell.notices import Notices
+from sparkplug.tui.shell.panes import Panes
+from sparkplug.tui.shell.reading import Readings
+from sparkplug.tui.shell.selected import Selected
+from sparkplug.tui.store import Store, Topics
 from sparkplug.tui.themes import DEFAULT, Look, Terminal
-from sparkplug.tui.widgets.footer import Footer, Hint
-from sparkplug.tui.widgets.header import Banner, Header
 
-if TYPE_CHECKING:
-    from sparkplug.tui.command_line import CommandLine
-    from sparkplug.tui.filter_line import FilterLine
-
-_NOTICE_S = 6.0
+#: What the header says nothing of.
+_NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "events"})
+#: The file of the theme is looked at every so many seconds.
+_THEME_S = 2.0
 
 
-class SparkplugApp(Doing, Looks, PaintedApp):
+class SparkplugApp(
+    Going,
+    Panes,
+    Frame,
+    Notices,
+    Bottom,
+    Selected,
+    Readings,
+    Meshes,
+    Asking,
+    Doing,
+    Keys,
+    Kept,
+    Looks,
+    PaintedApp,
+):
     """One terminal, one mesh."""
 
     ENABLE_COMMAND_PALETTE = False
@@ -55,7 +75,7 @@ class SparkplugApp(Doing, Looks, PaintedApp):
         Binding(
             "slash",
             "filter",
-            "filter this list (regex, ! inverse)",
+            "filter (regex, ~fuzzy, !not, state:error)",
             id="filter",
             priority=True,
         ),
@@ -65,7 +85,20 @@ class SparkplugApp(Doing, Looks, PaintedApp):
         Binding("shift+tab", "app.focus_previous", "box before", show=False, id="previous"),
         Binding("d", "describe", "describe what is selected", show=False, id="describe"),
         Binding("l", "logs", "logs of the selected agent", show=False, id="logs"),
-        Binding("y", "copy", "copy the selected name", show=False, id="copy"),
+        Binding("p", "previous", "log of the process before", show=False, id="previous-logs"),
+        Binding("w", "why", "why it is slow or failed", show=False, id="why"),
+        Binding(
+            "left_square_bracket",
+            "history(-1)",
+            "back to where one was",
+            show=False,
+            id="history.back",
+        ),
+        Binding(
+            "right_square_bracket", "history(1)", "ahead again", show=False, id="history.forward"
+        ),
+        Binding("y", "copy", "copy the selected text or name", show=False, id="copy"),
+        Binding("m,f22,shift+f10", "menu", "menu of what is selected", show=False, id="menu"),
         Binding("ctrl+l", "repaint", "paint the screen anew", show=False, id="repaint"),
         Binding("q", "quit", "quit", show=False, id="quit"),
     ]
@@ -75,31 +108,26 @@ class SparkplugApp(Doing, Looks, PaintedApp):
         themes: dict[str, Look],
         *,
         url: str | None = None,
-        pane: str = "overview",
+        context: str | None = None,
+        pane: str | None = None,
         theme: str | None = None,
         first_theme: str = DEFAULT,
+        first_pane: str = "overview",
         readonly: bool = False,
         notices: tuple[str, ...] = (),
         terminal: Terminal | None = None,
     ) -> None:
-        super().__init__(themes=themes, terminal=terminal or Terminal())
+        super().__init__(themes=themes, terminal=terminal or Terminal(), notices=notices)
         self.animation_level = "none"
         self._theme_asked = theme
         first = theme or first_theme
         self.theme = first if first in themes else DEFAULT
         self.set_class(not self.look.color, "-colorless")
         self.readonly = readonly
-        self.store = Store(url, self._changed)
-        self._first = pane if pane in PANES else "overview"
-        self._panes: dict[str, Pane] = {}
-        self._header = Header(id="header")
-        self._banner = Banner(id="banner")
-        self._footer = Footer(id="footer")
-        self._area = Container(id="panes")
-        self._line: CommandLine | FilterLine | None = None
-        #: What is to be looked at, as it was told; `:notices` shows it all.
-        self.notices = list(notices)
-        self._told = 0
+        self.store = Store(url, self._changed, context)
+        #: Whether the pane to begin on was asked for: then the one of last time is not shown.
+        self.pane_asked = pane is not None
+        self._first = pane if pane in PANES else first_pane if first_pane in PANES else "overview"
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours of the default theme, for what is painted before ours is set."""
@@ -122,173 +150,115 @@ class SparkplugApp(Doing, Looks, PaintedApp):
     def _begin(self) -> None:
         if self.notices:
             self.warn()
-        self.run_worker(self.store.run(), name="store", exclusive=True)
+        _: Worker[None] = self.run_worker(self._look_at_theme, name="theme", group="theme")
+        self.follow_mesh()
+
+    def follow_mesh(self) -> None:
+        """Follow the mesh, and no other any longer."""
+        _: Worker[None] = self.run_worker(
+            self.store.run, name="store", group="store", exclusive=True
+        )
 
     # What is seen
 
-    @property
-    def pane(self) -> Pane | None:
-        """The pane in sight."""
-        return next((pane for pane in self._panes.values() if pane.display), None)
-
-    async def action_pane(self, name: str) -> None:
-        """Show a pane; it is mounted when it is first looked at."""
-        if name not in self._panes:
-            self._panes[name] = made = _make(name)
-            await self._area.mount(made)
-        for key, pane in self._panes.items():
-            pane.display = key == name
-        pane = self._panes[name]
-        pane.main.focus()
-        pane.draw(ALL)
-        self.call_after_refresh(self._draw_pane)
-        self.draw_frame()
-
-    def _draw_pane(self) -> None:
-        if self.pane is not None:
-            self.pane.draw(ALL)
-
     def _changed(self, topics: Topics) -> None:
         """The store has news."""
+        if not self.screen_stack:
+            return  # it is being left
         if "settings" in topics:
             self._take_settings()
         pane = self.pane
-        if pane is not None and topics & pane.TOPICS:
+        if pane is not None and topics & pane.TOPICS and not self._covered:
             pane.draw(topics)
+            pane.settle()
         for screen in self.screen_stack:
             draw, shown = getattr(screen, "draw", None), getattr(screen, "topics", None)
             if draw is not None and shown and topics & shown:
                 draw()
-        if topics & {"hosts", "telemetry", "link", "settings"}:
+        if topics <= _NOT_IN_HEAD:
+            self.draw_hints()
+            self.place_toasts()
+        else:
             self.draw_frame()
 
     def _take_settings(self) -> None:
         settings = self.store.settings
         assert settings is not None
-        wanted = self._theme_asked or settings.tui.theme
-        self.watch_file(wanted)
+        if settings.tui.restore:
+            self.open_state(settings.paths.home, self.store.mesh, settings.tui.theme)
+        wanted = self.wanted_theme
+        self.read_file(wanted)
         if wanted in self.themes:
             self.wear(wanted)
         else:
             self.warn(f"no theme {wanted}; there are: {', '.join(self.themes)}")
         self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
+        self.warn(*self.take_aliases(settings.tui.aliases))
         self.open_history(settings.paths.home)
         gc.collect()
         gc.freeze()
 
     def _tick(self) -> None:
         """Once a second: ages and the minute. What did not change is not painted."""
-        if self.pane is not None and len(self.screen_stack) == 1:
+        if not self.screen_stack:
+            return  # it is being left
+        if self.pane is not None and not self._covered:
             self.pane.tick()
-        self.draw_frame()
+        self.draw_head()
+
+    async def _look_at_theme(self) -> None:
+        """Look at the theme's file, for ever: one worker, since beginning each costs more."""
+        while True:
+            await asyncio.sleep(_THEME_S)
+            await self.watch_file(self.wanted_theme)
+
+    @property
+    def wanted_theme(self) -> str:
+        """The theme asked for, that chosen here, or that of the settings."""
         settings = self.store.settings
-        self.watch_file(self._theme_asked or (settings.tui.theme if settings else self.theme))
+        of_settings = settings.tui.theme if settings else self.theme
+        return self._theme_asked or self.theme_chosen or of_settings
 
-    def draw_frame(self) -> None:
-        """Header, banner and footer."""
-        self._header.draw(self.store, self._crumbs())
-        self._banner.draw(self.store, time.monotonic() - self.store.link.since)
-        self._footer.draw(self._hints())
-
-    def _crumbs(self) -> tuple[str, ...]:
-        found = [self.pane.id or ""] if self.pane is not None else []
-        found += [screen.crumb for screen in self.screen_stack if getattr(screen, "crumb", "")]  # type: ignore[attr-defined]
-        subject = self.subject
-        if subject is not None and len(found) == 1:
-            found.append(subject.name)
-        return tuple(found)
-
-    def _hints(self) -> list[Hint]:
-        shown = self.pane.id if self.pane is not None else ""
-        found = [Hint(self.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown) for p in PANES]
-        found += [Hint(self.key(name), name, name) for name in ("help", "palette")]
-        last = [Hint(self.key(name), name, name) for name in ("command", "filter", "quit")]
-        return [*found, *self.action_hints(), *last]
-
-    def tell(self, text: str, pen: str = "ok") -> None:
-        """A sentence in the bottom row, for a few seconds."""
-        line: Line = ((pen, f" {text}"),)
-        self._told += 1
-        told = self._told
-        self._footer.notice(line)
-        self.set_timer(_NOTICE_S, lambda: self._footer.notice(None) if told == self._told else None)
-
-    def warn(self, *notices: str) -> None:
-        """Something to look at: told now, and kept for `:notices`."""
-        self.notices += notices
-        if self.notices and (notices or not self._told):
-            count = len(self.notices)
-            more = f" ({count} in all, :notices shows them)" if count > 1 else ""
-            self.tell(f"{(notices or self.notices)[0]}{more}", "warn")
-
-    def copy(self, text: str) -> None:
-        """Into the clipboard of the terminal, through any number of ssh hops (OSC 52)."""
-        self.copy_to_clipboard(text)
-        self.tell("copied")
+    @property
+    def _covered(self) -> bool:
+        """Whether a dialog hides all of the pane."""
+        return any(getattr(screen, "covers", False) for screen in self.screen_stack)
 
     def on_resize(self, event: Resize) -> None:
         """Another size."""
         self.call_after_refresh(self.draw_frame)
 
-    def on_rows_moved(self) -> None:
+    def on_listing_moved(self) -> None:
         """Another thing is selected."""
+        self.note_place()
         self.draw_frame()
 
     def on_descendant_focus(self) -> None:
         """Another box."""
         self.draw_frame()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where one types, or reads, the keys that open a line are what they are there."""
-        if action not in ("palette", "command", "filter"):
-            return True
-        return self._line is None and len(self.screen_stack) == 1
-
-    # The two lines that open at the bottom
-
-    async def open_line(self, line: CommandLine | FilterLine) -> None:
-        """Type at the bottom, instead of the footer."""
-        await self.close_line()
-        self._line = line
-        self._footer.display = False
-        await self.screen.mount(line)
-        # At once, not in a while: the next keys may be waiting already.
-        self.screen.set_focus(line.input)
-
-    async def close_line(self) -> None:
-        """Back to the footer, and to where one was."""
-        line, self._line = self._line, None
-        if line is None:
-            return
-        await line.remove()
-        self._footer.display = True
-        if self.pane is not None:
-            self.pane.main.focus()
-
     def action_theme(self, name: str) -> None:
         """Draw in another theme."""
         if name in self.themes:
-            self._theme_asked = name
+            self._theme_asked, self.theme_chosen = None, name
+            self.keep_state()
             self.keep()
             self.wear(name)
-            self._draw_pane()
+            self.draw_pane()
         else:
             self.tell(f"no theme {name}; there are: {', '.join(self.themes)}", "warn")
+
+    async def action_quit(self) -> None:
+        """Leave; where one stands is kept."""
+        await self.save_state()
+        self.exit()
+
+    def action_help_quit(self) -> None:
+        """`ctrl+c` ends nothing by accident: it says what does."""
+        self.tell(f"{self.key('quit')} quits", "dim")
 
     def fail(self, title: str, error: SparkplugError) -> None:
         """Show what went wrong and the way out."""
         from sparkplug.tui.dialogs.notes import error_note
 
         self.push_screen(error_note(title, error))
-
-
-def _make(name: str) -> Pane:
-    if name == "hosts":
-        from sparkplug.tui.panes.hosts import HostsPane
-
-        return HostsPane()
-    if name == "agents":
-        from sparkplug.tui.panes.agents import AgentsPane
-
-        return AgentsPane()
-    return Overview()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,10 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
+from textual.worker import WorkType
 
 from sparkplug.tui.cells import Line
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
+
+#: Rows of a screen from which on it is told what a line would do.
+_ROOMY = 10
 
 
 class CommandLine(Vertical):
@@ -41,6 +46,7 @@ class CommandLine(Vertical):
         completions: Callable[[str], Sequence[str]],
         history: Sequence[str],
         paths: Callable[[str], Awaitable[Sequence[str]]],
+        preview: Callable[[str], Line],
     ) -> None:
         super().__init__(id="command-line")
         self._paths = paths
@@ -49,10 +55,13 @@ class CommandLine(Vertical):
         self._at = len(history)
         self._entry = Entry(prefix=":")
         self._offers = OneLine()
+        self._told = OneLine()
+        self._preview = preview
         self._offered: list[str] = []
 
     def compose(self) -> ComposeResult:
-        """What it could become, above what is typed."""
+        """What it would do and what it could become, above what is typed."""
+        yield self._told
         yield self._offers
         yield self._entry
 
@@ -63,6 +72,7 @@ class CommandLine(Vertical):
 
     def on_mount(self) -> None:
         """Ready to type."""
+        self._told.display = self.app.size.height >= _ROOMY
         self._offer("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -74,7 +84,9 @@ class CommandLine(Vertical):
         self._offered = [line for line in self._completions(text) if line != text]
         self._show(text)
         # Last, so that a slow disk keeps nothing else waiting; what was typed before is dropped.
-        self.run_worker(self._offer_paths(text), group="paths", exclusive=True)
+        # Not begun here: a line that is closed at once begins nothing.
+        work: WorkType[None] = partial(self._offer_paths, text)
+        self.run_worker(work, group="paths", exclusive=True)
 
     async def _offer_paths(self, text: str) -> None:
         found = await self._paths(text)
@@ -91,6 +103,10 @@ class CommandLine(Vertical):
             spans.append(("focus" if index == 0 else "dim", f" {line[before:] or line} "))
         line_: Line = tuple(spans)
         self._offers.set_line(line_)
+        told = self._preview(text)
+        # While it can still become something it is not wrong yet.
+        wrong = bool(told) and told[0][0] == "warn" and bool(self._offered)
+        self._told.set_line(() if wrong and not told[0][1].startswith(" ▲") else told)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter."""

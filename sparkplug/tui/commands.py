@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.schema.errors import InvalidError
@@ -24,7 +24,8 @@ class Command:
     """One entry: `words` is what the `:` line takes, `do` an action of the app itself.
 
     `action` is one of the registry instead, `given` the arguments that are known already.
-    `why` says why it cannot be done now.
+    `names` are those of what is marked, where it is done to all of that. `why` says why it
+    cannot be done now.
     """
 
     title: str
@@ -35,10 +36,20 @@ class Command:
     action: Action | None = None
     given: dict[str, Any] = field(default_factory=dict)
     fits: bool = False
+    names: tuple[str, ...] = ()
+    #: What one wants first of something that failed: lower is sooner.
+    worth: int = 9
+
+
+#: States of an agent in which one looks into it before all else, and what one then does.
+_FAILED = frozenset({"error", "degraded", "stale"})
 
 
 def own_commands(
-    subject: Subject | None, themes: Iterable[str], key: Callable[[str], str]
+    subject: Subject | None,
+    themes: Iterable[str],
+    key: Callable[[str], str],
+    contexts: Iterable[str] = (),
 ) -> list[Command]:
     """What the control centre does by itself; `key` is the key of an id, as it is written."""
     found = [
@@ -51,20 +62,43 @@ def own_commands(
             Command(f"Describe {name}", "describe", key("describe"), do="describe", fits=True)
         )
     logs = None if kind == "agent" else "select an agent"
-    found.append(Command("Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent"))
+    worth = 0 if _failed(subject) else 9
+    found.append(
+        Command(
+            "Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent", worth=worth
+        )
+    )
+    before = Command("Log of the process before", "previous", key("previous-logs"), logs)
+    found.append(replace(before, do="previous", fits=kind == "agent"))
+    if subject is not None:
+        title = f"Why is {one_line(subject.name)} slow or failed"
+        why = Command(title, "why", key("why"), do="why", fits=True)
+        found.append(replace(why, worth=0 if _failed(subject) else 9))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
+    found.append(Command("Meshes", "ctx", key("contexts"), do="contexts"))
+    found += [Command(f"Mesh {name}", f"ctx {name}", do=f"context({name!r})") for name in contexts]
     found += [
         Command("Help for where you stand", "help", key("help"), do="help"),
         Command("Filter", "filter", key("filter"), do="filter"),
+        Command("Back to where one was", "back", key("history.back"), do="history(-1)"),
+        Command("Ahead again", "forward", key("history.forward"), do="history(1)"),
         Command("Quit", "q", key("quit"), do="quit"),
     ]
     return found
 
 
 def action_commands(
-    subject: Subject | None, plans: Sequence[str], keys: dict[str, str], *, readonly: bool
+    subject: Subject | None,
+    plans: Sequence[str],
+    keys: dict[str, str],
+    *,
+    readonly: bool,
+    marked: Sequence[Subject] = (),
 ) -> list[Command]:
-    """The actions of the registry; a read-only face has those only that change nothing."""
+    """The actions of the registry; a read-only face has those only that change nothing.
+
+    Those that can be done to many are done to all that is `marked`, where they apply.
+    """
     from sparkplug.actions.registry import ACTIONS
 
     found: list[Command] = []
@@ -84,20 +118,48 @@ def action_commands(
                 for plan in plans
             ]
         target = action.target_argument
-        if target is not None and subject is not None and subject.kind == action.target:
+        of_kind = [one for one in marked if one.kind == action.target] if action.many else []
+        if target is not None and of_kind:
+            found.append(_for_all(action, of_kind, key))
+        elif target is not None and subject is not None and subject.kind == action.target:
             title = f"{action.title} {one_line(subject.name)}"
             why = action.applies(subject)
             given = {target.name: subject.name}
-            found.append(Command(title, words, key, why, action=action, given=given, fits=True))
+            worth = 1 if _failed(subject) and action.id == "agents.restart" else 9
+            found.append(
+                Command(title, words, key, why, action=action, given=given, fits=True, worth=worth)
+            )
         else:
             found.append(Command(f"{action.title} …", words, key, action=action))
     return found
 
 
-def missing(action: Action, given: dict[str, Any]) -> Argument | None:
+def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
+    """An action on all that is marked and that it applies to; why not, when that is nothing."""
+    names = tuple(one.name for one in marked if action.applies(one) is None)
+    why = None if names else action.applies(marked[0])
+    count, words = len(names or marked), " ".join(action.verb)
+    title = f"{action.title.rsplit(' ', 1)[0]} {count} {action.target}{'s' * (count != 1)}"
+    target = action.target_argument
+    assert target is not None
+    given = {target.name: (names or tuple(one.name for one in marked))[0]}
+    return Command(title, words, key, why, action=action, given=given, fits=True, names=names)
+
+
+def _failed(subject: Subject | None) -> bool:
+    """Whether an agent that failed is selected."""
+    state = getattr(subject.value, "state", None) if subject is not None else None
+    return str(state) in _FAILED
+
+
+def lacking(action: Action, given: Mapping[str, Any]) -> list[Argument]:
+    """The arguments that must be asked for."""
+    return [a for a in action.arguments if a.required and a.name not in given]
+
+
+def missing(action: Action, given: Mapping[str, Any]) -> Argument | None:
     """The next argument that must be asked for."""
-    required = (argument for argument in action.arguments if argument.required)
-    return next((argument for argument in required if argument.name not in given), None)
+    return next(iter(lacking(action, given)), None)
 
 
 def value_of(argument: Argument, text: str) -> Any:
@@ -141,7 +203,7 @@ def split(text: str) -> list[str]:
 def understand(text: str, commands: Sequence[Command]) -> Spoken:
     """The command a `:` line names. Raises InvalidError."""
     words = split(text)
-    command, rest = _named(words, commands)
+    command, rest = named(words, commands)
     if command is None or (command.action is None and rest):
         from sparkplug.schema.problems import did_you_mean
 
@@ -153,7 +215,7 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     return Spoken(command, _arguments(command, rest))
 
 
-def _named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:
+def named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:
     """The command with the longest name the line begins with, and the words that are left."""
     best: Command | None = None
     size = 0
@@ -218,7 +280,7 @@ def path_due(text: str, commands: Sequence[Command]) -> tuple[str, str] | None:
     words = split(text)
     typed = "" if not text or text[-1].isspace() else words[-1] if words else ""
     before = words[: len(words) - bool(typed)]
-    command, rest = _named(before, commands)
+    command, rest = named(before, commands)
     if command is None or command.action is None or typed.startswith("-"):
         return None
     arguments = command.action.arguments
@@ -248,9 +310,9 @@ def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
     for command in commands:
         if command.words.startswith(" ".join(words)) or command.words.startswith(text):
             found[command.words] = None
-    named, rest = _named(before, commands)
-    if named is not None and named.action is not None:
-        for word in _next_words(named.action, rest, names):
+    due, rest = named(before, commands)
+    if due is not None and due.action is not None:
+        for word in _next_words(due.action, rest, names):
             if word.startswith(open_word):
                 found[" ".join([*map(_quoted, before), _quoted(word)])] = None
     return [line for line in found if line != text.strip()]

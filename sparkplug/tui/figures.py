@@ -10,6 +10,10 @@ from sparkplug.tui.cells import Line
 #: What stands where a device does not support a metric. Never a zero.
 UNSUPPORTED = "n/s"
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+# Dots of a braille cell, filled from its foot (Unicode, block 2800).
+_LEFT_BARS = (0x40, 0x44, 0x46, 0x47)
+_RIGHT_BARS = (0x80, 0xA0, 0xB0, 0xB8)
 
 
 def age(seconds: float) -> str:
@@ -19,6 +23,13 @@ def age(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit}"
     return f"{whole}s"
+
+
+def age_lasts(seconds: float) -> float:
+    """Seconds until `age` of what is `seconds` old now gives another text."""
+    past = max(0.0, seconds)
+    step = next((size for size in (86400, 3600, 60) if past >= size), 1)
+    return step - past % step
 
 
 def since(moment: datetime, now: datetime | None = None) -> str:
@@ -60,34 +71,87 @@ def number(value: float | None, unit: str = "") -> str:
     return UNSUPPORTED if value is None else f"{value:.0f}{unit}"
 
 
-def load_pen(value: float | None) -> str:
-    """The pen of a share in percent: amber from 80, red from 95."""
+#: From which share in percent what fills is amber, and from which red.
+LIMITS = (80.0, 95.0)
+
+
+def load_pen(value: float | None, limits: tuple[float, float] = LIMITS) -> str:
+    """The pen of a share in percent: amber from the first limit, red from the second."""
     if value is None:
         return "dim"
-    return "bad" if value >= 95 else "warn" if value >= 80 else "active"
+    return "bad" if value >= limits[1] else "warn" if value >= limits[0] else "active"
 
 
-def meter(value: float | None, width: int, *, fills: bool = True) -> Line:
-    """A bar of `width` cells for a share in percent; empty and dim when not supported.
+def meter(
+    value: float | None,
+    width: int,
+    *,
+    fills: bool = True,
+    limits: tuple[float, float] = LIMITS,
+    fine: bool = False,
+    mark: float | None = None,
+) -> Line:
+    """A bar of `width` cells for a share in percent; dots, dim, when not supported.
 
     What `fills` (memory, a disk) is trouble near its end; what works (a processor, a GPU) is not.
+    `fine` draws eighths of a cell. `mark` is a second share, a line across the bar.
     """
-    if value is None:
+    width = max(0, width)
+    if value is None or value != value:
         return (("dim", "·" * width),)
-    full = round(min(100.0, max(0.0, value)) / 100 * width)
-    if value > 0 and full == 0:
-        full = 1
-    return ((load_pen(value) if fills else "active", "▇" * full), ("line", "▁" * (width - full)))
+    share = min(100.0, max(0.0, value)) / 100
+    eighths = round(share * width * 8) if fine else 8 * round(share * width)
+    if value > 0 and width:
+        eighths = max(eighths, 1 if fine else 8)
+    full, rest = divmod(eighths, 8)
+    pen = load_pen(value, limits) if fills else "active"
+    filled = ("█" if fine else "▇") * full + _EIGHTHS[rest]
+    line: Line = ((pen, filled), ("line", "▁" * (width - len(filled))))
+    if mark is None or mark != mark or not width:
+        return line
+    at = min(width - 1, int(min(100.0, max(0.0, mark)) / 100 * width))
+    if at < len(filled):
+        return ((pen, filled[:at]), ("text", "│"), (pen, filled[at + 1 :]), line[1])
+    return (
+        line[0],
+        ("line", "▁" * (at - len(filled))),
+        ("text", "│"),
+        ("line", "▁" * (width - at - 1)),
+    )
 
 
-def sparkline(values: Iterable[float | None], width: int, top: float = 100.0) -> str:
-    """The last `width` values as blocks of height value/top; a gap where there was none."""
-    last = list(values)[-width:] if width > 0 else []
+def sparkline(
+    values: Iterable[float | None],
+    width: int,
+    top: float = 100.0,
+    *,
+    low: float = 0.0,
+    braille: bool = False,
+) -> str:
+    """The last values as blocks of their height from `low` to `top`; a gap where there was none.
+
+    One value a cell, right-aligned; with `braille` two, in half as many steps.
+    """
+    width = max(0, width)
+    if not braille:
+        last = list(values)[-width:] if width else []
+        return "".join(
+            [" " if (n := _level(v, low, top, 8)) is None else _BLOCKS[n] for v in last]
+        ).rjust(width)
+    pairs = list(values)[-2 * width :] if width else []
+    if len(pairs) % 2:
+        pairs.insert(0, None)
     found = []
-    for value in last:
-        if value is None:
-            found.append(" ")
-        else:
-            share = min(1.0, max(0.0, value / top)) if top > 0 else 0.0
-            found.append(_BLOCKS[min(7, int(share * 8))])
-    return "".join(found).rjust(max(0, width))
+    for left, right in zip(pairs[::2], pairs[1::2], strict=True):
+        a, b = _level(left, low, top, 4), _level(right, low, top, 4)
+        bits = (_LEFT_BARS[a] if a is not None else 0) | (_RIGHT_BARS[b] if b is not None else 0)
+        found.append(chr(0x2800 + bits) if bits else " ")
+    return "".join(found).rjust(width)
+
+
+def _level(value: float | None, low: float, top: float, levels: int) -> int | None:
+    """The step of a value among so many; None for one that is missing."""
+    if value is None or value != value:
+        return None
+    share = min(1.0, max(0.0, (value - low) / (top - low))) if top > low else 0.0
+    return min(levels - 1, int(share * levels))

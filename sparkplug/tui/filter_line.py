@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from sparkplug.tui.filter import EVERYTHING, Filter
 from sparkplug.tui.widgets.entry import Entry
-from sparkplug.tui.widgets.rows import Rows
+from sparkplug.tui.widgets.listing import Listing
 
 
 class FilterLine(Vertical):
@@ -25,11 +25,11 @@ class FilterLine(Vertical):
     class Left(Message):
         """Done; the list it was for."""
 
-        def __init__(self, rows: Rows) -> None:
+        def __init__(self, rows: Listing) -> None:
             super().__init__()
             self.rows = rows
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Listing) -> None:
         super().__init__(id="filter-line")
         self._rows = rows
         self._entry = Entry(prefix="/")
@@ -50,7 +50,7 @@ class FilterLine(Vertical):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter."""
         event.stop()
-        found = Filter(event.value)
+        found = Filter(event.value, self._rows.column_names)
         self._rows.wanted = found
         self._entry.prefix("/" if found.error is None else "/ (as text) ")
 

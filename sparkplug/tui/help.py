@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.binding import ActiveBinding
 from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
 
 from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.commands import Command
+
+#: Stands for no key: no terminal sends one of this name.
+UNBOUND = "no-key"
 
 _KEYS = {
     "slash": "/",
@@ -35,12 +38,21 @@ def binding_lines(title: str, active: Iterable[ActiveBinding], node: object) -> 
     """The bindings of one part of the screen, with the keys they have now."""
     keys: dict[str, list[str]] = {}
     for found in active:
-        if found.node is node and found.binding.description:
+        if found.node is node and found.binding.description and found.binding.key != UNBOUND:
             keys.setdefault(found.binding.description, []).append(key_name(found.binding.key))
     lines: list[Line] = [
         (("focus", f"  {fit(' '.join(names), 20)}"), ("text", does)) for does, names in keys.items()
     ]
     return [(("title", title),), *lines, ()] if lines else []
+
+
+def alias_lines(aliases: Mapping[str, str]) -> list[Line]:
+    """The short names of the `:` line."""
+    found: list[Line] = [
+        (("focus", f"  {fit(f':{name}', 20)}"), ("text", f":{words}"))
+        for name, words in aliases.items()
+    ]
+    return [(("title", "short names"),), *found, ()] if found else []
 
 
 def command_lines(title: str, commands: Sequence[Command]) -> list[Line]:

@@ -6,7 +6,7 @@ Imports the registry and every dialog: only once the first frame is drawn.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 
 from sparkplug.schema.problems import did_you_mean
+from sparkplug.tui.help import UNBOUND
 
 _MODIFIERS = ("ctrl+", "shift+", "alt+", "meta+", "super+", "hyper+")
 _NAMED = frozenset(
@@ -33,6 +34,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "page.next": "pagedown,space,ctrl+f,ctrl+d",
         "page.previous": "pageup,ctrl+b,ctrl+u",
         "page.back": "q,h",
+        "described.back": "q,h",
         "back": "escape,h",
         "logs": "L",
         "agents.remove": "X",
@@ -58,10 +60,15 @@ class _Bound:
     target: str | None = None
 
 
+#: Two on one key that follow each other: the first out of the inner, then out of the outer.
+_IN_TURN = frozenset({("back", "plot.drop")})
+
+
 def read_keymap(wanted: Mapping[str, str], preset: str = "default") -> Keymap:
     """The keys of `preset` and `wanted` over the built-in ones.
 
-    An id or a key there is not is left out and told; so is a key that two things want.
+    An id or a key there is not is left out and told. A key that two things want is that of the one
+    the user named, of two that the user named that of the later one; what loses it is told.
     """
     places = _places()
     known = {bound.id: bound for bounds in places.values() for bound in bounds}
@@ -78,7 +85,7 @@ def read_keymap(wanted: Mapping[str, str], preset: str = "default") -> Keymap:
         else:
             found.mapped[name] = ",".join(_split(keys))
     found.keys = {name: found.mapped.get(name, bound.keys) for name, bound in known.items()}
-    found.problems += _conflicts(places, found)
+    _settle(places, found, list(wanted))
     return found
 
 
@@ -101,19 +108,37 @@ def _same(key: str) -> str:
     return _character_to_key(key) if len(key) == 1 else key
 
 
-def _conflicts(places: Mapping[str, Iterable[_Bound]], keymap: Keymap) -> list[str]:
-    told: dict[tuple[str, str], str] = {}
+def _settle(places: Mapping[str, Iterable[_Bound]], keymap: Keymap, wanted: Sequence[str]) -> None:
+    """Leave every key to one of those that want it, where both could be meant."""
+    told: set[str] = set()
     for bounds in places.values():
         for one, other in itertools.combinations(bounds, 2):
             if one.id == other.id or not {one.id, other.id} & keymap.mapped.keys():
                 continue
             if one.target and other.target and one.target != other.target:
                 continue  # they are never selected both
+            first, second = sorted((one.id, other.id))
+            if (first, second) in _IN_TURN:
+                continue
             keys = [{_same(k) for k in _split(keymap.keys[b.id])} for b in (one, other)]
             for key in sorted(keys[0] & keys[1]):
-                first, second = sorted((one.id, other.id))
-                told[first, second] = f"tui.keymap: {first} and {second} are both on {key}"
-    return list(told.values())
+                loser, winner = sorted((first, second), key=lambda name: _weight(name, wanted))
+                told.add(_take_away(keymap, loser, winner, key))
+    keymap.problems += sorted(told)
+
+
+def _weight(name: str, wanted: Sequence[str]) -> tuple[int, str]:
+    """How strongly something holds its keys: what the user named, the later the stronger."""
+    return (wanted.index(name) if name in wanted else -1, name)
+
+
+def _take_away(keymap: Keymap, loser: str, winner: str, key: str) -> str:
+    """Unbind a key of `loser`; what to say of it."""
+    left = [one for one in _split(keymap.keys[loser]) if _same(one) != key]
+    keymap.keys[loser] = ",".join(left)
+    keymap.mapped[loser] = ",".join(left) or UNBOUND
+    rest = f"keeps {', '.join(left)}" if left else "has no key now"
+    return f"tui.keymap: {winner} takes {key} from {loser}, which {rest}"
 
 
 def _places() -> dict[str, list[_Bound]]:
@@ -121,24 +146,49 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.actions.registry import ACTIONS
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
+    from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
+    from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
     from sparkplug.tui.dialogs.logs import Logs
+    from sparkplug.tui.dialogs.menu import MenuDialog
+    from sparkplug.tui.dialogs.processes import Processes
     from sparkplug.tui.dialogs.run import RunPage
     from sparkplug.tui.filter_line import FilterLine
     from sparkplug.tui.palette import Palette
+    from sparkplug.tui.panes.hosts import HostsPane
     from sparkplug.tui.panes.overview import RunBox
+    from sparkplug.tui.widgets.canvas.canvas import Canvas
+    from sparkplug.tui.widgets.canvas.editable import EditableCanvas
+    from sparkplug.tui.widgets.form.form import Form
+    from sparkplug.tui.widgets.listing import Listing
+    from sparkplug.tui.widgets.log_view.box import LogBox
+    from sparkplug.tui.widgets.log_view.view import LogView
+    from sparkplug.tui.widgets.menu import Menu
     from sparkplug.tui.widgets.page import Page
-    from sparkplug.tui.widgets.rows import Rows
+    from sparkplug.tui.widgets.plot.plot import Plot
+    from sparkplug.tui.widgets.table.marks import Marks
+    from sparkplug.tui.widgets.table.table import Table
+    from sparkplug.tui.widgets.tree import Tree
 
     actions = [_Bound(a.id, a.key or "", a.target) for a in ACTIONS.values()]
     return {
-        "list": [*_of(SparkplugApp, Rows), *actions],
+        "list": [*_of(SparkplugApp, Listing, Marks, Table), *actions],
+        "columns": _of(Dialog, Listing, ColumnChooser),
+        "processes": _of(Dialog, Listing, Marks, Table, Processes),
+        "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
+        "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
-        "log": _of(Dialog, Reading, Page, Logs),
+        # without the keys of what is read: those of the canvas go before them
+        "steps of a run": _of(Dialog, Canvas, RunPage),
+        "canvas": _of(Canvas, EditableCanvas),
+        "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
         "palette": _of(Dialog, Palette),
+        "tree": _of(Dialog, Described, Listing, Tree),
+        "menu": _of(Dialog, MenuDialog, Menu),
+        "form": _of(Dialog, Form),
         "line": _of(CommandLine),
         "filter": _of(FilterLine),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -97,17 +98,26 @@ class Looks:
                 for widget in screen.query("*"):
                     widget.refresh()
 
-    def watch_file(self, wanted: str) -> None:
+    async def watch_file(self, wanted: str) -> None:
         """Take the file of the theme `wanted` when it is another than a moment ago.
 
-        One that does not hold is told with its line, and what it said before stays.
+        The disk is asked in a thread: a home on a network may be slow to answer.
         """
+        if self._tried is None:
+            found = await asyncio.to_thread(self._file_of, wanted)
+            self._take_file(wanted, found)
+
+    def read_file(self, wanted: str) -> None:
+        """Take the file of the theme `wanted` now, where there is one."""
+        self._take_file(wanted, self._file_of(wanted))
+
+    def _take_file(self, wanted: str, found: tuple[Path, int, int] | None) -> None:
+        """Wear what a file says. One that does not hold is told with its line, and left out."""
         app = self._app
         if self._tried is not None:
             return
         first = wanted != self._looked_for
         self._looked_for = wanted
-        found = self._file_of(wanted)
         if found == self._seen and not first:
             return
         self._seen = found

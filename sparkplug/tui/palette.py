@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input
+from textual.worker import WorkType
 
 from sparkplug.schema.errors import InvalidError
-from sparkplug.tui.cells import beside, fit
-from sparkplug.tui.commands import Command, Names, missing, value_of
+from sparkplug.tui.cells import Line, beside, fit
+from sparkplug.tui.commands import Command, Names, lacking, missing, value_of
 from sparkplug.tui.dialogs.dialog import Dialog
-from sparkplug.tui.fuzzy import score
+from sparkplug.tui.fuzzy import Match, marked, match
+from sparkplug.tui.help import key_name
 from sparkplug.tui.path_names import path_names
+from sparkplug.tui.preview import preview_line
 from sparkplug.tui.widgets.entry import Entry
+from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.rows import Row, Rows
 
 if TYPE_CHECKING:
@@ -27,10 +34,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen, with every argument it needs."""
+    """What was chosen, with what is known of its arguments; `form` asks for all of them."""
 
     command: Command
     arguments: dict[str, Any]
+    form: bool = False
+
+
+#: What a command chosen lately, or one that fits the selection, is worth beside its letters;
+#: and what takes that away from one that cannot be done now.
+_RECENT, _RECENT_STEP, _FITS, _NOT_NOW = 60, 3, 30, 60
+_NEVER = 999
+
+
+def _after(found: Match | None, by: int) -> tuple[int, ...]:
+    """The places of a match in a text that has so many characters before it."""
+    return tuple(at + by for at in found.at) if found is not None else ()
+
+
+def _has_more(command: Command) -> bool:
+    """Whether a form would ask for more than is known."""
+    action = command.action
+    return action is not None and command.why is None and len(action.arguments) > 1
 
 
 class Palette(Dialog[Choice]):
@@ -40,6 +65,7 @@ class Palette(Dialog[Choice]):
         Binding("up,ctrl+k", "move(-1)", "up", id="palette.up", priority=True),
         Binding("down,ctrl+j", "move(1)", "down", id="palette.down", priority=True),
         Binding("tab", "take", "complete", id="palette.complete", priority=True),
+        Binding("f4", "form", "all arguments", id="palette.form", priority=True),
     ]
 
     def __init__(
@@ -58,6 +84,8 @@ class Palette(Dialog[Choice]):
         self._argument: Argument | None = None
         self._entry = Entry()
         self._rows = Rows("palette")
+        #: What will be done, below the list.
+        self._preview = OneLine(id="palette-preview")
         #: Something was typed or moved: what is under the cursor was asked for.
         self._touched = False
         #: The cursor was moved since something was typed: its row is what is meant.
@@ -70,6 +98,7 @@ class Palette(Dialog[Choice]):
         with Vertical():
             yield self._entry
             yield self._rows
+            yield self._preview
 
     def on_mount(self) -> None:
         """Ready to type."""
@@ -85,6 +114,9 @@ class Palette(Dialog[Choice]):
         """Ask for a command, or for the next argument the chosen one lacks."""
         self._argument = None
         if self._command is not None and self._command.action is not None:
+            if len(lacking(self._command.action, self._given)) > 1:
+                self.dismiss(Choice(self._command, self._given, form=True))
+                return
             self._argument = missing(self._command.action, self._given)
         if self._command is not None and self._argument is None:
             self.dismiss(Choice(self._command, self._given))
@@ -101,7 +133,8 @@ class Palette(Dialog[Choice]):
         """Narrow down."""
         self._moved = False
         if self._argument is not None and self._argument.kind in ("path", "plan"):
-            self.run_worker(self._find_paths(event.value), group="paths", exclusive=True)
+            work: WorkType[None] = partial(self._find_paths, event.value)
+            self.run_worker(work, group="paths", exclusive=True)
         self._touched = self._touched or bool(event.value)
         self._offer(event.value)
 
@@ -119,44 +152,80 @@ class Palette(Dialog[Choice]):
             else self._command_rows(typed)
         )
         self._rows.action_go("first")
+        self._show_preview()
+
+    def _show_preview(self) -> None:
+        """What enter would do, as far as it is known."""
+        command = self._command
+        if self._argument is None:
+            value = self._rows.row.value if self._rows.row else None
+            command = value if isinstance(value, Command) else None
+        if command is None:
+            self._preview.set_line(())
+            return
+        given = dict(self._given) if self._argument is not None else dict(command.given)
+        if self._argument is not None and (text := self._meant(self._argument, self._rows.row)):
+            with contextlib.suppress(InvalidError):
+                given[self._argument.name] = value_of(self._argument, text)
+        hint: Line = (("focus", "f4 "), ("dim", "all arguments ")) if _has_more(command) else ()
+        width = self._preview.size.width
+        self._preview.set_line(beside(preview_line(command, given), hint, width))
 
     def _command_rows(self, typed: str) -> list[Row]:
         ranked = []
         for order, command in enumerate(self._commands):
-            points = [score(typed, text) for text in (command.title, command.words)]
-            best = max((p for p in points if p is not None), default=None)
-            if best is None:
+            title, said = match(typed, command.title), match(typed, command.words)
+            if title is None and said is None:
                 continue
-            recent = self._recent.index(command.title) if command.title in self._recent else 999
-            rank = (command.why is not None, not command.fits, recent, order)
-            ranked.append(((-best, rank) if typed else (0, rank), command))
-        ranked.sort(key=lambda pair: pair[0])
-        return [Row(command.title, self._command_line(command), command) for _, command in ranked]
+            best = max(found.points for found in (title, said) if found is not None)
+            recent = self._recency(command)
+            rank = (command.why is not None, not command.fits, command.worth, recent, order)
+            points = best + self._bonus(command, recent) if typed else 0
+            ranked.append(((-points, rank), command, title, said))
+        ranked.sort(key=lambda found: found[0])
+        return [
+            Row(command.title, self._command_line(command, title, said), command)
+            for _, command, title, said in ranked
+        ]
 
-    def _command_line(self, command: Command) -> tuple[tuple[str, str], ...]:
+    def _recency(self, command: Command) -> int:
+        """How long ago it was chosen, by choices since; the same for another name counts too."""
+        if command.title in self._recent:
+            return self._recent.index(command.title)
+        if command.action is not None and command.fits:
+            same = f"{command.action.title} "
+            near = (i for i, title in enumerate(self._recent) if title.startswith(same))
+            return next(near, _NEVER)
+        return _NEVER
+
+    def _bonus(self, command: Command, recent: int) -> int:
+        found = max(0, _RECENT - _RECENT_STEP * recent) + (_FITS if command.fits else 0)
+        return found - (_NOT_NOW if command.why is not None else 0)
+
+    def _command_line(self, command: Command, title: Match | None, said: Match | None) -> Line:
         pen = "text" if command.why is None else "dim"
-        why = f"  {command.why}" if command.why else ""
+        left = marked(f" {command.title}", _after(title, 1), pen)
+        if title is None and said is not None:
+            left += marked(f"  :{command.words}", _after(said, 3), "dim")
+        if command.why:
+            left += (("dim", f"  {command.why}"),)
         width = max(10, self._rows.size.width - 2 or 56)
-        line = beside(
-            ((pen, f" {command.title}"), ("dim", why)), (("focus", f"{command.key} "),), width
-        )
-        return tuple((pen if isinstance(pen, str) else "text", text) for pen, text in line)
+        return beside(left, (("focus", f"{key_name(command.key.split(',')[0])} "),), width)
 
     def _argument_rows(self, argument: Argument, typed: str) -> list[Row]:
         names = list(argument.choices) or self._names(argument.kind)
         if argument.kind in ("path", "plan"):
             names += [name for name in self._found if name not in names]
-        ranked = [(score(typed, name), name) for name in names]
-        fitting = sorted(
-            ((-points, name) for points, name in ranked if points is not None),
-        )
-        rows = [Row(name, (("text", f" {name}"),), name) for _, name in fitting]
+        found = [(hit, name) for name in names if (hit := match(typed, name)) is not None]
+        found.sort(key=lambda pair: (-pair[0].points, pair[1]))
+        rows = [Row(n, marked(f" {n}", _after(hit, 1), "text"), n) for hit, n in found]
         self._rows.set_empty(f" {argument.help}")
         return rows
 
-    def on_rows_moved(self) -> None:
+    def on_listing_moved(self) -> None:
         """A theme under the cursor is tried on."""
         command = self._rows.row.value if self._rows.row else None
+        self._show_preview()
         words = command.words if isinstance(command, Command) and self._touched else ""
         self.centre.try_on(words[6:] if words.startswith("theme ") else None)
 
@@ -164,8 +233,9 @@ class Palette(Dialog[Choice]):
         """What was tried on and not chosen is taken off."""
         self.centre.try_on(None)
 
-    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+    def on_listing_chosen(self, event: Listing.Chosen) -> None:
         """A click on a row."""
+        event.stop()
         self._choose(event.row)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -187,10 +257,7 @@ class Palette(Dialog[Choice]):
         self._begin()
 
     def _give(self, argument: Argument, row: Row | None) -> None:
-        typed = self._entry.value
-        plan_file = argument.kind == "plan" and "/" in typed
-        written = argument.kind in ("text", "path") or plan_file
-        text = str(row.value) if row is not None and (self._moved or not written) else typed
+        text = self._meant(argument, row)
         if not text:
             return
         try:
@@ -199,6 +266,23 @@ class Palette(Dialog[Choice]):
             self._rows.retitle("palette", error.message)
             return
         self._begin()
+
+    def _meant(self, argument: Argument, row: Row | None) -> str:
+        """What enter would give: what is typed, or the row under the cursor."""
+        typed = self._entry.value
+        plan_file = argument.kind == "plan" and "/" in typed
+        written = argument.kind in ("text", "path") or plan_file
+        return str(row.value) if row is not None and (self._moved or not written) else typed
+
+    def action_form(self) -> None:
+        """Ask for all arguments of the command, on a form."""
+        command, given = self._command, self._given
+        if self._argument is None:
+            found = self._rows.row.value if self._rows.row else None
+            command = found if isinstance(found, Command) else None
+            given = dict(command.given) if command is not None else {}
+        if command is not None and command.action is not None and command.why is None:
+            self.dismiss(Choice(command, given, form=True))
 
     def action_move(self, by: int) -> None:
         """Move among the offers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sparkplug.client.live import LiveMesh, MeshView
     from sparkplug.client.session import Client
     from sparkplug.config import Settings
+    from sparkplug.contexts import Context
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.run import RunView
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 #: Imported in a thread while the first frame is already on the screen.
 _LATER = (
     "sparkplug.config",
+    "sparkplug.contexts",
     "sparkplug.client.live",
     "sparkplug.actions.registry",
     "sparkplug.client.logs",
@@ -33,6 +36,9 @@ _LATER = (
 _RETRY_S = 1.0
 #: A server that stays away this long may be gone for good, or back elsewhere: look again.
 _LOOK_AGAIN_S = 8.0
+
+#: What changes is told at most this often, in seconds: figures under fire are not read faster.
+_PERIOD_S = 0.25
 
 Topics = frozenset[str]
 #: What is told when everything may have changed.
@@ -50,19 +56,68 @@ class Link:
 
 
 class Store:
-    """What the screen knows of the mesh. `changed` is called at most ten times a second."""
+    """What the screen knows of the mesh. `changed` is called at most four times a second."""
 
-    def __init__(self, url: str | None, changed: Callable[[Topics], None]) -> None:
+    def __init__(
+        self, url: str | None, changed: Callable[[Topics], None], context: str | None = None
+    ) -> None:
         self._url = url
+        #: The name of the context that was asked for.
+        self._wanted = context
+        self._context: Context | None = None
+        #: The meshes one could be on, by name.
+        self.contexts: dict[str, Context] = {}
         self._changed = changed
         self.link = Link()
         self.view: MeshView | None = None
         self.client: Client | None = None
         self.settings: Settings | None = None
-        self.agents: list[ObservedAgent] = []
-        self.hosts: list[HostView] = []
-        self.runs: list[RunView] = []
         self.plans: list[str] = []
+        # Made when somebody looks, and kept until what they are made of changes.
+        self._agents: list[ObservedAgent] | None = None
+        self._hosts: list[HostView] | None = None
+        self._runs: list[RunView] | None = None
+
+    @property
+    def agents(self) -> list[ObservedAgent]:
+        """Every replica as it is shown."""
+        if self._agents is None:
+            self._agents = self.view.agents() if self.view is not None else []
+        return self._agents
+
+    @property
+    def hosts(self) -> list[HostView]:
+        """Every host by name, with its newest sample."""
+        if self._hosts is None:
+            self._hosts = self.view.hosts() if self.view is not None else []
+        return self._hosts
+
+    @property
+    def runs(self) -> list[RunView]:
+        """The runs, newest first."""
+        if self._runs is None:
+            self._runs = self.view.newest_runs() if self.view is not None else []
+        return self._runs
+
+    def count(self) -> tuple[int, int]:
+        """How many hosts and GPUs there are, without a look at any other figure of theirs."""
+        if self.view is None:
+            return 0, 0
+        nodes = self.view.observed.nodes.values()
+        histories = (self.view.history.get(node.host) for node in nodes)
+        return len(nodes), sum(len(history[-1].gpus) for history in histories if history)
+
+    def forget_ages(self) -> None:
+        """Hosts are made anew when they are looked at next: their ages have moved on."""
+        self._hosts = None
+
+    def leave(self, context: str) -> None:
+        """Forget all of this mesh; `run` follows that of `context` when it is begun again."""
+        self._url, self._wanted, self._context = None, context, None
+        self.view = self.client = None
+        self._agents = self._hosts = self._runs = None
+        self.link = Link()
+        self._changed(ALL)
 
     async def run(self) -> None:
         """Connect and follow, for ever: a mesh that is not there, or goes, is waited for."""
@@ -88,12 +143,25 @@ class Store:
         while True:
             try:
                 self.settings = await asyncio.to_thread(load_settings)
+                await self._choose_context(self.settings)
             except SparkplugError as error:
                 where = f" at {error.where}" if error.where else ""
                 self._set_link(Link("broken", error.message + where, error.hint or ""))
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+    async def _choose_context(self, settings: Settings) -> None:
+        """The mesh to follow: that which was asked for, or the current context elsewhere."""
+        from sparkplug.contexts import load_contexts
+
+        known = await asyncio.to_thread(load_contexts, settings)
+        self.contexts = known.all
+        url = self._url or os.environ.get("SPARKPLUG_URL")
+        if self._wanted is None and url:
+            return
+        found = known.choose(self._wanted)
+        self._context = None if self._wanted is None and found.local else found
 
     async def _connected(self) -> None:
         """One connection, from its opening until its server stays away."""
@@ -102,7 +170,11 @@ class Store:
 
         assert self.settings is not None
         client = await Client.connect(
-            url=self._url, paths=self.settings.paths, settings=self.settings, name="tui"
+            url=self._url,
+            paths=self.settings.paths,
+            settings=self.settings,
+            name="tui",
+            context=self._context,
         )
         async with client:
             live = LiveMesh(client, self.view)
@@ -131,18 +203,17 @@ class Store:
                 return
 
     async def _take_changes(self, live: LiveMesh) -> None:
-        async for topics in live.changes():
-            self._refresh(topics)
+        async for topics in live.changes(_PERIOD_S):
+            self._forget(topics)
             self._changed(topics)
 
-    def _refresh(self, topics: Topics) -> None:
-        assert self.view is not None
+    def _forget(self, topics: Topics) -> None:
         if topics & {"agents", "hosts"}:
-            self.agents = self.view.agents()
+            self._agents = None
         if topics & {"hosts", "telemetry"}:
-            self.hosts = self.view.hosts()
+            self._hosts = None
         if "runs" in topics:
-            self.runs = self.view.newest_runs()
+            self._runs = None
 
     def _not_connected(self, error: SparkplugError) -> None:
         """Nothing answers. What was seen before stays on the screen, with its age."""
@@ -159,6 +230,13 @@ class Store:
         if (link.state, link.message, link.hint) != (before.state, before.message, before.hint):
             self.link = link
             self._changed(ALL)
+
+    @property
+    def mesh(self) -> str:
+        """The name of the mesh; empty until the settings are read."""
+        if self._context is not None:
+            return self._context.name
+        return self.settings.mesh.name if self.settings is not None else ""
 
     @property
     def simulated(self) -> bool:
@@ -179,6 +257,8 @@ class Store:
                 return [host.name for host in self.hosts]
             case "run":
                 return [run.id for run in self.runs]
+            case "context":
+                return list(self.contexts)
             case "plan":
                 return self.plans
         return []

@@ -44,6 +44,8 @@ COLORS: dict[str, str] = {
 Pens = dict[str, Style]
 #: How many colours there are: enough for any, the 16 of old, or none.
 Depth = Literal["full", "16", "none"]
+#: How much of the activity's colour its past keeps; 3 to 1 on the ground is what a plot needs.
+_PAST_SHARE = 0.68
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -70,11 +72,14 @@ _ATTRIBUTES: Pens = {
     "focus": Style(bold=True),
     "title": Style(bold=True, underline=True),
     "active": Style(bold=True),
+    "past": Style(),
     "ok": Style(),
     "warn": Style(bold=True),
     "bad": Style(bold=True, underline=True),
     "alarm": Style(bold=True, reverse=True),
     "cursor": Style(reverse=True),
+    "match": Style(bold=True, underline=True),
+    "selected": Style(reverse=True),
 }
 
 
@@ -243,12 +248,21 @@ def pens(look: Look, depth: Depth = "full") -> Pens:
         "focus": Style(color=color["focus"]),
         "title": Style(color=color["focus"], bold=True),
         "active": Style(color=color["activity"]),
+        "past": Style(color=color["activity"] if depth == "16" else _past(color)),
         "ok": Style(color=color["ok"]),
         "warn": Style(color=color["warning"]),
         "bad": Style(color=color["error"], bold=True),
         "alarm": Style(color=color["background"], bgcolor=color["warning"], bold=True),
         "cursor": under,
+        "match": Style(color=color["background"], bgcolor=color["activity"]),
+        "selected": Style(color=color["background"], bgcolor=color["focus"]),
     }
+
+
+def _past(color: Mapping[str, str]) -> str:
+    """The colour of what was at work before: it gives way to what is now."""
+    ground, activity = Color.parse(color["background"]), Color.parse(color["activity"])
+    return ground.blend(activity, _PAST_SHARE).hex
 
 
 def first_look(environ: Mapping[str, str] | None = None) -> tuple[str, bool]:

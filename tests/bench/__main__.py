@@ -10,9 +10,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import prompts, screen, spawn, starts
+from bench import canvas, far, forms, logs, monkey, plot, prompts, screen, spawn, starts, table
 
-_PARTS = {"starts": starts.run, "spawn": spawn.run, "prompts": prompts.run, "screen": screen.run}
+_PARTS = {
+    "starts": starts.run,
+    "spawn": spawn.run,
+    "prompts": prompts.run,
+    "screen": screen.run,
+    "canvas": canvas.run,
+    "far": far.run,
+    "monkey": monkey.run,
+    "table": table.run,
+    "plot": plot.run,
+    "forms": forms.run,
+    "logs": logs.run,
+}
 
 
 def main() -> int:

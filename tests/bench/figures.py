@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Figure:
     peer: str = ""
     peer_value: float | None = None
     ratio_bar: float | None = None
+    #: Other programs' figures of the same run; None where one is not installed.
+    others: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float | None:
@@ -41,7 +43,18 @@ class Figure:
             text += f"  {self.peer} {self.peer_value:.2f} {self.unit}, ratio {self.ratio:.2f}"
         if self.ratio_bar is not None:
             text += f" (bar {self.ratio_bar:g})"
+        for name, value in self.others.items():
+            if value is None:
+                text += f"\n{'':7}{name}: not installed"
+            else:
+                times = f", ratio {self.value / value:.2f}" if value else ""
+                text += f"\n{'':7}{name:46} {value:9.2f} {self.unit:4}{times}"
         return text
+
+
+def p95(values: Sequence[float]) -> float:
+    """What 95 of 100 do not exceed."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
 def p50(values: Sequence[float]) -> float:

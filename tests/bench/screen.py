@@ -1,102 +1,134 @@
-"""What the control centre costs: CPU, bytes and memory, on a terminal of 160x50, beside budgets."""
+"""What the control centre costs on a terminal of 160x50, beside its budgets and other programs.
+
+Nothing changing, eight GPUs at 1 Hz, and a crowd: 500 agents of which 200 change in a second,
+2,000 messages a second between them, eight GPUs; on Overview and on the Agents pane.
+"""
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
-import struct
 import sys
 import tempfile
-import termios
 import time
-from fcntl import ioctl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from bench.figures import Figure, p50
-from bench.starts import first_paint
+from bench.figures import Figure, p50, p95
+from bench.peers import PEERS
+from bench.pty_meter import Keys, Meter, Usage
+from fakes.crowd_process import crowd
 from fakes.node import Node
 from sparkplug.telemetry.gpu.fake.environment import fake_nvml_environment
 
-_SIZE = (50, 160)
 _SETTLE_S = 8.0
 _WATCH_S = 30.0
 _PAINTS = 5
+_KEYS = 100
 _SCENARIO = Path(__file__).resolve().parents[2] / "config" / "scenarios" / "eight-gpus.scenario"
+_CURSOR = "▸".encode()
+#: The cursor of the list: its mark is written when it moves, and at no other time.
+_MOVES = Keys([(b"j", _CURSOR), (b"j", _CURSOR), (b"k", _CURSOR), (b"k", _CURSOR)])
+#: From box to box, where the list may be empty: borders are drawn then, and at no other time.
+_BOXES = Keys([(b"\t", "╭".encode())])
 
 
-class Watched:
-    """The control centre in a pty that is read as fast as it writes."""
+@dataclass
+class Measured:
+    """What was measured of one program; it may not be installed."""
 
-    def __init__(self, env: dict[str, str]) -> None:
-        script = str(Path(sys.executable).with_name("sparkplug"))
-        command = [sys.executable, "-P", script]
-        self.pid, self._descriptor = pty.fork()
-        if self.pid == 0:
-            os.execvpe(
-                command[0], command, {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            )
-        ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
-
-    def read(self, seconds: float) -> int:
-        """The bytes that come within some seconds."""
-        until = time.monotonic() + seconds
-        size = 0
-        while (left := until - time.monotonic()) > 0:
-            if select.select([self._descriptor], [], [], left)[0]:
-                size += len(os.read(self._descriptor, 1 << 16))
-        return size
-
-    def watch(self) -> tuple[float, float, float]:
-        """CPU %, bytes a second and MiB of resident memory while it is looked at."""
-        self.read(_SETTLE_S)
-        process = psutil.Process(self.pid)
-        before, began = process.cpu_times(), time.monotonic()
-        size = self.read(_WATCH_S)
-        after, took = process.cpu_times(), time.monotonic() - began
-        cpu = after.user + after.system - before.user - before.system
-        return 100 * cpu / took, size / took, process.memory_info().rss / 2**20
-
-    def close(self) -> None:
-        """End it."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self._descriptor)
+    paints: list[float] = field(default_factory=list)
+    usage: Usage | None = None
+    keys: list[float] = field(default_factory=list)
 
 
-def _watch(environ: dict[str, str], paints: list[float]) -> tuple[float, float, float]:
-    script = str(Path(sys.executable).with_name("sparkplug"))
-    with tempfile.TemporaryDirectory(prefix="sp-bench-") as folder:
-        node = Node(Path(folder) / "state", environ)
+def ours(pane: str = "overview") -> list[str]:
+    """The command that opens the control centre."""
+    code = f"from sparkplug.tui.main import main; raise SystemExit(main(pane={pane!r}))"
+    return [sys.executable, "-c", code]
+
+
+def measure(command: list[str], env: Mapping[str, str], keys: Keys, paints: int = 1) -> Measured:
+    """Open a program some times, then watch it and press its keys."""
+    found = Measured()
+    for number in range(paints):
+        with Meter(command, env) as meter:
+            found.paints.append(meter.painted())
+            if number < paints - 1:
+                continue
+            meter.read(_SETTLE_S)
+            found.usage = meter.watch(_WATCH_S)
+            found.keys = meter.key_times(keys, _KEYS)
+    return found
+
+
+def _compared(name: str, all_: Mapping[str, Measured], bars: Mapping[str, float]) -> list[Figure]:
+    """The figures of ours, each with those of the others below it."""
+    mine = all_["sparkplug"]
+    others = {key: value for key, value in all_.items() if key != "sparkplug"}
+
+    def figure(what: str, unit: str, bar: str, of: Callable[[Measured], float]) -> Figure:
+        beside = {key: of(value) if value.usage else None for key, value in others.items()}
+        return Figure(f"{name}: {what}", of(mine), unit, bars.get(bar), others=beside)
+
+    figures = [
+        figure("CPU", "%", "cpu", lambda m: _used(m).cpu_percent),
+        figure("written", "kB/s", "bytes", lambda m: _used(m).bytes_per_second / 1000),
+        figure("resident", "MiB", "memory", lambda m: _used(m).resident_mib),
+        figure("key to paint, p50", "ms", "", lambda m: 1000 * p50(m.keys)),
+        figure("key to paint, p95", "ms", "key", lambda m: 1000 * p95(m.keys)),
+    ]
+    if "paint" in bars:
+        figures.insert(0, figure("first paint, p50", "s", "paint", lambda m: p50(m.paints)))
+    return figures
+
+
+def _used(measured: Measured) -> Usage:
+    assert measured.usage is not None
+    return measured.usage
+
+
+def _eight_gpus() -> list[Figure]:
+    """Beside the other programs, on the same GPUs."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sp-nvml-") as library,
+        tempfile.TemporaryDirectory(prefix="sp-bench-") as folder,
+    ):
+        fake = fake_nvml_environment(_SCENARIO, Path(library))
+        node = Node(Path(folder) / "state", fake)
         node.up()
         try:
-            for _ in range(_PAINTS):
-                paints.append(first_paint([sys.executable, "-P", script], node.env))
-            watched = Watched(node.env)
-            try:
-                return watched.watch()
-            finally:
-                watched.close()
+            all_ = {"sparkplug": measure(ours(), node.env, _BOXES, _PAINTS)}
+            # What they keep of themselves goes into a home of the bench's own.
+            env = {**node.env, "HOME": folder}
+            for peer in PEERS:
+                command = peer.command()
+                found = Measured()
+                if command is not None:
+                    found = measure(command, env, peer.keys, _PAINTS)
+                all_[peer.name] = found
         finally:
             node.close()
+    bars = {"paint": 0.35, "cpu": 0.7, "bytes": 1.0, "memory": 80, "key": 30}
+    return _compared("eight GPUs at 1 Hz", all_, bars)
+
+
+def _quiet() -> list[Figure]:
+    with crowd(agents=5, replicas=1, changes=0, messages=0, telemetry=0) as env:
+        # An age of a day stands still; so does all else but the minute.
+        while time.time() % 60 > 60 - _SETTLE_S - _WATCH_S - 2:
+            time.sleep(0.5)
+        found = measure(ours(), env, _MOVES)
+    bars = {"cpu": 0.3, "bytes": 0.001, "memory": 80, "key": 30}
+    return _compared("nothing changes", {"sparkplug": found}, bars)
+
+
+def _crowded(pane: str) -> list[Figure]:
+    with crowd() as env:
+        found = measure(ours(pane), env, _MOVES)
+    bars = {"cpu": 3, "bytes": 4, "memory": 80, "key": 30}
+    return _compared(f"crowd on {pane}", {"sparkplug": found}, bars)
 
 
 def run() -> list[Figure]:
     """All figures of this file; the bars are those of the terminal's design."""
-    paints: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="sp-nvml-") as folder:
-        idle = _watch({}, paints)
-        eight = _watch(fake_nvml_environment(_SCENARIO, Path(folder)), paints)
-    return [
-        Figure("first paint (pty 160x50), p50", p50(paints), "s", 0.35),
-        Figure("idle host without GPU: CPU of the TUI", idle[0], "%", 0.3),
-        # Its figures do change: telemetry comes at 1 Hz.
-        Figure("idle host without GPU: written", idle[1] / 1000, "kB/s", 1.0),
-        Figure("idle host without GPU: resident", idle[2], "MiB", 80),
-        Figure("eight GPUs at 1 Hz: CPU of the TUI", eight[0], "%", 0.7),
-        Figure("eight GPUs at 1 Hz: written", eight[1] / 1000, "kB/s", 1.0),
-        Figure("eight GPUs at 1 Hz: resident", eight[2], "MiB", 80),
-    ]
+    return [*_quiet(), *_eight_gpus(), *_crowded("overview"), *_crowded("agents")]

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
-from fcntl import ioctl
 from pathlib import Path
 
 from bench.figures import Figure, p50
+from bench.pty_meter import first_paint
 from fakes.node import Node
 
 _TIMES = 10
-_PAINTED = 200
-_DEADLINE_S = 10.0
-
-
-def first_paint(command: list[str], env: dict[str, str]) -> float:
-    """Seconds until the program has drawn something of substance on a 160x50 terminal."""
-    began = time.perf_counter()
-    pid, descriptor = pty.fork()
-    if pid == 0:
-        os.execvpe(command[0], command, {**env, "TERM": "xterm-256color"})
-    ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
-    seen = 0
-    try:
-        while time.perf_counter() - began < _DEADLINE_S:
-            ready, _, _ = select.select([descriptor], [], [], _DEADLINE_S)
-            if not ready:
-                break
-            try:
-                seen += sum(1 for byte in os.read(descriptor, 65536) if byte > 32)
-            except OSError:
-                break
-            if seen >= _PAINTED:
-                return time.perf_counter() - began
-        raise AssertionError(f"{command} painted {seen} characters and no more")
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(descriptor)
 
 
 def command_time(words: list[str], env: dict[str, str]) -> float:

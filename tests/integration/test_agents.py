@@ -41,7 +41,14 @@ def test_one_agent_asks_another_and_topology_shows_it(node: Node, tmp_path: Path
         async def handle(ctx, request):
             return "relayed " + await ctx.ask("echo", "ping")
     """)
-    node.cli("agents", "deploy", str(node.write_agent(tmp_path / "a", "echo")))
+    # An answer that is read in one go with its question has no latency that could be told.
+    slow = textwrap.dedent("""
+        import asyncio
+        async def handle(ctx, request):
+            await asyncio.sleep(1)
+            return f"echo: {request.text}"
+    """)
+    node.cli("agents", "deploy", str(node.write_agent(tmp_path / "a", "echo", slow)))
     node.cli("agents", "deploy", str(node.write_agent(tmp_path / "b", "relay", code)))
     assert node.cli("prompt", "relay", "go").stdout.strip() == "relayed echo: ping"
 

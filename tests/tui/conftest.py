@@ -17,6 +17,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory of the test's own, named in the environment."""
     monkeypatch.setenv("SPARKPLUG_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name in ("TMUX", "STY"):  # what is copied in a test stays in it
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 from rich.color import ColorSystem
 from rich.console import Console
@@ -22,10 +21,12 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 from tui_emulator import Emulator, differences
+from tui_terminal import Terminal
 
 from sparkplug.tui.screen.cells import cells_of
 from sparkplug.tui.screen.pens import DEFAULT
-from sparkplug.tui.screen.writer import Terminal, _takes_more
+from sparkplug.tui.screen.writer import Terminal as Shown
+from sparkplug.tui.screen.writer import _takes_more
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True, legacy_windows=False)
 LETTERS = "aaabcxyz   019%/─│╭▁▄█⣿●→✔漢字ロ한é"
@@ -92,7 +93,7 @@ def partial(
 @pytest.mark.parametrize("seed", range(4))
 def test_random_frames_show_what_textual_shows(seed: int) -> None:
     chance = random.Random(seed)
-    terminal, sizes = Terminal(), [(40, 8), (61, 5), (3, 3), (20, 12)]
+    terminal, sizes = Shown(), [(40, 8), (61, 5), (3, 3), (20, 12)]
     ours = theirs = 0
     for width, height in sizes:
         styles = [style(chance) for _ in range(6)]
@@ -127,7 +128,7 @@ def test_random_frames_show_what_textual_shows(seed: int) -> None:
 
 
 def test_a_wide_character_that_is_half_covered_leaves_a_blank() -> None:
-    terminal, seen = Terminal(), Emulator(8, 1)
+    terminal, seen = Shown(), Emulator(8, 1)
     terminal.take(full([Strip([Segment("漢字漢字", Style(bold=True))])], 8), ColorSystem.TRUECOLOR)
     seen.feed(terminal.frame((0, 0)))
     over = ChopsUpdate([{0: None, 3: Strip([Segment("xx")]), 5: None}], [(0, 3, 5)], [[3, 5, 8]])
@@ -150,7 +151,7 @@ def test_what_terminals_disagree_on_shifts_nothing() -> None:
         assert len(cells) == Strip([Segment(text)]).cell_length, repr(text)
         shown = "".join(cell[0] for cell in cells)
         assert not set(shown) & set("\x1b\u200d\ufe0f\t\r\n"), repr(shown)
-    terminal, seen = Terminal(), Emulator(20, 1)
+    terminal, seen = Shown(), Emulator(20, 1)
     update = full([Strip([Segment("👩\u200d🚀é✅end".ljust(14))])], 20)
     terminal.take(update, ColorSystem.TRUECOLOR)
     text = terminal.frame((0, 0))
@@ -161,7 +162,7 @@ def test_what_terminals_disagree_on_shifts_nothing() -> None:
 
 
 def test_a_link_cannot_write_escapes() -> None:
-    terminal = Terminal()
+    terminal = Shown()
     evil = Style(link="https://a.example/\x1b[2J")
     terminal.take(full([Strip([Segment("here", evil)])], 4), ColorSystem.TRUECOLOR)
     assert "\x1b[2J" not in terminal.frame((0, 0))
@@ -219,35 +220,12 @@ Told(load_themes()[0]).run()
 _KEYS = ["1", "2", "3", "j", "k", "g", "G", "\t", "?", "\x1b", "\x10", ":", "x", "\r", "/", "\x0c"]
 
 
-class Running:
-    """The app on an emulator."""
+class Running(Terminal):
+    """The app on an emulator, with what Textual would have drawn."""
 
     def __init__(self, folder: Path) -> None:
         self._dump = folder / "dump"
-        self.screen = Emulator(80, 24)
-        # What runs the tests may name a size, which would go before that of the terminal.
-        environ = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-c", _APP, str(self._dump)],
-            dimensions=(24, 80),
-            encoding="utf-8",
-            env={**environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-        )
-
-    def read(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            try:
-                self.screen.feed(self.child.read_nonblocking(1 << 16, 0.05))
-            except pexpect.TIMEOUT:
-                continue
-
-    def until(self, word: str) -> None:
-        deadline = time.monotonic() + 15
-        while word not in "\n".join(self.screen.display):
-            assert time.monotonic() < deadline, "\n".join(self.screen.display)
-            self.read(0.05)
+        super().__init__(command=[sys.executable, "-c", _APP, str(self._dump)])
 
     def check(self) -> None:
         """The terminal shows what Textual has; ages may tick in between, so ask again."""
@@ -259,7 +237,7 @@ class Running:
             while not self._dump.exists():
                 assert time.monotonic() < deadline
                 self.read(0.05)
-            self.read(0.15)
+            self.drain(0.15)
             other = Emulator(self.screen.columns, self.screen.lines)
             other.feed(self._dump.read_text())
             found = differences(self.screen, other)
@@ -273,10 +251,10 @@ class Running:
 def running(home: Path, tmp_path: Path) -> Iterator[Running]:
     found = Running(tmp_path)
     try:
-        found.until("no mesh runs here")
+        found.shows("no mesh runs here")
         yield found
     finally:
-        found.child.close(force=True)
+        found.close()
 
 
 def test_the_app_shows_what_textual_has_after_any_keys(running: Running) -> None:
@@ -284,29 +262,27 @@ def test_the_app_shows_what_textual_has_after_any_keys(running: Running) -> None
     for _ in range(6):
         for _ in range(12):
             running.child.send(chance.choice(_KEYS))
-            running.read(0.02)
-        running.read(0.2)
+            running.drain(0.02)
+        running.drain(0.2)
         running.check()
 
 
 def test_sizes_themes_and_being_stopped(running: Running) -> None:
     for columns, rows in ((61, 20), (120, 30), (80, 24)):
-        running.screen.resize(rows, columns)
-        running.screen.blank()
-        running.child.setwinsize(rows, columns)
-        running.read(0.4)
+        running.resize(columns, rows)
+        running.drain(0.4)
         running.check()
     running.child.send(":theme daylight\r")
-    running.read(0.5)
+    running.drain(0.5)
     running.check()
     running.child.kill(signal.SIGTSTP)
-    running.read(0.5)
+    running.drain(0.5)
     running.screen.blank()
     running.child.kill(signal.SIGCONT)
-    running.until("no mesh runs here")
-    running.read(0.3)
+    running.shows("no mesh runs here")
+    running.drain(0.3)
     running.check()
     running.screen.blank()
     running.child.send("\x0c")
-    running.until("no mesh runs here")
+    running.shows("no mesh runs here")
     running.check()

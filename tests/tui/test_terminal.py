@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
-import pyte
 import pytest
 from tui_mesh import Mesh, sample
+from tui_terminal import Terminal, opening
 
-_OPEN = "from sparkplug.tui.main import main; raise SystemExit(main({}))"
 _HEAVY = {
     "nats",
     "pydantic",
@@ -34,80 +31,7 @@ _HEAVY = {
     "markdown_it",
     "pygments",
 }
-_TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
-
-
-def _without_color(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment with nothing in it that decides about colours."""
-    return {k: v for k, v in environ.items() if k not in ("NO_COLOR", "COLORTERM")}
-
-
-class Terminal:
-    """A terminal that shows what the control centre sends."""
-
-    def __init__(
-        self,
-        size: tuple[int, int] = (80, 24),
-        options: str = "",
-        env: Mapping[str, str] = _TERMINAL,
-    ) -> None:
-        columns, rows = size
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.Stream(self.screen)
-        self.sent = ""
-        self.started = time.monotonic()
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-c", _OPEN.format(options)],
-            dimensions=(rows, columns),
-            encoding="utf-8",
-            codec_errors="replace",
-            env={**_without_color(os.environ), **env},
-        )
-
-    def shows(self, *words: str, deadline: float = 15.0) -> None:
-        """Read until the screen has these words."""
-        until = time.monotonic() + deadline
-        while time.monotonic() < until:
-            if all(word in self.text for word in words):
-                return
-            self.read(0.05)
-        raise AssertionError(f"{words} did not show:\n{self.text}")
-
-    def lacks(self, word: str, deadline: float = 15.0) -> None:
-        """Read until the screen no longer has this word."""
-        until = time.monotonic() + deadline
-        while word in self.text:
-            assert time.monotonic() < until, self.text
-            self.read(0.05)
-
-    def read(self, seconds: float) -> int:
-        """Take what comes within some seconds; the number of bytes of the first piece."""
-        try:
-            piece = self.child.read_nonblocking(1 << 16, seconds)
-        except pexpect.TIMEOUT:
-            return 0
-        self.sent += piece
-        self._stream.feed(piece)
-        return len(piece.encode())
-
-    @property
-    def text(self) -> str:
-        """The words on the screen."""
-        return "\n".join(self.screen.display)
-
-    def quit(self) -> int:
-        """Press q; the exit code."""
-        self.child.send("q")
-        self.child.expect(pexpect.EOF)
-        self.sent += self.child.before or ""
-        self.child.close()
-        return int(self.child.exitstatus)
-
-    def close(self) -> None:
-        """End it whatever it does."""
-        self.child.close(force=True)
 
 
 @pytest.fixture
@@ -195,9 +119,7 @@ def test_wrong_options_are_told_in_words(terminal: type[Terminal]) -> None:
 
 
 def test_without_a_terminal_it_says_so(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _OPEN.format("")], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run(opening(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "needs a terminal" in done.stderr
 

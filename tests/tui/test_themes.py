@@ -59,7 +59,9 @@ def test_shipped_themes_can_be_read_on_their_grounds(name: str, depth: Depth) ->
             grounds = {"its own": pen.bgcolor.name}
         for ground, value in grounds.items():
             contrast = ratio(Color.parse(value), text)
-            assert contrast >= 4.5, f"{name}: {word} on {ground}: {contrast:.2f} (WCAG AA is 4.5)"
+            # What is only ever drawn with, not written, needs less (WCAG 2.2, 1.4.11).
+            least = 3.0 if word == "past" else 4.5
+            assert contrast >= least, f"{name}: {word} on {ground}: {contrast:.2f} of {least}"
 
 
 def test_all_themes_shipped_are_tested() -> None:
@@ -127,8 +129,10 @@ def test_everything_drawn_has_an_ascii_stand_in() -> None:
 
     folder = Path(sparkplug.tui.__file__ or "").parent
     for path in folder.rglob("*.py"):
-        if path.parent.name == "screen":
-            continue  # it writes what others draw, and names characters only to tell their width
+        # The screen writes what others draw, and names characters only to tell their width; the
+        # gallery has texts as agents write them, which are never replaced.
+        if path.parent.name in ("screen", "gallery"):
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert to_ascii(node.value).isascii(), f"{path.name}: {node.value!r}"

@@ -9,11 +9,20 @@ from sparkplug.tui import figures
 from sparkplug.tui.cells import beside, clip, fit, length, plain, wrap
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.fuzzy import score
-from sparkplug.tui.widgets.columns import Column, Columns
 
 
 @pytest.mark.parametrize(
-    "text", ["", "short", "a longer one", "日本語テキスト", "é" * 12, "a\x1b[31mb"]
+    "text",
+    [
+        "",
+        "short",
+        "a longer one",
+        "日本語テキスト",
+        "é" * 12,
+        "a\x1b[31mb",
+        "\u200da\u200d" * 4,
+        "❤\ufe0f\u200d",
+    ],
 )
 @pytest.mark.parametrize("width", [0, 1, 2, 7, 12])
 def test_fit_is_always_as_wide_as_asked(text: str, width: int) -> None:
@@ -87,16 +96,30 @@ def test_filters() -> None:
     assert Filter("ERR").takes("error")
     assert not Filter("!err").takes("error")
     assert Filter("!").takes("all")
+    assert Filter("~rsr").takes("research")
+    assert not Filter("~rsr").takes("writer")
+    assert Filter("!~rsr").takes("writer")
     wrong = Filter("a(")
     assert wrong.error
     assert wrong.takes("A(b)")
     assert not wrong.takes("ab")
 
 
-def test_columns_leave_out_what_is_least_needed() -> None:
-    columns = [Column("name", 6, grows=True), Column("pid", 6, rank=2), Column("host", 6, rank=1)]
-    for width, names in ((30, "name pid host"), (14, "name host"), (8, "name")):
-        found = Columns(columns, width)
-        assert plain(found.header()).split() == names.split()
-        assert length(found.header()) == width
-        assert length(found.line({"name": ("text", "n" * 50)})) == width
+def test_filters_look_into_columns() -> None:
+    row = {"state": "error", "gpus": "0, 1", "name": "writer"}
+
+    def takes(text: str) -> bool:
+        return Filter(text, tuple(row)).takes(" ".join(row.values()), row.__getitem__)
+
+    assert takes("state:err")
+    assert takes("STATE:^error$ gpu:0 writ")
+    assert takes("gpu:!7 !idle")
+    assert takes("!state:idle")
+    assert takes("name:~wtr")
+    assert not takes("state:writer")
+    assert not takes("state:err gpu:7")
+    assert not takes("state:err idle")
+    assert takes("state:"), "nothing asked of it yet"
+    assert not takes("nothing:err"), "no such column: it is looked for as it is written"
+    assert Filter("state:a(", tuple(row)).error
+    assert Filter("state:error").takes("a state:error"), "where there are no columns"

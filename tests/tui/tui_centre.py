@@ -76,4 +76,6 @@ async def centre(
         found = Centre(app, pilot)
         if live:
             await found.until(lambda: app.store.complete and app.store.agents)
+            # A list is made when it is looked at; what the pane shows of it comes a moment later.
+            await found.until(lambda: app.pane is not None and app.pane.main.row is not None)
         yield found

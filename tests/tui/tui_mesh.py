@@ -155,7 +155,16 @@ class Mesh:
 
         async def logs(request: LogsRequest) -> LogsReply:
             text = self.logs.get(request.agent, "")
-            return LogsReply(text=text[request.offset or 0 :], offset=len(text), size=len(text))
+            if request.offset is not None:
+                return LogsReply(
+                    text=text[request.offset :],
+                    offset=len(text),
+                    size=len(text),
+                    start=min(request.offset, len(text)),
+                )
+            end = len(text) if request.before is None else min(request.before, len(text))
+            part = "".join(text[:end].splitlines(keepends=True)[-max(1, request.lines) :])
+            return LogsReply(text=part, offset=end, size=len(text), start=end - len(part))
 
         async def processes(_: Nothing) -> ProcessesReply:
             found = Process(pid=77, ppid=1, name="python", state="S", agent="research/0")

@@ -11,6 +11,9 @@ from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.widgets.page import Page
 
+_BORDER = 2
+_LEAST = 8
+
 
 class Confirm(Dialog[bool]):
     """Yes or no. Enter is not yes: a hasty key must not end anything."""
@@ -33,6 +36,14 @@ class Confirm(Dialog[bool]):
         """Show it."""
         self._page.focus()
         self._page.show(self._lines)
+
+    def on_resize(self) -> None:
+        """As high as what it asks, where there is room."""
+        self.call_after_refresh(self._grow)
+
+    def _grow(self) -> None:
+        wanted = len(self._page.lines) + _BORDER
+        self._page.styles.height = max(_LEAST, min(wanted, self.size.height - 2))
 
     def _lines(self, width: int) -> list[Line]:
         asked: list[Line] = [(("text", line),) for line in wrap(self._sentence, width)]

@@ -1,149 +1,98 @@
-"""Everything known of one agent, host or event, as lines to read."""
+"""Everything known of one agent, host or event: nodes of a tree, or lines to read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, wrap
-from sparkplug.tui.figures import UNSUPPORTED, since, size
-from sparkplug.tui.widgets.columns import Column, Columns
+from sparkplug.tui.cells import Line
+from sparkplug.tui.figures import since
+from sparkplug.tui.widgets.data_tree import data_node, data_nodes
+from sparkplug.tui.widgets.tree_nodes import Node
 
 if TYPE_CHECKING:
     from sparkplug.schema.agent import DesiredAgent, ObservedAgent
     from sparkplug.schema.event import Event
-    from sparkplug.schema.host import Process
-    from sparkplug.schema.node_services import ProcessesReply
 
 _LABEL = 14
-_PROCESSES = 200
+#: Characters of a value that are looked at for its row.
+_LOOKED_AT = 1000
 
 
-def pair(label: str, value: object, width: int, pen: str = "text") -> list[Line]:
-    """A label and its value, wrapped below itself."""
-    found = wrap(str(value), max(10, width - _LABEL))
-    lines: list[Line] = [(("dim", f"{label:<{_LABEL}}"), (pen, found[0]))]
-    return lines + [(("dim", " " * _LABEL), (pen, line)) for line in found[1:]]
-
-
-def tree(value: Any, indent: int = 0) -> list[Line]:
-    """A nested value as YAML shows it."""
-    pad = " " * indent
-    lines: list[Line] = []
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, dict | list) and inner:
-                lines.append((("focus", f"{pad}{key}:"),))
-                lines += tree(inner, indent + 2)
-            else:
-                lines.append((("focus", f"{pad}{key}: "), ("text", _scalar(inner))))
-    elif isinstance(value, list):
-        for inner in value:
-            if isinstance(inner, dict | list):
-                lines.append((("dim", f"{pad}-"),))
-                lines += tree(inner, indent + 2)
-            else:
-                lines.append((("dim", f"{pad}- "), ("text", _scalar(inner))))
-    else:
-        lines.append((("text", pad + _scalar(value)),))
-    return lines
-
-
-def _scalar(value: Any) -> str:
-    if value is None:
-        return "~"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def agent_lines(
-    name: str, agents: Sequence[ObservedAgent], wanted: DesiredAgent | None, width: int
-) -> list[Line]:
+def agent_nodes(
+    name: str, agents: Sequence[ObservedAgent], wanted: DesiredAgent | None
+) -> list[Node]:
     """An agent: each replica as it is, then what is wanted."""
     now = datetime.now(UTC)
-    lines: list[Line] = []
+    found: list[Node] = []
     for agent in agents:
         symbol, pen = symbols.of_agent(str(agent.state))
-        lines.append(
-            (
-                ("title", f"{name}/{agent.replica}  "),
-                (pen, f"{symbol} {agent.state}"),
-                ("dim", f" for {since(agent.state_since, now)}"),
-            )
+        line: Line = (
+            ("title", one_line(f"{name}/{agent.replica}")),
+            ("text", "  "),
+            (pen, f"{symbol} {agent.state}"),
+            ("dim", f" for {since(agent.state_since, now)}"),
         )
-        facts: list[tuple[str, object]] = [
-            ("reason", agent.reason),
-            ("description", agent.description),
-            ("capabilities", ", ".join(agent.capabilities)),
-            ("runtime", f"{agent.runtime}{' (foreign)' if agent.foreign else ''}"),
-            ("runs on", agent.sdk),
-            ("owner", agent.owner),
-            ("host", agent.host),
-            ("pid", agent.pid),
-            ("gpus", ", ".join(agent.gpus)),
-            ("started", f"{since(agent.started, now)} ago" if agent.started else None),
-            ("restarts", agent.restarts),
-            ("in flight", agent.inflight),
-            ("served", f"{agent.served}, failed {agent.failed}"),
-            ("actions", ", ".join(agent.actions)),
-            ("subject", agent.subject),
-        ]
-        for label, value in facts:
-            if value not in (None, ""):
-                lines += pair(label, value, width, "warn" if label == "reason" else "text")
-        lines.append(())
+        key = f"{agent.name}/{agent.replica}/{agent.owner}"
+        values = agent.model_dump(mode="json", exclude={"v"})
+        found.append(Node(key, line, values, _facts(agent, now)))
     if wanted is not None:
         by = f"  generation {wanted.generation}, {wanted.reason} by {wanted.changed_by}"
-        lines.append((("title", "wanted"), ("dim", by if wanted.changed_by else "")))
-        lines += pair("runs", "yes" if wanted.run else "no, it was stopped", width)
-        lines += pair("folder", wanted.folder, width)
-        lines += tree(wanted.spec.model_dump(mode="json", exclude_defaults=True))
-    return lines
+        line = (("title", "wanted  "), ("dim", one_line(by).strip() if wanted.changed_by else ""))
+        spec = wanted.spec.model_dump(mode="json", exclude_defaults=True)
+        below = [
+            _fact("runs", "yes" if wanted.run else "no, it was stopped"),
+            _fact("folder", wanted.folder),
+            *data_nodes(spec),
+        ]
+        found.append(Node("wanted", line, spec, below))
+    return found
 
 
-def process_lines(reply: ProcessesReply, width: int) -> list[Line]:
-    """The processes of a host: agents first, then by processor time and memory."""
-    columns = Columns(
-        [
-            Column("pid", 7, align="right"),
-            Column("agent", 14, rank=1),
-            Column("user", 9, rank=3),
-            Column("s", 1, rank=2),
-            Column("cpu", 5, align="right"),
-            Column("memory", 6, align="right"),
-            Column("command", 16, grows=True),
-        ],
-        width,
-    )
-    ordered = sorted(
-        reply.processes, key=lambda p: (p.agent is None, -p.cpu_percent, -p.rss_bytes, p.pid)
-    )
-    lines = [columns.header()]
-    lines += [columns.line(_process(process)) for process in ordered[:_PROCESSES]]
-    if (more := len(ordered) - _PROCESSES) > 0:
-        lines.append((("dim", f"and {more} more"),))
-    return lines
+def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
+    facts: list[tuple[str, object]] = [
+        ("reason", agent.reason),
+        ("description", agent.description),
+        ("capabilities", ", ".join(agent.capabilities)),
+        ("runtime", f"{agent.runtime}{' (foreign)' if agent.foreign else ''}"),
+        ("runs on", agent.sdk),
+        ("owner", agent.owner),
+        ("host", agent.host),
+        ("pid", agent.pid),
+        ("gpus", ", ".join(agent.gpus)),
+        ("started", f"{since(agent.started, now)} ago" if agent.started else None),
+        ("restarts", agent.restarts),
+        ("in flight", agent.inflight),
+        ("served", f"{agent.served}, failed {agent.failed}"),
+        ("subject", agent.subject),
+    ]
+    found = [
+        _fact(label, value, "warn" if label == "reason" else "text")
+        for label, value in facts
+        if value not in (None, "")
+    ]
+    if agent.actions:
+        found.append(data_node("actions", agent.actions, "actions"))
+    return found
 
 
-def _process(process: Process) -> dict[str, Span]:
-    return {
-        "pid": ("dim", str(process.pid)),
-        "agent": ("focus", process.agent or ""),
-        "user": ("dim", process.user or UNSUPPORTED),
-        "s": ("bad" if process.state in "DZ" else "text", process.state),
-        "cpu": ("text", f"{process.cpu_percent:.0f}%"),
-        "memory": ("text", size(process.rss_bytes)),
-        "command": ("text", process.command or process.name),
-    }
+def _fact(label: str, value: object, pen: str = "text") -> Node:
+    text = str(value)
+    return Node(label, (("dim", f"{label:<{_LABEL}}"), (pen, one_line(text[:_LOOKED_AT]))), text)
 
 
-def event_lines(event: Event, width: int) -> list[Line]:
+def event_nodes(event: Event) -> list[Node]:
     """An event with all it carries."""
-    lines = pair("event", event.name, width, symbols.of_event(event.name))
-    lines += pair("subject", event.subject, width)
-    lines += pair("time", f"{event.time.astimezone():%Y-%m-%d %H:%M:%S %Z}", width)
-    lines += pair("sequence", event.sequence, width)
-    lines += pair("host", event.host or "", width)
-    lines += pair("by", event.actor, width)
-    return [*lines, (), *tree(event.data)]
+    facts: list[tuple[str, object, str]] = [
+        ("event", event.name, symbols.of_event(event.name)),
+        ("subject", event.subject, "text"),
+        ("time", f"{event.time.astimezone():%Y-%m-%d %H:%M:%S %Z}", "text"),
+        ("sequence", event.sequence, "text"),
+        ("host", event.host or "", "text"),
+        ("by", event.actor, "text"),
+    ]
+    found = [_fact(label, value, pen) for label, value, pen in facts]
+    return [*found, *data_nodes(event.data)]

@@ -3,127 +3,145 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from typing import ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
+from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.tui.cells import Line, wrap
-from sparkplug.tui.dialogs.dialog import Reading
-from sparkplug.tui.filter import EVERYTHING, Filter
-from sparkplug.tui.widgets.entry import Entry
+from sparkplug.tui.dialogs.dialog import BY_HISTORY, Dialog
+from sparkplug.tui.places import Opened
+from sparkplug.tui.widgets.log_view.box import LogBox
+from sparkplug.tui.widgets.log_view.view import LogView
 
-#: Lines kept; older ones are in the file.
-_KEPT = 5000
-_TAIL = 300
+if TYPE_CHECKING:
+    from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.node_services import LogsReply
+
+#: Lines that are read at first, and each time one scrolls up to those that are not there yet. A
+#: node sends at most 512 kB at once.
+_LINES = 5000
 
 
-class Logs(Reading):
-    """What a replica writes to its output; `/` filters, `f` follows, `p` the process before."""
+class Logs(Dialog[None]):
+    """What a replica writes to its output; `p` has what the process before it wrote."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "follow", "follow the end", id="logs.follow"),
+        Binding("q", "close", "back", id="page.back"),
         Binding("p", "previous", "log of the process before", id="logs.previous"),
-        Binding("slash", "filter", "filter", id="logs.filter"),
+        *BY_HISTORY,
     ]
+    covers = True
 
-    def __init__(self, agent: str, replica: str) -> None:
-        super().__init__(f"logs {agent}/{replica}")
+    def __init__(self, agent: str, replica: str, *, previous: bool = False) -> None:
+        super().__init__(classes="reading")
         self._agent = agent
         self._replica = replica
-        self._previous = False
-        self._text: deque[str] = deque(maxlen=_KEPT)
-        self._partial = ""
-        self._problem = ""
-        self._filter = EVERYTHING
-        self._entry = Entry(prefix="/")
+        self._previous = previous
+        self._name_place()
+        self._box = LogBox(self.crumb)
+        self._found: ObservedAgent | None = None
+        #: Where in the log on its node begins what is here; None when what is before is not known.
+        self._start: int | None = None
+        self._loading = False
+
+    @property
+    def view(self) -> LogView:
+        """The log."""
+        return self._box.view
+
+    def _name_place(self) -> None:
+        what: Literal["logs", "previous"] = "previous" if self._previous else "logs"
+        self.opened = Opened(what, "agent", self._agent, self._replica)
+        before = ", the process before" if self._previous else ""
+        self.crumb = f"logs {self._agent}/{self._replica}{before}"
 
     def compose(self) -> ComposeResult:
-        """The page, and the filter below it."""
-        yield self.page
-        yield self._entry
+        """The log."""
+        yield self._box
 
-    def begin(self) -> None:
+    def on_mount(self) -> None:
         """Follow."""
-        self._entry.display = False
-        self.page.stick(True)
-        self.run_worker(self._follow(), exclusive=True)
+        self.view.focus()
+        _: Worker[None] = self.run_worker(self._follow, exclusive=True)
 
     async def _follow(self) -> None:
         from sparkplug.client import logs
 
+        self._start, self._loading = None, False
         client = self.centre.store.client
         if client is None:
-            self._problem = "the connection is lost"
-            self._show()
+            self.view.note((("bad", "the connection is lost"),))
             return
         try:
-            agent = await logs.locate_log(client, self._agent, self._replica)
-            stream = logs.follow_log(client, agent, lines=_TAIL, previous=self._previous)
-            async with contextlib.aclosing(stream) as pieces:
-                async for piece in pieces:
-                    self._take(piece)
+            self._found = await logs.locate_log(client, self._agent, self._replica)
+            replies = logs.follow_replies(
+                client, self._found, lines=_LINES, previous=self._previous
+            )
+            async with contextlib.aclosing(replies):
+                first, due = True, 0
+                async for reply in replies:
+                    if first:
+                        self._begins_at(reply.start)
+                    elif reply.start is not None and reply.start != due:
+                        self._begins_at(None)  # it was emptied: what was before is gone
+                    first, due = False, reply.offset
+                    self._take(reply)
+                    await self.view.settle()
         except SparkplugError as error:
-            self._problem = str(error)
-            self._show()
+            self.view.note((("bad", str(error)),))
 
-    def _take(self, piece: str) -> None:
-        lines = (self._partial + piece).split("\n")
-        self._partial = lines.pop()
-        self._text.extend(lines)
-        self._show()
+    def _take(self, reply: LogsReply) -> None:
+        self.view.append(reply.text)
+        empty = not reply.offset
+        self.view.note((("dim", "it has written nothing yet"),) if empty else ())
 
-    def _show(self) -> None:
-        self.page.show(self._layout)
+    def _begins_at(self, start: int | None) -> None:
+        self._start = start
+        self.view.earlier = bool(start)
 
-    def _layout(self, width: int) -> list[Line]:
-        shown = [text for text in self._text if self._filter.takes(text)]
-        lines: list[Line] = [(("text", line),) for text in shown for line in wrap(text, width)]
-        if self._partial and self._filter.takes(self._partial):
-            lines += [(("text", line),) for line in wrap(self._partial, width)]
-        if self._problem:
-            lines += [(("bad", line),) for line in wrap(self._problem, width)]
-        if not lines:
-            nothing = "nothing matches" if self._text else "it has written nothing yet"
-            lines = [(("dim", nothing),)]
-        return lines
+    def on_log_view_earlier(self) -> None:
+        """Load what is before the first line."""
+        if self._start and not self._loading and self._found is not None:
+            self._loading = True
+            _: Worker[None] = self.run_worker(
+                partial(self._load, self._found, self._start), group="earlier", exclusive=True
+            )
 
-    def action_follow(self) -> None:
-        """Stay at the end."""
-        self.page.stick(True)
+    async def _load(self, agent: ObservedAgent, before: int) -> None:
+        from sparkplug.client import logs
+
+        client = self.centre.store.client
+        try:
+            if client is not None:
+                reply = await logs.read_log(
+                    client, agent, lines=_LINES, before=before, previous=self._previous
+                )
+                if self._start == before and reply.offset == before:
+                    self.view.prepend(reply.text)
+                    self._begins_at(reply.start)
+                    await self.view.settle()
+                else:
+                    self._begins_at(None)
+        except SparkplugError as error:
+            self.centre.tell(str(error), "warn")
+        finally:
+            self._loading = False
+            self.view.draw()
 
     def action_previous(self) -> None:
         """The log of the process before this one, or back."""
         self._previous = not self._previous
-        self._text.clear()
-        self._partial = self._problem = ""
-        before = ", the process before" if self._previous else ""
-        self.page.retitle(f"logs {self._agent}/{self._replica}{before}")
-        self.begin()
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        self._entry.display = True
-        self._entry.type_here()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Show what matches."""
-        self._filter = Filter(event.value)
-        self._show()
-
-    def on_input_submitted(self) -> None:
-        """Keep the filter."""
-        self._entry.display = bool(self._filter.text)
-        self.page.focus()
+        self._name_place()
+        self.centre.draw_frame()
+        self.view.clear(self.crumb)
+        self.view.note(())
+        self.workers.cancel_group(self, "earlier")
+        _: Worker[None] = self.run_worker(self._follow, exclusive=True)
 
     def action_close(self) -> None:
-        """Escape first leaves the filter, then the log."""
-        if self._entry.display:
-            self._entry.value = ""
-            self._entry.display = False
-            self.page.focus()
-            return
-        self.dismiss(None)
+        """Escape leaves what one is in first, then the log."""
+        if not self._box.escape():
+            self.dismiss(None)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Reading
+from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.page import Layout
 
 
 class Note(Reading):
     """Lines to read."""
 
-    def __init__(self, title: str, layout: Layout, topics: frozenset[str] = frozenset()) -> None:
-        super().__init__(title)
+    def __init__(
+        self,
+        title: str,
+        layout: Layout,
+        topics: frozenset[str] = frozenset(),
+        opened: Opened | None = None,
+    ) -> None:
+        super().__init__(title, opened)
         self._text = layout
         self.topics = topics
 

@@ -7,24 +7,32 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Reading
-from sparkplug.tui.widgets.steps import step_boxes, step_line, took
+from sparkplug.tui.places import Opened
+from sparkplug.tui.widgets.canvas.canvas import Canvas
+from sparkplug.tui.widgets.canvas.model import Graph, Key
+from sparkplug.tui.widgets.canvas.picture import drawing_of
+from sparkplug.tui.widgets.steps import run_graph, step_line, took
 
 if TYPE_CHECKING:
-    from sparkplug.schema.run import RunView
+    from sparkplug.schema.run import RunView, StepView
 
 _TICK_S = 1.0
+#: The least screen on which the steps are drawn as a graph.
+_LEAST_WIDTH, _LEAST_HEIGHT = 40, 16
 #: Keys under which a structured output carries its text.
 _TEXT_KEYS = ("markdown", "brief", "text")
 
 
 class RunPage(Reading):
-    """Follows a run while it goes; its output is read as Markdown."""
+    """Follows a run while it goes: its steps as a graph, and what came out of the run, or of the
+    step that is selected, read as Markdown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "raw", "output as it is", id="run.raw"),
@@ -32,10 +40,17 @@ class RunPage(Reading):
     ]
 
     def __init__(self, run: str) -> None:
-        super().__init__(f"run {run}")
+        super().__init__(f"run {run}", Opened("run", "run", run))
         self.topics = frozenset({"runs"})
+        self.add_class("run")
+        self.canvas = Canvas("steps", empty="waiting for its journal")
         self._run = run
         self._raw = False
+
+    def compose(self) -> ComposeResult:
+        """The steps, and below them what is read."""
+        yield self.canvas
+        yield self.page
 
     def begin(self) -> None:
         """Show it, and again while it changes."""
@@ -52,7 +67,43 @@ class RunPage(Reading):
 
     def draw(self) -> None:
         """Show the run as it is now."""
+        view = self._view()
+        if view is not None:
+            graph = run_graph(view, datetime.now(UTC))
+            self._make_room(graph)
+            self.canvas.show(graph)
         self.page.show(self._layout)
+
+    def _make_room(self, graph: Graph) -> None:
+        """As many rows as the graph needs, at most half the screen; none on a small one."""
+        width, height = self.size
+        found = drawing_of(graph.shape("full")).bounds
+        if found.width > width - 4:
+            found = drawing_of(graph.shape("line")).bounds
+        rows = min(max(found.height, 1) + 2, (height - 1) // 2)
+        self.canvas.display = height >= _LEAST_HEIGHT and width >= _LEAST_WIDTH
+        if self.canvas.styles.height is None or self.canvas.styles.height.value != rows:
+            self.canvas.styles.height = rows
+        self.set_class(not self.canvas.display, "-small")
+
+    def on_resize(self) -> None:
+        """Another size."""
+        self.draw()
+
+    def on_canvas_moved(self, _event: Canvas.Moved) -> None:
+        """Another step is selected: it is what is read."""
+        self.page.scroll_lines(-len(self.page.lines))
+        self.draw()
+
+    def on_canvas_chosen(self, _event: Canvas.Chosen) -> None:
+        """Read on."""
+        self.page.focus()
+
+    def _step(self, view: RunView) -> StepView | None:
+        """The step that is selected, or the one that an edge leads from."""
+        item = self.canvas.selected
+        name = item.source if isinstance(item, Key) else item
+        return next((step for step in view.steps if step.id == name), None)
 
     def _layout(self, width: int) -> Sequence[Line]:
         view = self._view()
@@ -68,12 +119,29 @@ class RunPage(Reading):
                 ("dim", f"  on {view.node}" if view.node else ""),
             )
         ]
-        lines += step_boxes(view, width, now)
-        lines += [step_line(step, width, now) for step in view.steps if step.error]
+        step = self._step(view)
+        if step is not None:
+            return [*lines, *self._step_lines(step, width, now)]
+        failed = [step for step in view.steps if step.error]
+        shown = failed if self.canvas.display else view.steps
+        lines += [step_line(step, width, now) for step in shown]
         if view.error:
             lines += [(("bad", line),) for line in wrap(f"✖ {view.error}", width)]
         if view.output is not None:
             lines += [(), *self._output(view.output, width)]
+        return lines
+
+    def _step_lines(self, step: StepView, width: int, now: datetime) -> list[Line]:
+        lines = [step_line(step, width, now)]
+        if step.depends_on:
+            lines.append((("dim", f"  after {', '.join(step.depends_on)}"),))
+        if step.attempts > 1:
+            cut = f", {step.interruptions} cut short" if step.interruptions else ""
+            lines.append((("warn", f"  {step.attempts} attempts{cut}"),))
+        if step.error:
+            lines += [(("bad", line),) for line in wrap(f"✖ {step.error}", width)]
+        if step.output is not None:
+            lines += [(), *self._output(step.output, width)]
         return lines
 
     def _output(self, output: Any, width: int) -> Sequence[Line]:

@@ -17,6 +17,7 @@ from sparkplug.tui.figures import (
     size,
     sparkline,
 )
+from sparkplug.tui.side_by_side import beside_each_other, columns_in
 
 if TYPE_CHECKING:
     from sparkplug.schema.host import Driver, Gpu, HostSample
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _LABEL = 8
 _PROCESSES = 12
+#: From so many cells on a GPU's figures stand in few lines, with bars of `_BAR` cells.
+_COMPACT = 68
+_BAR = 10
 
 
 def memory_percent(sample: HostSample) -> float:
@@ -73,9 +77,15 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
     lines += [(), (("dim", f"{'gpus':<{_LABEL}}"), *marked, (pen, text))]
+    column = width // columns_in(width, len(sample.gpus))
+    sections = []
     for gpu in sample.gpus:
-        past = [_gpu_of(old, gpu.uuid) for old in history]
-        lines += _gpu(gpu, past, width, bar, plot)
+        if column >= _COMPACT and not history and gpu.memory is not None:
+            sections.append(_small_gpu(gpu))
+        else:
+            past = [_gpu_of(old, gpu.uuid) for old in history]
+            sections.append(_gpu(gpu, past, bar, max(0, min(60, column - 50))))
+    lines += beside_each_other(sections, width)
     if sample.xids:
         lines.append(())
         for xid in sample.xids[-8:]:
@@ -99,7 +109,7 @@ def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int
             "cpu",
             *meter(cpu.percent, bar, fills=False),
             ("text", f"{percent(cpu.percent)} "),
-            ("active", cpus),
+            ("past", cpus),
         ),
         _line(
             "",
@@ -107,7 +117,7 @@ def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int
             ("dim", f" · iowait {number(cpu.iowait_percent, '%')}"),
             ("dim", f" · steal {number(cpu.steal_percent, '%')}"),
         ),
-        _line("memory", *meter(used, bar), ("text", f"{percent(used)} "), ("active", memories)),
+        _line("memory", *meter(used, bar), ("text", f"{percent(used)} "), ("past", memories)),
         _line(
             "",
             ("dim", f"{size(memory.available_bytes)} available of {size(memory.total_bytes)}"),
@@ -165,29 +175,53 @@ def _disks(sample: HostSample, bar: int) -> list[Line]:
     return lines
 
 
-def _gpu(gpu: Gpu, past: Sequence[Gpu | None], width: int, bar: int, plot: int) -> list[Line]:
-    lines: list[Line] = [
-        (),
-        (("title", f"gpu {gpu.index} "), ("text", gpu.name), ("dim", f"  {gpu.uuid}")),
-    ]
-    if str(gpu.state) != "ok":
-        lines.append(_line("state", ("bad", f"✖ {gpu.state}")))
+def _small_gpu(gpu: Gpu) -> list[Line]:
+    """A GPU in few lines, where nothing is plotted beside its figures."""
+    share = gpu_memory_percent(gpu)
+    both = _line(
+        "busy",
+        *meter(gpu.utilization_percent, _BAR, fills=False),
+        ("text", percent(gpu.utilization_percent)),
+        ("dim", "  memory "),
+        *meter(share, _BAR),
+        ("text", f"{percent(share)} "),
+        *_gpu_memory(gpu),
+    )
+    clocks, ecc = _line("clocks", *_clocks(gpu)), _ecc(gpu)
+    apart = [clocks, _line("ecc", *ecc)]
+    below = apart if throttle(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    return [*_gpu_head(gpu), both, _line("power", *_power(gpu)), *below, *_gpu_processes(gpu)]
+
+
+def _gpu(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list[Line]:
     utilizations = sparkline([old.utilization_percent if old else None for old in past], plot)
     memories = sparkline([gpu_memory_percent(old) if old else None for old in past], plot)
     share = gpu_memory_percent(gpu)
-    lines += [
+    return [
+        *_gpu_head(gpu),
         _line(
             "busy",
             *meter(gpu.utilization_percent, bar, fills=False),
             ("text", f"{percent(gpu.utilization_percent)} "),
-            ("active", utilizations),
+            ("past", utilizations),
         ),
-        _line("memory", *meter(share, bar), ("text", f"{percent(share)} "), ("active", memories)),
+        _line("memory", *meter(share, bar), ("text", f"{percent(share)} "), ("past", memories)),
         _line("", *_gpu_memory(gpu)),
         _line("power", *_power(gpu)),
         _line("clocks", *_clocks(gpu)),
         _line("ecc", *_ecc(gpu)),
+        *_gpu_processes(gpu),
     ]
+
+
+def _gpu_head(gpu: Gpu) -> list[Line]:
+    name: Line = (("title", f"gpu {gpu.index} "), ("text", gpu.name), ("dim", f"  {gpu.uuid}"))
+    state = [] if str(gpu.state) == "ok" else [_line("state", ("bad", f"✖ {gpu.state}"))]
+    return [(), name, *state]
+
+
+def _gpu_processes(gpu: Gpu) -> list[Line]:
+    lines = []
     for process in gpu.processes[:_PROCESSES]:
         owner = process.agent or process.user or ""
         lines.append(
@@ -241,11 +275,15 @@ def _clocks(gpu: Gpu) -> Line:
 
 def _ecc(gpu: Gpu) -> Line:
     bad = gpu.ecc_uncorrected_volatile
-    remap = {None: UNSUPPORTED, True: "pending", False: "none pending"}[gpu.remapped_rows_pending]
+    remap = {
+        None: f"row remap {UNSUPPORTED}",
+        True: "row remap pending",
+        False: "no row remap",
+    }[gpu.remapped_rows_pending]
     return (
         ("bad" if bad else "text", f"{number(bad)} uncorrected"),
         ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
-        ("warn" if gpu.remapped_rows_pending else "dim", f" · row remap {remap}"),
+        ("warn" if gpu.remapped_rows_pending else "dim", f" · {remap}"),
     )
 
 

@@ -2,66 +2,113 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 
-from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, fit
-from sparkplug.tui.figures import age, meter, percent
-from sparkplug.tui.panes.host_lines import driver_words, host_lines, memory_percent, throttle
+from sparkplug.tui.figures import age
+from sparkplug.tui.panes.host_columns import HOST_COLUMNS, is_failing
+from sparkplug.tui.panes.host_lines import host_lines
+from sparkplug.tui.panes.host_plots import HostPlots
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.words import waiting
+from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.page import Page
-from sparkplug.tui.widgets.rows import Row, Rows
+from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
-    from sparkplug.schema.node_services import HostView
     from sparkplug.tui.store import Topics
+
+#: Rows of the list's box that show no host: its border and the names of the columns.
+_AROUND = 3
+
+
+#: From this many cells and rows on, figures and plots stand side by side.
+_WIDE, _TALL = 120, 14
 
 
 class HostsPane(Pane):
-    """A list of hosts, and below it the selected one, to scroll."""
+    """A list of hosts, and below it the selected one: its figures, to scroll, and how it went."""
 
     TOPICS: ClassVar[frozenset[str]] = frozenset({"hosts", "telemetry", "link"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "next_plot", "next plot", show=False, id="hosts.plot"),
+        Binding("V", "next_gpu", "plot the next GPU alone", show=False, id="hosts.plot-gpu"),
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="hosts")
-        self._rows = Rows("hosts", id="hosts-list")
+        self._rows = Table(
+            HOST_COLUMNS,
+            key=attrgetter("name"),
+            title="hosts",
+            failing=is_failing,
+            id="hosts-list",
+        )
         self._detail = Page(id="hosts-detail")
+        self._height = 0
+        self._plots = HostPlots(id="hosts-plots")
+        self._area = Horizontal(self._detail, self._plots, id="hosts-area")
 
     def compose(self) -> ComposeResult:
-        """The list and the host."""
+        """The list, and the host beside its plots."""
         yield self._rows
-        yield self._detail
+        yield self._area
 
     @property
-    def main(self) -> Rows:
+    def main(self) -> Listing:
         """The list."""
         return self._rows
 
     def draw(self, topics: Topics) -> None:
         """Show the hosts there are."""
         self._rows.set_empty(waiting(self.store, "no host has told of itself yet"))
-        self._rows.set_rows([Row(view.name, host_line(view), view) for view in self.store.hosts])
+        self._rows.set_rows(self.store.hosts)
+        height = max(1, len(self.store.hosts)) + _AROUND
+        if height != self._height:
+            self._height = height
+            self._rows.styles.height = height
         self._draw_detail()
 
     def tick(self) -> None:
-        """Ages of silent hosts."""
+        """Ages, those of silent hosts too."""
+        self._rows.tick()
         if any(str(view.state) == "stale" for view in self.store.hosts):
-            if self.store.view is not None:
-                self.store.hosts = self.store.view.hosts()
+            self.store.forget_ages()
             self.draw(self.TOPICS)
 
-    def on_rows_moved(self) -> None:
+    def on_listing_moved(self) -> None:
         """Another host."""
         self._detail.top = 0
         self._draw_detail()
 
-    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+    def on_listing_chosen(self, event: Listing.Chosen) -> None:
         """Into the host: scroll what is known of it."""
         event.stop()
-        self._detail.focus()
+        self.screen.focus_next("#hosts-area *")
+
+    def on_resize(self) -> None:
+        """More room, or less, for plots."""
+        self.call_after_refresh(self._draw_detail)
+
+    def action_next_plot(self) -> None:
+        """The next plot alone, after the last all of them, then the figures alone."""
+        name = self._plots.next_plot(wide=self._wide)
+        self._draw_detail()
+        self.centre.tell(f"plot: {name}", "dim")
+
+    def action_next_gpu(self) -> None:
+        """The next GPU alone, after the last all of them."""
+        name = self._plots.next_gpu()
+        self._draw_detail()
+        self.centre.tell(f"plots of {name}", "dim")
+
+    @property
+    def _wide(self) -> bool:
+        return self._area.size.width >= _WIDE and self._area.size.height >= _TALL
 
     def _draw_detail(self) -> None:
         row = self._rows.row
@@ -69,42 +116,15 @@ class HostsPane(Pane):
         if view is None or self.store.view is None:
             self._detail.retitle("")
             self._detail.show(lambda _: [])
+            self._plots.draw(None, (), (0, 0), wide=False)
+            self._detail.display = True
             return
         history = list(self.store.view.history.get(view.node.host, ()))
+        room, wide = self._area.size, self._wide
+        plots = self._plots.draw(view, history, (room.width, room.height), wide=wide)
+        self._detail.display = wide or not plots
         old = {"stale": f", last heard {age(view.age_seconds)} ago", "stopped": ", stopped"}
         self._detail.retitle(view.name + old.get(str(view.state), ""))
-        self._detail.show(lambda width: host_lines(view, history, width))
-
-
-def host_line(view: HostView) -> Line:
-    """A host in a line: state, how busy, what its GPUs do."""
-    symbol, pen = symbols.of_node(str(view.state))
-    stale = str(view.state) == "stale"
-    silent = f" {age(view.age_seconds)}" if stale else ""
-    line: list[Span] = [
-        (pen, fit(f"{symbol} {view.state}{silent}", 12)),
-        ("text", fit(view.name, 12) + " "),
-    ]
-    sample = view.sample
-    if sample is None:
-        return (*line, ("dim", "no telemetry yet"))
-    memory = memory_percent(sample)
-    quiet = "dim" if stale else "text"
-    line += [
-        ("dim", "cpu "),
-        *meter(sample.cpu.percent, 5, fills=False),
-        (quiet, f"{percent(sample.cpu.percent)} "),
-    ]
-    line += [("dim", "mem "), *meter(memory, 5), (quiet, f"{percent(memory)} ")]
-    low = sum(1 for gpu in sample.gpus if throttle(gpu))
-    driver_pen, words = driver_words(sample.driver)
-    if sample.gpus:
-        count = len(sample.gpus)
-        line.append(("text", f"{count} GPU{'s' * (count != 1)} "))
-        if low:
-            line.append(("warn", f"! {low} throttled "))
-    if sample.simulated:
-        line += [("alarm", " SIMULATED "), ("text", " ")]
-    if not sample.gpus or str(sample.driver.state) != "ok":
-        line.append((driver_pen, words))
-    return tuple(line)
+        # What a plot beside it shows is not drawn twice.
+        past = () if plots else history
+        self._detail.show(lambda width: host_lines(view, past, width))

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from operator import is_not
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.message import Message
 
 from sparkplug.tui import symbols
+from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
-from sparkplug.tui.panes.agents import agent_key
+from sparkplug.tui.panes.agent_columns import SHORT_COLUMNS, agent_key, is_failing
+from sparkplug.tui.panes.mesh_plot import MeshPlot
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.shares import Need, share
+from sparkplug.tui.panes.talk import talk_lines
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
-from sparkplug.tui.widgets.rows import Row, Rows
-from sparkplug.tui.widgets.steps import step_boxes, took
+from sparkplug.tui.widgets.listing import Listing
+from sparkplug.tui.widgets.rows import Rows
+from sparkplug.tui.widgets.steps import run_lines, took
+from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.run import RunView
     from sparkplug.tui.store import Topics
+
+#: As long as nothing has an age.
+_NEVER_S = 86400.0
 
 
 class RunBox(Lines, can_focus=True):
@@ -49,6 +63,16 @@ class RunBox(Lines, can_focus=True):
         self.action_open()
 
 
+_BORDER = 2
+_LEAST = 1 + _BORDER
+#: So many of the last events are shown before any other box gets more than it needs.
+_EVENTS = 8
+#: Rows the plot has at least, or there is none.
+_LEAST_PLOT = 8
+#: Rows that a graph may have.
+_ROOM = 24
+
+
 class Overview(Pane):
     """Hosts and GPUs, agents, who talks to whom, the run, what needs a person, events."""
 
@@ -59,23 +83,37 @@ class Overview(Pane):
     def __init__(self) -> None:
         super().__init__(id="overview")
         self._hosts = Lines("hosts", id="overview-hosts")
-        self._agents = Rows("agents", id="overview-agents")
+        self._agents = Table(
+            SHORT_COLUMNS,
+            key=agent_key,
+            title="agents",
+            failing=is_failing,
+            header=False,
+            id="overview-agents",
+        )
+        self._plot = MeshPlot(id="overview-plot")
         self._talk = Lines("conversation", id="overview-talk")
         self._run = RunBox("run", id="overview-run")
         self._needs = Rows("needs you", leads=False, id="overview-needs")
         self._events = Rows("events", leads=False, id="overview-events")
+        #: When one of the ages on it reads otherwise (time.monotonic).
+        self._due = 0.0
+        #: Rows in which the graphs of who talks and of the run show all there is.
+        self._talk_rows = self._run_rows = 1
+        #: What the rows were shared by.
+        self._shared: tuple[object, ...] = ()
+        #: What needs a person, as it was drawn last.
+        self._needing: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """Three rows of two boxes."""
-        yield self._hosts
-        yield self._agents
-        yield self._talk
-        yield self._run
-        yield self._needs
-        yield self._events
+        """Two columns of three boxes."""
+        with Vertical():
+            yield from (self._hosts, self._plot, self._talk, self._needs)
+        with Vertical():
+            yield from (self._agents, self._run, self._events)
 
     @property
-    def main(self) -> Rows:
+    def main(self) -> Listing:
         """The agents."""
         return self._agents
 
@@ -89,21 +127,65 @@ class Overview(Pane):
             self._draw_talk()
         if topics & {"runs", "hosts", "link"}:
             self._draw_run()
-        if topics & {"agents", "hosts", "link"}:
+        if topics & {"hosts", "link"} or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
+        self._share_rows()
+
+    def _share_rows(self) -> None:
+        """Give each box the rows it has something to show in; what is empty is small."""
+        shared = (
+            self.size.height,
+            boxes.strip_rows(self.store.hosts),
+            bool(self.store.hosts),
+            self._talk_rows,
+            self._run_rows,
+            self._needs.shown,
+            self._agents.total,
+        )
+        if shared == self._shared:
+            return
+        self._shared = shared
+        hosts = Need(_LEAST, boxes.strip_rows(self.store.hosts) + _BORDER)
+        talk = Need(_LEAST, self._talk_rows + _BORDER)
+        needs = Need(_LEAST, max(1, self._needs.shown) + _BORDER)
+        rows = share(self.size.height, [hosts, Need(0, 0, 1), talk, needs])
+        if not self.store.hosts or rows[1] < _LEAST_PLOT:
+            rows = share(self.size.height, [replace(hosts, grows=1), replace(talk, grows=1), needs])
+            rows.insert(1, 0)
+        left = zip((self._hosts, self._plot, self._talk, self._needs), rows, strict=True)
+        agents = Need(_LEAST, max(1, self._agents.total) + _BORDER)
+        run = Need(_LEAST, self._run_rows + _BORDER)
+        rows = share(self.size.height, [agents, run, Need(_LEAST, _EVENTS + _BORDER, 1)])
+        right = zip((self._agents, self._run, self._events), rows, strict=True)
+        moved = False
+        for box, height in (*left, *right):
+            if box.styles.height is None or box.styles.height.value != height:
+                box.styles.height = height
+                box.display = height > 0
+                moved = True
+        if moved:
+            self.call_after_refresh(self._draw_all)
 
     def tick(self) -> None:
-        """Ages, and the time a run takes."""
-        self._draw_agents()
-        self._draw_needs()
+        """Ages, when one of them reads otherwise now, and the time a run takes."""
+        self._agents.tick()
+        if time.monotonic() >= self._due:
+            self.store.forget_ages()
+            self._draw_needs()
+            if any(view.state == "stale" for view in self.store.hosts):
+                self._draw_hosts()
         if self._run.run is not None and self._run.run.finished is None:
             self._draw_run()
 
     def on_resize(self) -> None:
         """Every line depends on the width of its box."""
-        self.call_after_refresh(self.draw, self.TOPICS)
+        self.call_after_refresh(self._draw_all)
+
+    def _draw_all(self) -> None:
+        if self.in_sight:
+            self.draw(self.TOPICS)
 
     def _draw_hosts(self) -> None:
         view = self.store.view
@@ -117,18 +199,17 @@ class Overview(Pane):
             return
         size = self._hosts.size
         self._hosts.set_lines(boxes.strip_lines(hosts, history, size.width, size.height))
+        if self._plot.display:
+            self._plot.draw_mesh(hosts, history)
 
     def _draw_agents(self) -> None:
-        now, width = datetime.now(UTC), self._agents.size.width - 1
         self._agents.set_empty(
             waiting(
                 self.store,
                 f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys an agent file",
             )
         )
-        self._agents.set_rows(
-            [Row(agent_key(a), boxes.agent_line(a, width, now), a) for a in self.store.agents]
-        )
+        self._agents.set_rows(self.store.agents)
 
     def _draw_talk(self) -> None:
         graph = self.store.view.topology if self.store.view else None
@@ -138,7 +219,13 @@ class Overview(Pane):
             text = waiting(self.store, "nobody has spoken yet")
             self._talk.set_lines([(("dim", text),)])
             return
-        self._talk.set_lines(boxes.talk_lines(graph, self._talk.size.width))
+        size = self._talk.size
+        lines = talk_lines(graph, size.width, _ROOM)
+        self._talk_rows = len(lines)
+        # What takes more than that are pairs, and so they are where there is less room.
+        if size.height > _ROOM or size.height < self._talk_rows <= _ROOM:
+            lines = talk_lines(graph, size.width, size.height)
+        self._talk.set_lines(lines)
 
     def _draw_run(self) -> None:
         runs = self.store.runs
@@ -154,15 +241,33 @@ class Overview(Pane):
         now = datetime.now(UTC)
         symbol, pen = symbols.of_step(str(run.state))
         self._run.retitle(f"run {run.id} {took(run.created, run.finished, now)}")
-        lines = step_boxes(run, self._run.size.width, now)
+        size = self._run.size
+        lines = run_lines(run, size.width, size.height - 1, now)
         words = f"{symbol} {run.state}"
         hint = ", enter reads it" if run.output is not None else ""
         lines.append(((pen, words), ("dim", hint), ("bad", f" {run.error}" if run.error else "")))
+        self._run_rows = len(run_lines(run, size.width, _ROOM, now)) + 1
         self._run.set_lines(lines)
+
+    def _need_others(self) -> bool:
+        """Whether other agents need a person than those that were drawn."""
+        before, now = self._needing, self._in_need()
+        return len(before) != len(now) or any(map(is_not, before, now))
+
+    def _in_need(self) -> list[ObservedAgent]:
+        # Of hundreds, five times a second: so without a call for each.
+        return [a for a in self.store.agents if a.state == "error" or a.state == "waiting-human"]
 
     def _draw_needs(self) -> None:
         self._needs.set_empty(waiting(self.store, "nothing needs you"))
-        self._needs.set_rows(boxes.needs_rows(self.store.agents, self.store.hosts))
+        agents = self._in_need()
+        self._needing = tuple(agents)
+        hosts = self.store.hosts
+        self._needs.set_rows(boxes.needs_rows(agents, hosts))
+        now = datetime.now(UTC)
+        ages = [(now - agent.state_since).total_seconds() for agent in agents]
+        ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
+        self._due = time.monotonic() + min(map(age_lasts, ages), default=_NEVER_S)
 
     def _draw_events(self) -> None:
         view = self.store.view

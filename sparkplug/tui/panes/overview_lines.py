@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, beside, clip, fit
+from sparkplug.tui.cells import Line, Span, clip, fit, length
 from sparkplug.tui.figures import age, meter, number, percent, since, size, sparkline
 from sparkplug.tui.panes.host_lines import (
     driver_words,
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
-    from sparkplug.schema.topology import Topology
 
+#: From so many columns on a GPU has its power and its last seconds, and then its caps too.
 _WIDE = 56
+_WIDER = 88
+#: Columns of the last seconds, and of what is said at the end of the line, at least.
+_PAST = 8
+_NOTE = 12
 #: States of a node whose numbers are of now.
 _ALIVE = frozenset({"starting", "ready", "degraded", "stopping"})
 
@@ -38,22 +42,37 @@ def strip_lines(
 ) -> list[Line]:
     """Every host in two lines, and each of its GPUs in one; two in one where there is no room."""
     lines: list[Line] = []
+    small = strip_rows(hosts) > height
     for view in hosts:
         lines += _host(view, width)
         sample = view.sample
         if sample is None or str(view.state) not in _ALIVE:
             continue
         gpus = sample.gpus
-        if 2 * len(hosts) + sum(len(v.sample.gpus) for v in hosts if v.sample) > height:
+        if small:
             pairs = [gpus[index : index + 2] for index in range(0, len(gpus), 2)]
             lines += [tuple(s for gpu in pair for s in _small(gpu, width // 2)) for pair in pairs]
         else:
             past = history.get(view.node.host, ())
             lines += [_gpu(gpu, past, width) for gpu in gpus]
-        if not sample.gpus or str(sample.driver.state) != "ok":
+        if _driver_line(sample):
             pen, text = driver_words(sample.driver)
             lines.append(((pen, f"  {text}"),))
     return lines
+
+
+def strip_rows(hosts: Sequence[HostView]) -> int:
+    """The lines of `strip_lines` where there is room for all."""
+    count = 0
+    for view in hosts:
+        sample = view.sample if str(view.state) in _ALIVE else None
+        count += 1 if sample is None else 2 + len(sample.gpus) + _driver_line(sample)
+    return count
+
+
+def _driver_line(sample: HostSample) -> bool:
+    """Whether the driver has something to say that its GPUs do not."""
+    return not sample.gpus or str(sample.driver.state) != "ok"
 
 
 def _host(view: HostView, width: int) -> list[Line]:
@@ -92,38 +111,44 @@ def _host(view: HostView, width: int) -> list[Line]:
 
 
 def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
-    wide = width >= _WIDE
+    """A GPU in a line: the wider it is, the more is told, and the further back."""
+    index: Span = ("dim", f"{gpu.index:>2} ")
+    if str(gpu.state) != "ok":
+        return (index, ("bad", f"✖ {gpu.state}"))
     share = gpu_memory_percent(gpu)
     memory = (
         f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}" if gpu.memory else "n/s"
     )
     why = throttle(gpu)
+    power = number(gpu.power_watts, "W")
     line: list[Span] = [
-        ("dim", f"{gpu.index:>2} "),
-        *meter(gpu.utilization_percent, 8 if wide else 4, fills=False),
+        index,
+        *meter(gpu.utilization_percent, 8 if width >= _WIDE else 4, fills=False),
         ("text", f"{percent(gpu.utilization_percent)} "),
+    ]
+    if width >= _WIDER:
+        line += [("dim", " "), *meter(share, 6)]
+    line += [
         ("text" if share is None or share < 95 else "warn", f"{memory:>9} "),
         ("warn" if why else "text", f"{number(gpu.temperature_celsius, '°')}{'▲' if why else ' '}"),
     ]
-    if str(gpu.state) != "ok":
-        return (*line[:1], ("bad", f"✖ {gpu.state}"))
-    if wide:
+    if width >= _WIDER and gpu.power_limit_watts is not None:
+        line += [("text", f"{power:>5}"), ("dim", f"/{number(gpu.power_limit_watts, 'W'):<5} ")]
+    elif width >= _WIDE:
+        line.append(("text", f"{power:>5} "))
+    owners = ", ".join(dict.fromkeys(p.agent for p in gpu.processes if p.agent))
+    note: Line = (("warn", why),) if why else (("focus", owners),) if owners else ()
+    if width >= _WIDE:
+        room = width - length(tuple(line)) - max(_NOTE, min(length(note), width // 4)) - 2
         past = [
             old.utilization_percent
-            for sample in list(history)[-8:]
+            for sample in list(history)[-max(_PAST, room) :]
             for old in sample.gpus
             if old.uuid == gpu.uuid
         ]
-        line += [
-            ("text", f"{number(gpu.power_watts, 'W'):>5} "),
-            ("active", sparkline(past, 8) + " "),
-        ]
-    owners = [process.agent for process in gpu.processes if process.agent]
-    if why:
-        line.append(("warn", f" {why}"))
-    elif owners:
-        line.append(("focus", f" {', '.join(dict.fromkeys(owners))}"))
-    return tuple(line)
+        # A full block would touch the one of the GPU above.
+        line.append(("past", sparkline(past, max(_PAST, room)).replace("█", "▇") + " "))
+    return (*line, ("text", " "), *note)
 
 
 def _small(gpu: Gpu, width: int) -> Line:
@@ -141,48 +166,6 @@ def _small(gpu: Gpu, width: int) -> Line:
         ("warn" if why else "text", heat),
     )
     return clip(line, width)
-
-
-def agent_line(agent: ObservedAgent, width: int, now: datetime) -> Line:
-    """A replica in a short line: state by symbol and word, why, and for how long."""
-    symbol, pen = symbols.of_agent(str(agent.state))
-    name = agent.name if agent.replica == "0" else f"{agent.name}/{agent.replica}"
-    left: list[Span] = [(pen, f"{symbol} "), ("text", fit(name, max(10, width // 2 - 6)) + " ")]
-    left.append((pen, str(agent.state)))
-    if agent.foreign:
-        left.append(("dim", " foreign"))
-    if agent.inflight:
-        left.append(("active", f" {agent.inflight} in flight"))
-    if agent.reason and str(agent.state) in ("error", "degraded", "stale", "waiting-gpu"):
-        left.append(("dim", f" {one_line(agent.reason)}"))
-    right: list[Span] = []
-    if agent.restarts:
-        right.append(("warn", f" ↻{agent.restarts}"))
-    right.append(("dim", f" {since(agent.state_since, now):>4}"))
-    return beside(tuple(left), tuple(right), width)
-
-
-def talk_lines(topology: Topology, width: int) -> list[Line]:
-    """Who talks to whom: the busiest pairs first."""
-    edges = sorted(topology.edges, key=lambda e: (-e.rate_per_second, -e.messages, e.from_, e.to))
-    name = max(6, min(16, (width - 22) // 2))
-    lines: list[Line] = []
-    for edge in edges:
-        busy = edge.rate_per_second > 0 or edge.inflight > 0
-        arrow = "━━▶" if edge.rate_per_second >= 1 else "──▶"
-        line: list[Span] = [
-            ("text", fit(edge.from_, name, "right")),
-            ("active" if busy else "dim", f" {arrow} "),
-            ("text", fit(edge.to, name)),
-            ("active" if busy else "dim", f" {edge.rate_per_second:5.1f}/s "),
-            ("dim", f"{edge.messages}"),
-        ]
-        if edge.errors:
-            line.append(("bad", f" ✖{edge.errors}"))
-        if edge.latency_p50_ms is not None and width > 60:
-            line.append(("dim", f" p50 {edge.latency_p50_ms:.0f} ms"))
-        lines.append(tuple(line))
-    return lines
 
 
 def event_row(event: Event) -> Row:

@@ -9,8 +9,10 @@ from functools import lru_cache
 from rich.cells import cell_len, split_graphemes
 from rich.color import ColorSystem
 from rich.segment import Segment
+from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 
+from sparkplug.tui.screen.compositor import SparseUpdate
 from sparkplug.tui.screen.pens import Pen, pen
 
 #: What a cell shows and the pen it is drawn with. The second half of a wide character is "".
@@ -19,6 +21,9 @@ Cell = tuple[str, Pen]
 Row = list[Cell | None]
 
 _MARKS = ("Mn", "Me")
+#: The pens of styles, by the number of each, for it takes longer to ask what a style says.
+_PENS: dict[ColorSystem, dict[int, tuple[Pen, Style | None]]] = {}
+_MOST_PENS = 4096
 
 
 class Grid:
@@ -96,6 +101,8 @@ def size_of(update: LayoutUpdate | ChopsUpdate) -> tuple[int, int]:
     """The size of the screen that an update was made for."""
     if isinstance(update, LayoutUpdate):
         return update.region.width, update.region.height
+    if isinstance(update, SparseUpdate):
+        return update.width, len(update.chops)
     return max((ends[-1] for ends in update.chop_ends if ends), default=0), len(update.chops)
 
 
@@ -125,12 +132,19 @@ def _lay(
 ) -> int:
     """Segments from (x, y) on, those that touch the span; where they end."""
     first, last = span
+    pens = _PENS.setdefault(system, {})
     for text, style, control in segments:
         if control or not text:
             continue
         if x >= last:
             break
-        cells = cells_of(text, pen(style, system))
+        drawn = pens.get(id(style))
+        if drawn is None:
+            if len(pens) >= _MOST_PENS:
+                pens.clear()
+            # The style is held, so that its number is not another's.
+            drawn = pens[id(style)] = pen(style, system), style
+        cells = cells_of(text, drawn[0])
         if x + len(cells) > first:
             grid.put(x, y, cells)
         x += len(cells)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rich.color import ColorSystem
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._compositor import ChopsUpdate, LayoutUpdate
-from textual.app import App
 from textual.events import Resize
 
+from sparkplug.tui.copying import Copying
 from sparkplug.tui.screen.cells import Grid, lay, size_of
 from sparkplug.tui.screen.diff import difference, place
+from sparkplug.tui.widgets.selecting import SelectScreen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,7 +60,7 @@ class Terminal:
         return found + place(*cursor)
 
 
-class PaintedApp(App[int]):
+class PaintedApp(Copying):
     """An app that writes to its terminal only the cells that changed.
 
     Where the terminal is not ours alone (inline, headless, Windows) Textual writes as ever.
@@ -71,6 +72,10 @@ class PaintedApp(App[int]):
         self._wrote = False
         self._held = False
         super().__init__(*args, **kwargs)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The screen under all others; text on it can be selected."""
+        return SelectScreen(id="_default")
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if renderable is None or self._batch_count or not self._running or self._closed:
@@ -106,7 +111,8 @@ class PaintedApp(App[int]):
 
     def _write_frame(self) -> None:
         output = self._output()
-        if output is None or self._driver is None or self._closed:
+        # A timer may still come when the app is closing and its screens are gone.
+        if output is None or self._driver is None or self._closed or not self.screen_stack:
             return
         if output is not self._written_by:
             self._written_by, self._wrote = output, False

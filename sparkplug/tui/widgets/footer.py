@@ -30,10 +30,15 @@ class Footer(OneLine):
         self._places: list[tuple[int, int, str]] = []
         self._notice: Line | None = None
         self._hints: Sequence[Hint] = ()
+        self._drawn: object = None
 
     def draw(self, hints: Sequence[Hint]) -> None:
         """Show these hints, unless a notice stands."""
         self._hints = hints
+        drawn = (id(hints), self._notice, self.size.width)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
         line: list[Span] = []
         places: list[tuple[int, int, str]] = []
         used = 0

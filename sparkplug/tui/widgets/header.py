@@ -2,36 +2,90 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sparkplug.tui.cells import Line, Span, beside
+from rich.cells import cell_len
+from textual.events import Click
+
+from sparkplug.tui.cells import Line, Span, beside, clean, length
 from sparkplug.tui.figures import age
 from sparkplug.tui.widgets.lines import OneLine
 
 if TYPE_CHECKING:
+    from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A word of where one stands, and the app's action that leads there; empty: one is there."""
+
+    text: str
+    action: str
+
+
 class Header(OneLine):
-    """Breadcrumbs, mesh, hosts, GPUs, the time to the minute, and SIMULATED where it holds."""
+    """Breadcrumbs, mesh, hosts, GPUs, the time to the minute, and SIMULATED where it holds.
 
-    def draw(self, store: Store, crumbs: tuple[str, ...]) -> None:
+    A click on a breadcrumb leads there, one on the mesh to the choice of meshes.
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._drawn: object = None
+        self._places: list[tuple[int, int, str]] = []
+
+    def draw(self, store: Store, crumbs: tuple[Crumb, ...]) -> None:
         """Show where we are in this mesh now."""
+        width = self.size.width
+        minute = int(time.time() // 60)
+        shown = (crumbs, store.simulated, store.complete, store.count(), store.mesh, minute, width)
+        if shown == self._drawn:
+            return
+        self._drawn = shown
         left: list[Span] = [("title", " SparkPlug")]
+        places = [(0, 10, "pane('overview')")]
+        used = 10
         for crumb in crumbs:
-            left += [("dim", " ▸ "), ("text", crumb)]
-        self.set_line(beside(tuple(left), self._right(store), self.size.width))
+            text = clean(crumb.text)
+            left += [("dim", " ▸ "), ("text", text)]
+            used += 3 + cell_len(text)
+            places.append((used - cell_len(text), used, crumb.action))
+        right = self._right(store)
+        if used + length(right) > width:
+            # Where one is goes before how much there is of the mesh, which Overview tells too.
+            right = self._right(store, counts=False)
+        start = max(0, width - length(right))
+        places = [(begin, min(end, start), action) for begin, end, action in places]
+        for _, text in right:
+            if text.startswith("mesh "):
+                places.append((start, start + cell_len(text), "contexts"))
+            start += cell_len(text)
+        self._places = places
+        self.set_line(beside(tuple(left), right, width))
 
-    def _right(self, store: Store) -> Line:
+    def action_at(self, x: int) -> str:
+        """What a click in a column does; empty for nothing."""
+        found = (action for begin, end, action in self._places if begin <= x < end)
+        return next(found, "")
+
+    def on_click(self, event: Click) -> None:
+        """To where the word that was clicked leads."""
+        cast("SparkplugApp", self.app).click_header(event.x)
+
+    def _right(self, store: Store, *, counts: bool = True) -> Line:
         found: list[Span] = [("text", " ")]
         if store.simulated:
             found += [("alarm", " SIMULATED "), ("dim", " ")]
-        if store.settings is not None and store.complete:
-            gpus = sum(len(host.sample.gpus) for host in store.hosts if host.sample)
-            count = len(store.hosts)
-            mesh = f"{store.settings.mesh.name} · {count} host{'s' * (count != 1)}"
-            found.append(("dim", f"mesh {mesh} · {gpus} GPU{'s' * (gpus != 1)} · "))
+        if store.mesh:
+            found.append(("dim", f"mesh {clean(store.mesh)} · "))
+        if store.complete and counts:
+            count, gpus = store.count()
+            hosts = f"{count} host{'s' * (count != 1)}"
+            found.append(("dim", f"{hosts} · {gpus} GPU{'s' * (gpus != 1)} · "))
         found.append(("text", f"{datetime.now().astimezone():%H:%M} "))
         return tuple(found)
 

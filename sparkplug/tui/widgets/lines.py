@@ -7,21 +7,67 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.color import Color
 from textual.content import Content
 from textual.events import MouseScrollDown, MouseScrollUp, Resize
-from textual.geometry import Region
+from textual.filter import ANSIToTruecolor, LineFilter
+from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.widget import Widget
 
-from sparkplug.tui.cells import Line, clean, fit, strip
+from sparkplug.tui.cells import Line, changed, clean, fit, strip
+from sparkplug.tui.widgets.selecting import Selectable
 
 if TYPE_CHECKING:
     from sparkplug.tui.themes import Pens
 
 _WHEEL_LINES = 3
+#: Styles that a box remembers.
+_MOST_STYLES = 512
 
 
-class Lines(Widget):
+class Frame:
+    """What is round the content of a box: the same for all of its rows."""
+
+    __slots__ = ("_background", "_left", "_plain", "_right", "bottom", "size", "top", "width")
+
+    def __init__(
+        self,
+        width: int,
+        size: Size,
+        rows: tuple[int, int],
+        sides: tuple[list[Segment], list[Segment]],
+        background: Color,
+    ) -> None:
+        self.width = width
+        self.size = size
+        self.top, self.bottom = rows
+        self._left, self._right = sides
+        self._background = background
+        #: Styles in which Textual's filter finds nothing to translate, by their numbers.
+        self._plain: dict[int, Style] = {}
+
+    def row(self, content: Strip) -> Strip:
+        """A row of the box with this content, which is as wide as it is to be."""
+        return Strip([*self._left, *content, *self._right], self.width)
+
+    def filtered(self, strip: Strip, line_filter: LineFilter) -> Strip:
+        """A row as a filter of the app lets it through."""
+        if type(line_filter) is not ANSIToTruecolor:
+            return strip.apply_filter(line_filter, self._background)
+        plain = self._plain
+        for _, style, _ in strip:
+            if id(style) not in plain and style is not None:
+                background = self._background.rich_color
+                if line_filter.truecolor_style(style, background) != style:
+                    return strip.apply_filter(line_filter, self._background)
+                if len(plain) >= _MOST_STYLES:
+                    plain.clear()
+                # What is held here is not freed, so that its number is not another's.
+                plain[id(style)] = style
+        return strip
+
+
+class Lines(Selectable):
     """A box that shows lines from `top` on. Lines are plain data, see `cells.Line`."""
 
     DEFAULT_CSS: ClassVar[str] = """
@@ -34,6 +80,8 @@ class Lines(Widget):
         super().__init__(id=id)
         self._lines: list[Line] = []
         self._titles = ("", "")
+        self._under: Style | None = None
+        self._surround: Frame | None = None
         self.top = 0
         self.retitle(title)
 
@@ -50,10 +98,19 @@ class Lines(Widget):
     def retitle(self, title: str, subtitle: str = "") -> None:
         """Write into the border; nothing is painted when it says that already."""
         titles = (clean(title), clean(subtitle))
-        if titles != self._titles:
-            self._titles = titles
-            self.border_title = Content(titles[0]) if titles[0] else None
-            self.border_subtitle = Content(titles[1]) if titles[1] else None
+        before, self._titles = self._titles, titles
+        # Set as Textual's properties would, which paint the whole box for it.
+        if titles[0] != before[0]:
+            self._border_title = Content(titles[0]) if titles[0] else None
+            self._refresh_edge(0)
+        if titles[1] != before[1]:
+            self._border_subtitle = Content(titles[1]) if titles[1] else None
+            self._refresh_edge(self.outer_size.height - 1)
+
+    def _refresh_edge(self, y: int) -> None:
+        """Paint a row of the box that is not of its content, `y` from the top of the border."""
+        left, top = self.gutter.top_left
+        self.refresh(Region(-left, y - top, self.outer_size.width, 1))
 
     def set_lines(self, lines: Sequence[Line]) -> None:
         """Show these lines; only those that differ on screen are painted again."""
@@ -110,6 +167,80 @@ class Lines(Widget):
         event.stop()
         self.scroll_lines(-_WHEEL_LINES)
 
+    def select_row(self, y: int) -> int:
+        """A selection stays on its lines when they are scrolled."""
+        return self.top + y
+
+    # How it is drawn
+
+    @property
+    def size(self) -> Size:
+        """The cells of the content, looked up once for as long as the box stays as it is."""
+        return super().size if self._surround is None else self._surround.size
+
+    @property
+    def under(self) -> Style:
+        """What lies under all text of the box."""
+        return self.rich_style if self._under is None else self._under
+
+    def _set_dirty(self, *regions: Region) -> None:
+        if not regions:
+            # Its size, its styles, or those of what it stands on are others.
+            self._surround = self._under = None
+        super()._set_dirty(*regions)
+
+    def draw_lines(self, crop: Region) -> list[Strip]:
+        """The rows that are asked for.
+
+        Textual's cache of them is kept as it is, but what is round a row (border, padding) is
+        taken from how it was drawn at first: Textual asks for some forty styles for each row.
+        """
+        cache = self._styles_cache
+        frame = self._surround
+        if frame is None or frame.width != cache._width or crop.right > frame.width:  # noqa: SLF001
+            self._surround = None
+            self._under = self.rich_style
+            strips = super().draw_lines(crop)
+            self._surround = self._found_frame(crop)
+            if self._surround is None:
+                self._under = None
+            return strips
+        rows, dirty = cache._cache, cache._dirty_lines  # noqa: SLF001
+        for y in range(max(crop.y, frame.top), min(crop.bottom, frame.bottom)):
+            if y in dirty or y not in rows:
+                rows[y] = frame.row(self.render_line(y - frame.top))
+                dirty.discard(y)
+        if any(y in dirty or y not in rows for y in crop.line_range):
+            return super().draw_lines(crop)
+        strips = [rows[y] for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [frame.filtered(strip, line_filter) for strip in strips]
+        if crop.width != frame.width:
+            strips = [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
+
+    def _found_frame(self, crop: Region) -> Frame | None:
+        """What is round the content of rows that were just drawn.
+
+        None where a row is not the content between its edges: tinted, outlined, or so.
+        """
+        width, height = self.outer_size
+        top, right, bottom, left = self.gutter
+        drawn = self._styles_cache._cache  # noqa: SLF001
+        y = max(crop.y, top)
+        if y >= min(crop.bottom, height - bottom) or y not in drawn or width <= left + right:
+            return None
+        found = drawn[y]
+        frame = Frame(
+            width,
+            super().size,
+            (top, height - bottom),
+            (list(found.crop(0, left)), list(found.crop(width - right, width))),
+            self.background_colors[1],
+        )
+        alike = frame.row(self.render_line(y - top)).simplify() == found.simplify()
+        return frame if alike else None
+
     def render_line(self, y: int) -> Strip:
         """One row, as Textual asks for it."""
         index = self.top + y
@@ -119,14 +250,14 @@ class Lines(Widget):
 
     def row_style(self, index: int) -> Style:
         """What lies under the text of a line."""
-        return self.rich_style
+        return self.under
 
     def render(self) -> str:
         """Unused: `render_line` draws."""
         return ""
 
 
-class OneLine(Widget):
+class OneLine(Selectable):
     """A single row without a border: left part, right part."""
 
     DEFAULT_CSS: ClassVar[str] = """
@@ -138,10 +269,11 @@ class OneLine(Widget):
         self._line: Line = ()
 
     def set_line(self, line: Line) -> None:
-        """Show this; nothing is painted when it is shown already."""
+        """Show this; only the cells that differ are painted."""
         if line != self._line:
-            self._line = line
-            self.refresh()
+            before, self._line = self._line, line
+            for x, size in changed(before, line):
+                self.refresh(Region(x, 0, size, 1))
 
     @property
     def line(self) -> Line:

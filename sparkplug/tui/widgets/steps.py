@@ -1,20 +1,22 @@
-"""A run drawn as boxes in a row, its steps from left to right."""
+"""A run as a graph: its steps as boxes, what each waits for as edges; or a line for each."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, fit
+from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.figures import duration
+from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph
+from sparkplug.tui.widgets.canvas.picture import picture
 
 if TYPE_CHECKING:
     from sparkplug.schema.run import RunView, StepView
 
-_ARROW = "─▶"
+#: Room for a time (`1h03m`), and for what is in a box (` ◌ pending `), so that the graph stays
+#: where it is while steps begin and end.
+_TIME, _INSIDE = 5, 11
 
 
 def took(start: datetime | None, end: datetime | None, now: datetime) -> str:
@@ -22,33 +24,28 @@ def took(start: datetime | None, end: datetime | None, now: datetime) -> str:
     return "" if start is None else duration(((end or now) - start).total_seconds())
 
 
-def step_boxes(run: RunView, width: int, now: datetime) -> list[Line]:
-    """Three lines of boxes where they fit, else a line for each step."""
-    sizes = [max(cell_len(s.id) + 2, cell_len(_inside(s, now)) + 1, 8) for s in run.steps]
-    total = sum(size + 2 for size in sizes) + len(_ARROW) * (len(sizes) - 1)
-    if total > width:
-        return [step_line(step, width, now) for step in run.steps]
-    top: list[Span] = []
-    middle: list[Span] = []
-    bottom: list[Span] = []
-    for index, (step, size) in enumerate(zip(run.steps, sizes, strict=True)):
-        pen = symbols.of_step(str(step.state))[1]
-        if index:
-            gap = " " * len(_ARROW)
-            top.append(("line", gap))
-            middle.append(("dim", _ARROW))
-            bottom.append(("line", gap))
-        name = f" {step.id} "
-        top += [("line", "╭"), ("text", name), ("line", "─" * (size - cell_len(name)) + "╮")]
-        middle += [("line", "│"), (pen, fit(f" {_inside(step, now)}", size)), ("line", "│")]
-        bottom.append(("line", "╰" + "─" * size + "╯"))
-    return [tuple(top), tuple(middle), tuple(bottom)]
+def run_graph(run: RunView, now: datetime) -> Graph:
+    """The steps of a run and what each waits for."""
+    steps = {step.id: step for step in run.steps}
+    edges = [
+        Edge(before, step.id, pen=_edge_pen(str(step.state)))
+        for step in run.steps
+        for before in step.depends_on
+        if before in steps
+    ]
+    return Graph(tuple(_box(step, now) for step in run.steps), tuple(edges))
+
+
+def run_lines(run: RunView, width: int, height: int, now: datetime) -> list[Line]:
+    """The graph where it fits in so many cells, else a line for each step."""
+    drawn = picture(run_graph(run, now), width, height)
+    return drawn if drawn is not None else [step_line(step, width, now) for step in run.steps]
 
 
 def step_line(step: StepView, width: int, now: datetime) -> Line:
     """A step in one line: symbol, name, time, agent, and why it failed."""
     symbol, pen = symbols.of_step(str(step.state))
-    line: list[Span] = [
+    line = [
         (pen, f"{symbol} "),
         ("text", fit(step.id, max(6, min(18, width // 3)))),
         ("dim", f" {took(step.started, step.finished, now):>6} "),
@@ -61,7 +58,13 @@ def step_line(step: StepView, width: int, now: datetime) -> Line:
     return tuple(line)
 
 
-def _inside(step: StepView, now: datetime) -> str:
-    symbol, _ = symbols.of_step(str(step.state))
+def _box(step: StepView, now: datetime) -> Box:
+    symbol, pen = symbols.of_step(str(step.state))
     time = took(step.started, step.finished, now)
-    return f"{symbol} {time or step.state}"
+    inside: Line = ((pen, f"{symbol} {time or step.state}"),)
+    return Box(step.id, step.id, (inside,), pen, symbol, _INSIDE, note=time, room=_TIME)
+
+
+def _edge_pen(state: str) -> str:
+    """What a step waits for is lit while it works."""
+    return "active" if state == "running" else "line" if state == "pending" else "dim"

@@ -160,11 +160,17 @@ complete_line sparkplug ag
 complete_line sparkplug agents re
 complete_line sparkplug --json agents scale x --dry
 complete_line sparkplug completion z
+sparkplug() { [[ "$*" == "contexts list -o name" ]] && printf "%s\\n" home lab agents; }
+complete_line sparkplug --context l
+complete_line sparkplug --context = l
+complete_line sparkplug --context =
+complete_line sparkplug --context agents runs li
 """
     done = subprocess.run(
         ["bash"], input=script + probe, text=True, capture_output=True, check=False, timeout=20
     )
-    assert done.stdout.splitlines() == ["agents", "restart remove", "--dry-run", "zsh"]
+    verbs = ["agents", "restart remove", "--dry-run", "zsh"]
+    assert done.stdout.splitlines() == [*verbs, "lab", "lab", "home lab agents", "list"]
 
 
 def test_a_reader_that_leaves_is_no_error(environment: dict[str, str]) -> None:
@@ -205,3 +211,28 @@ def test_help_imports_neither_the_bus_nor_the_schema(environment: dict[str, str]
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=30
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_contexts_choose_the_mesh(run: Run) -> None:
+    assert run("contexts", "add", "lab", "nats://127.0.0.1:1").returncode == 0
+    assert run("contexts", "add", "lab", "nats://127.0.0.1:1").returncode == 1
+    assert run("contexts", "add", "bad", "http://127.0.0.1").returncode == 2
+    assert run("contexts", "add", "secret", "nats://a:b@127.0.0.1:1").returncode == 2
+    assert run("contexts", "use", "nowhere").returncode == 3
+    assert run("contexts", "use", "lab", "--readonly").returncode == 4
+    assert run("contexts", "remove", "home").returncode == 4
+    done = run("--context", "lab", "agents", "list", "--json")
+    assert done.returncode == 5
+    assert "127.0.0.1:1" in done.stdout
+    assert run("--context", "lab", "--url", "nats://127.0.0.1:2", "status").returncode == 2
+    for verb in ("up", "down", "node"):
+        assert run(verb, "--context", "lab").returncode == 4
+    assert run("contexts", "use", "lab").returncode == 0
+    assert "127.0.0.1:1" in run("agents", "list", "--json").stdout
+    listed = json.loads(run("contexts", "list", "--json").stdout)
+    assert [(one["name"], one["current"], one["url"]) for one in listed] == [
+        ("home", False, None),
+        ("lab", True, "nats://127.0.0.1:1"),
+    ]
+    assert "sparkplug up" in run("--context", "home", "agents", "list").stderr
+    assert json.loads(run("env", "--json").stdout) == {"NATS_URL": "nats://127.0.0.1:1"}

@@ -40,6 +40,17 @@ def test_an_accepted_run_waits_with_all_its_steps() -> None:
     ]
 
 
+def test_steps_say_what_they_wait_for() -> None:
+    steps = [{"id": name, "agent": "a", "prompt": "x"} for name in ("x", "y", "z")]
+    steps[2]["depends_on"] = ["x"]  # type: ignore[assignment]
+    waits = {}
+    for strategy in ("graph", "sequential"):
+        plan = Plan.model_validate({"name": "p", "strategy": strategy, "steps": steps})
+        view = fold([JournalEntry(run="r", kind="accepted", plan=plan, time=START)])
+        waits[strategy] = [step.depends_on for step in view.steps]
+    assert waits == {"graph": [[], [], ["x"]], "sequential": [[], ["x"], ["x", "y"]]}
+
+
 def test_attempts_interruptions_and_outputs() -> None:
     view = fold(
         entries(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import importlib
+import pkgutil
 
+import pytest
+from textual.dom import DOMNode
+
+import sparkplug.tui
+from sparkplug.tui.help import UNBOUND
 from sparkplug.tui.keymap import PRESETS, is_key, read_keymap
 
 
@@ -17,12 +23,12 @@ def test_presets_hold(preset: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        ({"agents.stop": "d"}, "agents.stop and describe are both on d"),
-        ({"help": "f9", "quit": "f9"}, "help and quit are both on f9"),
-        ({"list.down": "n"}, "agents.scale and list.down are both on n"),
-        ({"agents.stop": "R"}, "agents.stop and runs.submit are both on R"),
-        ({"filter": "?"}, "filter and help are both on question_mark"),
-        ({"page.back": "o"}, "page.back and run.raw are both on o"),
+        ({"agents.stop": "d"}, "agents.stop takes d from describe, which has no key now"),
+        ({"help": "f9", "quit": "f9"}, "quit takes f9 from help, which has no key now"),
+        ({"list.down": "n"}, "list.down takes n from agents.scale, which has no key now"),
+        ({"agents.stop": "R"}, "agents.stop takes R from runs.submit, which has no key now"),
+        ({"filter": "?"}, "filter takes question_mark from help, which has no key now"),
+        ({"page.back": "o"}, "page.back takes o from run.raw, which has no key now"),
         ({"halp": "f9"}, "there is no halp, did you mean help?"),
         ({"help": "f99"}, "help: there is no key f99"),
         ({"help": " "}, "help has no key"),
@@ -60,3 +66,42 @@ def test_keys(key: str) -> None:
 @pytest.mark.parametrize("key", ["", "contrl+k", "ctrl+", "nokey", "f99", "\x1b"])
 def test_no_keys(key: str) -> None:
     assert not is_key(key)
+
+
+def test_escape_drops_the_cursor_of_a_plot_and_then_goes_back() -> None:
+    assert read_keymap({}, "vim").problems == []
+    assert read_keymap({"back": "escape,f9"}).problems == []
+    told = read_keymap({"hosts.plot": "left"}).problems
+    lost = [
+        f"tui.keymap: hosts.plot takes left from {name}, which has no key now"
+        for name in ("plot.left", "table.left")
+    ]
+    assert told == lost
+
+
+def test_who_keeps_a_key_is_settled_by_what_the_user_said_last() -> None:
+    found = read_keymap({"quit": "f9", "help": "f9,f10", "palette": "f2"})
+    assert found.keys["help"] == "f9,f10"
+    assert found.keys["quit"] == ""
+    assert found.mapped["quit"] == UNBOUND
+    again = read_keymap({"help": "f9,f10", "quit": "f9"})
+    assert (again.keys["help"], again.keys["quit"]) == ("f10", "f9")
+    assert again.problems == ["tui.keymap: quit takes f9 from help, which keeps f10"]
+
+
+def test_the_user_goes_before_the_preset() -> None:
+    found = read_keymap({"copy": "L"}, "vim")
+    assert found.keys["copy"] == "L"
+    assert found.keys["logs"] == ""
+    assert found.problems == ["tui.keymap: copy takes L from logs, which has no key now"]
+
+
+def test_no_method_is_taken_for_the_handler_of_a_key() -> None:
+    """Textual calls `key_at` of what has the focus when `@` is pressed, whatever it is for."""
+    for found in pkgutil.walk_packages(sparkplug.tui.__path__, "sparkplug.tui."):
+        module = importlib.import_module(found.name)
+        for made in vars(module).values():
+            if isinstance(made, type) and issubclass(made, DOMNode):
+                own = [c for c in made.__mro__ if c.__module__.startswith("sparkplug")]
+                names = {name for one in own for name in vars(one)}
+                assert {name for name in names if name.startswith("key_")} == set(), made

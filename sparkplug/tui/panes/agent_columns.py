@@ -1,0 +1,143 @@
+"""What tables of replicas show of each."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.schema.text import one_line
+from sparkplug.tui import symbols
+from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.widgets.table import Column
+
+if TYPE_CHECKING:
+    from sparkplug.schema.agent import ObservedAgent
+
+#: States that are trouble: what `ctrl+z` shows, and whose reason is shown where there is room.
+FAILING = frozenset({"error", "degraded", "stale"})
+#: States in the order they are sorted in: trouble, what waits, what works, what rests.
+_STATES = (
+    *("error", "degraded", "stale", "waiting-human", "waiting-gpu", "waiting-agent"),
+    *("thinking", "running", "deploying", "starting", "stopping", "idle", "stopped"),
+)
+_PLACES = {state: place for place, state in enumerate(_STATES)}
+
+
+def agent_key(agent: ObservedAgent) -> str:
+    """What tells a replica from all others."""
+    return f"{agent.name}/{agent.replica}/{agent.owner}"
+
+
+def is_failing(agent: ObservedAgent) -> bool:
+    """Whether a replica is in trouble."""
+    return str(agent.state) in FAILING
+
+
+def _name(agent: ObservedAgent) -> str:
+    return f"{agent.name} (foreign)" if agent.foreign else agent.name
+
+
+def _state(state: Any) -> Span:
+    symbol, pen = symbols.of_agent(str(state))
+    return pen, f"{symbol} {state}"
+
+
+def _state_place(state: Any) -> int:
+    return _PLACES.get(str(state), len(_PLACES))
+
+
+def _counted(pen: str) -> Any:
+    """A number that stands out in `pen` when it is not zero."""
+    return lambda value: (pen if value else "dim", str(value))
+
+
+AGENT_COLUMNS = (
+    Column("name", 16, _name, grows=True, full=24),
+    Column("rep", 3, attrgetter("replica"), pen="dim"),
+    Column("state", 15, attrgetter("state"), draw=_state, order=_state_place),
+    Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
+    Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
+    Column("host", 10, attrgetter("host"), rank=3, pen="dim", full=16),
+    Column(
+        *("restarts", 3, attrgetter("restarts"), "rst"),
+        kind="number",
+        rank=2,
+        draw=_counted("warn"),
+    ),
+    Column(
+        *("flight", 3, attrgetter("inflight"), "fly"),
+        kind="number",
+        rank=1,
+        draw=_counted("active"),
+    ),
+    Column("served", 6, attrgetter("served"), kind="number", rank=5, pen="dim"),
+    Column("failed", 6, attrgetter("failed"), kind="number", rank=6, draw=_counted("bad")),
+    Column("pid", 7, attrgetter("pid"), kind="number", rank=7, pen="dim"),
+    Column("gpus", 4, lambda a: len(a.gpus) or None, kind="number", rank=8, pen="dim"),
+    Column("started", 7, attrgetter("started"), kind="age", extra=True, rank=9, pen="dim"),
+    Column("owner", 12, attrgetter("owner"), extra=True, rank=9, pen="dim"),
+    Column("type", 8, attrgetter("type"), extra=True, rank=9, pen="dim"),
+    Column("gpu", 12, lambda a: ", ".join(a.gpus) or None, extra=True, rank=9, full=40, pen="dim"),
+    Column(
+        *("can", 16, lambda a: ", ".join(a.capabilities) or None),
+        extra=True,
+        rank=9,
+        full=24,
+        pen="dim",
+    ),
+    Column("sdk", 12, attrgetter("sdk"), extra=True, rank=9, pen="dim"),
+    Column(
+        "reason",
+        *(20, lambda a: one_line(a.reason) if a.reason else None),
+        extra=True,
+        rank=9,
+        full=60,
+        pen="warn",
+    ),
+)
+
+
+def _short_name(agent: ObservedAgent) -> tuple[str, str]:
+    name = agent.name if agent.replica == "0" else f"{agent.name}/{agent.replica}"
+    return name, str(agent.state)
+
+
+def _draw_name(value: tuple[str, str]) -> Line:
+    symbol, pen = symbols.of_agent(value[1])
+    return ((pen, f"{symbol} "), ("text", value[0]))
+
+
+def _draw_state(state: Any) -> Span:
+    return symbols.of_agent(str(state))[1], str(state)
+
+
+def _note(agent: ObservedAgent) -> tuple[bool, int, str]:
+    trouble = is_failing(agent) or str(agent.state) == "waiting-gpu"
+    return agent.foreign, agent.inflight, one_line(agent.reason or "") if trouble else ""
+
+
+def _draw_note(value: tuple[bool, int, str]) -> Line:
+    foreign, inflight, reason = value
+    found: list[Span] = []
+    if foreign:
+        found.append(("dim", "foreign "))
+    if inflight:
+        found.append(("active", f"{inflight} in flight "))
+    return (*found, ("dim", reason))
+
+
+#: Replicas in a box: state by symbol and word, why, and for how long.
+SHORT_COLUMNS = (
+    Column("name", 11, _short_name, grows=True, draw=_draw_name, order=lambda value: value[0]),
+    Column("state", 13, attrgetter("state"), draw=_draw_state, order=_state_place),
+    Column("note", 4, _note, grows=True, rank=1, draw=_draw_note, order=lambda value: value[1]),
+    Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
+    Column("host", 10, attrgetter("host"), rank=3, pen="dim", full=16),
+    Column(
+        *("restarts", 3, attrgetter("restarts")),
+        kind="number",
+        rank=2,
+        draw=lambda value: ("warn", f"↻{value}" if value else ""),
+    ),
+    Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
+)

@@ -1,0 +1,154 @@
+"""What the list of hosts shows of each."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.tui import symbols
+from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.figures import UNSUPPORTED, age, load_pen, meter, percent, size
+from sparkplug.tui.panes.host_lines import (
+    driver_words,
+    gpu_memory_percent,
+    memory_percent,
+    throttle,
+)
+from sparkplug.tui.widgets.table import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sparkplug.schema.host import HostSample
+    from sparkplug.schema.node_services import HostView
+
+
+def is_failing(view: HostView) -> bool:
+    """Whether a host is in trouble: silent, degraded, its driver not well, or its GPUs slowed."""
+    if str(view.state) in ("stale", "degraded"):
+        return True
+    sample = view.sample
+    if sample is None:
+        return False
+    driver = str(sample.driver.state) in ("not_responding", "error")
+    return driver or any(throttle(gpu) or str(gpu.state) != "ok" for gpu in sample.gpus)
+
+
+def _of(read: Callable[[HostSample], Any]) -> Callable[[HostView], Any]:
+    """What is read out of a host's last sample; None while there is none."""
+    return lambda view: None if view.sample is None else read(view.sample)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _state(view: HostView) -> tuple[str, str]:
+    state = str(view.state)
+    return state, age(view.age_seconds) if state == "stale" else ""
+
+
+def _draw_state(value: tuple[str, str]) -> Span:
+    symbol, pen = symbols.of_node(value[0])
+    return pen, f"{symbol} {value[0]} {value[1]}".rstrip()
+
+
+def _draw_name(value: tuple[str, str]) -> Line:
+    symbol, pen = symbols.of_node(value[1])
+    return ((pen, f"{symbol} "), ("text", value[0]))
+
+
+def _share(fills: bool) -> Callable[[float | None], Line]:
+    def draw(value: float | None) -> Line:
+        pen = load_pen(value) if fills and value is not None and value >= 80 else "text"
+        return (*meter(value, 5, fills=fills), (pen, percent(value)))
+
+    return draw
+
+
+def _draw_low(count: int | None) -> Span:
+    return ("warn", f"! {count}") if count else ("dim", "" if count is None else "0")
+
+
+def _driver(sample: HostSample) -> tuple[bool, str, str]:
+    return sample.simulated, *driver_words(sample.driver)
+
+
+def _draw_driver(value: tuple[bool, str, str] | None) -> Line:
+    if value is None:
+        return (("dim", "no telemetry yet"),)
+    marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if value[0] else ()
+    return (*marked, (value[1], value[2]))
+
+
+HOST_COLUMNS = (
+    Column(
+        *("host", 12, lambda view: (view.name, str(view.state))),
+        grows=True,
+        full=20,
+        draw=_draw_name,
+        order=lambda value: value[0],
+    ),
+    Column("state", 11, _state, draw=_draw_state, order=lambda value: value[0], rank=1),
+    Column("cpu", 9, _of(lambda s: s.cpu.percent), kind="percent", draw=_share(False)),
+    Column("mem", 9, _of(memory_percent), kind="percent", draw=_share(True)),
+    Column("gpus", 4, _of(lambda s: len(s.gpus)), kind="number", rank=2),
+    Column(
+        *("util", 9, _of(lambda s: _mean(g.utilization_percent for g in s.gpus)), "gpu util"),
+        kind="percent",
+        rank=3,
+        draw=_share(False),
+    ),
+    Column(
+        *("gpumem", 9, _of(lambda s: _mean(map(gpu_memory_percent, s.gpus))), "gpu mem"),
+        kind="percent",
+        rank=5,
+        draw=_share(True),
+    ),
+    Column(
+        *(
+            "throttled",
+            9,
+            _of(lambda s: sum(bool(throttle(g)) for g in s.gpus) if s.gpus else None),
+        ),
+        kind="number",
+        rank=4,
+        draw=_draw_low,
+    ),
+    Column(
+        *("driver", 16, _of(_driver)),
+        grows=True,
+        rank=6,
+        full=40,
+        draw=_draw_driver,
+        order=lambda value: value[2] if value else None,
+    ),
+    Column("version", 8, lambda view: view.node.version, rank=7, pen="dim"),
+    Column("cores", 5, _of(lambda s: s.cpu.cores), kind="number", extra=True, rank=8),
+    Column("load", 6, _of(lambda s: s.cpu.load1), kind="number", extra=True, rank=8),
+    Column(
+        *("free", 6, _of(lambda s: s.memory.available_bytes)),
+        kind="bytes",
+        extra=True,
+        rank=8,
+        none=UNSUPPORTED,
+    ),
+    Column(
+        "net",
+        *(13, _of(lambda s: s.network and _network(s))),
+        extra=True,
+        rank=8,
+        none=UNSUPPORTED,
+    ),
+    Column("started", 7, lambda view: view.node.started, kind="age", extra=True, rank=8),
+    Column("pid", 7, lambda view: view.node.pid, kind="number", extra=True, rank=8, pen="dim"),
+    Column("reason", 20, lambda view: view.node.reason, extra=True, rank=8, full=50, pen="warn"),
+)
+
+
+def _network(sample: HostSample) -> str:
+    network = sample.network
+    assert network is not None
+    down, up = size(network.receive_bytes_per_second), size(network.transmit_bytes_per_second)
+    return f"↓{down} ↑{up}"

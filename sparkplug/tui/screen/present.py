@@ -1,0 +1,50 @@
+"""Screens that render what changed, and on which the mouse reaches only what is still there."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from textual import errors
+from textual.events import Event, MouseEvent
+from textual.screen import Screen
+from textual.selection import Selection
+from textual.widget import Widget
+
+from sparkplug.tui.screen.compositor import SparseCompositor
+
+ResultT = TypeVar("ResultT")
+
+
+class PresentScreen(Screen[ResultT]):
+    """A screen that drops a click on a widget that is being removed.
+
+    The compositor knows such a widget until the next layout, while its parent is gone; Textual
+    8.2 asks that parent where it stands (`Screen._forward_event`) and ends the app.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._compositor = SparseCompositor()
+
+    def _forward_event(self, event: Event) -> None:
+        if isinstance(event, MouseEvent) and not self._is_present(event):
+            return
+        super()._forward_event(event)
+
+    def _watch_selections(  # type: ignore[override]
+        self, old_selections: dict[Widget, Selection], selections: dict[Widget, Selection]
+    ) -> None:
+        """Tell widgets what of them is selected, at once.
+
+        Textual 8.2 does it in a coroutine, in the next message: a screen that is left before that
+        leaves it behind, never awaited.
+        """
+        for widget in old_selections.keys() | selections.keys():
+            widget.selection_updated(selections.get(widget))
+
+    def _is_present(self, event: MouseEvent) -> bool:
+        try:
+            widget, _ = self.get_widget_at(event.x, event.y)
+        except errors.NoWidget:
+            return True
+        return widget is self or widget.is_attached

@@ -1,0 +1,1 @@
+"""The shell of the control centre: what is round the panes, and over them."""

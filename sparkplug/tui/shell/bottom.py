@@ -1,0 +1,139 @@
+"""The two lines that open at the bottom: `:` and the filter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.schema.errors import InvalidError
+from sparkplug.tui.aliases import BUILT_IN, begins, expand, folded, read_aliases
+from sparkplug.tui.cells import Line
+from sparkplug.tui.commands import Command, complete, missing, path_due, understand, with_path
+from sparkplug.tui.path_names import path_names
+from sparkplug.tui.preview import calls_line
+from sparkplug.tui.shell.part import Part
+
+if TYPE_CHECKING:
+    from sparkplug.tui.command_line import CommandLine
+    from sparkplug.tui.filter_line import FilterLine
+
+
+class Bottom(Part):
+    """Lines one types in, instead of the footer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._line: CommandLine | FilterLine | None = None
+        #: Short names of the `:` line and what they stand for.
+        self.aliases = dict(BUILT_IN)
+        super().__init__(*args, **kwargs)
+
+    async def open_line(self, line: CommandLine | FilterLine) -> None:
+        """Type at the bottom, instead of the footer."""
+        app = self._centre
+        await self.close_line()
+        self._line = line
+        app.show_footer(False)
+        await app.screen.mount(line)
+        # At once, not in a while: the next keys may be waiting already.
+        app.screen.set_focus(line.input)
+
+    async def close_line(self) -> None:
+        """Back to the footer, and to where one was."""
+        line, self._line = self._line, None
+        if line is None:
+            return
+        await line.remove()
+        app = self._centre
+        app.show_footer(True)
+        if app.pane is not None:
+            app.pane.main.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where one types, or reads, the keys that open a line are what they are there."""
+        if action not in ("palette", "command", "filter"):
+            return True
+        return self._line is None and len(self._centre.screen_stack) == 1
+
+    async def action_command(self) -> None:
+        """Open the `:` line."""
+        from sparkplug.tui.command_line import CommandLine
+
+        app = self._centre
+        line = CommandLine(self._completions, app.history.lines, self._paths, self._preview)
+        await app.open_line(line)
+
+    def take_aliases(self, wanted: Mapping[str, str]) -> list[str]:
+        """Take the short names of the settings; what is wrong with them."""
+        self.aliases, problems = read_aliases(wanted, self._centre.commands())
+        return problems
+
+    def _preview(self, text: str) -> Line:
+        """What a line would do, as far as it is typed."""
+        if not text.strip():
+            return ()
+        try:
+            spoken = understand(expand(text, self.aliases), self._centre.commands())
+        except InvalidError as error:
+            return (("warn", f" {error.message}"),)
+        if spoken.command.action is None:
+            return (("dim", f" {spoken.command.why or spoken.command.title}"),)
+        return calls_line(spoken.command, spoken.calls)
+
+    def _completions(self, text: str) -> list[str]:
+        app = self._centre
+        full = expand(text, self.aliases) if " " in text else text
+        lines = complete(full, app.commands(), app.store.names)
+        found = [folded(line, text, self.aliases) for line in lines]
+        return [*found, *begins(text, self.aliases)] if text else found
+
+    async def _paths(self, text: str) -> list[str]:
+        """Lines that a path at the end of this one could make of it, from the disk."""
+        due = path_due(expand(text, self.aliases), self._centre.commands())
+        if due is None:
+            return []
+        typed, before = due
+        paths = await asyncio.to_thread(path_names, typed)
+        return [folded(with_path(before, path), text, self.aliases) for path in paths]
+
+    async def on_command_line_said(self, event: CommandLine.Said) -> None:
+        """Enter on the `:` line."""
+        app = self._centre
+        commands = app.commands()
+        await app.close_line()
+        if not event.text:
+            return
+        app.history.say(event.text)
+        app.remember(event.text, None)
+        try:
+            spoken = understand(expand(event.text, self.aliases), commands)
+            command = spoken.command
+            if command.why is not None and not spoken.calls:
+                raise InvalidError(f"{command.title}: {command.why}")
+            if command.action is not None and missing(command.action, spoken.calls[0]):
+                await app.pursue(_with(command, spoken.calls[0]))
+            else:
+                await app.do(command, spoken.calls)
+        except InvalidError as error:
+            app.tell(f"{error.message}{f' ({error.hint})' if error.hint else ''}", "warn")
+
+    async def on_command_line_left(self) -> None:
+        """Escape on the `:` line."""
+        await self._centre.close_line()
+
+    async def action_filter(self) -> None:
+        """Filter the list one is in."""
+        from sparkplug.tui.filter_line import FilterLine
+
+        app = self._centre
+        if app.pane is not None:
+            await app.open_line(FilterLine(app.listing or app.pane.main))
+
+    async def on_filter_line_left(self, event: FilterLine.Left) -> None:
+        """Done filtering."""
+        await self._centre.close_line()
+        event.rows.focus()
+
+
+def _with(command: Command, given: dict[str, Any]) -> Command:
+    return Command(command.title, command.words, action=command.action, given=given)

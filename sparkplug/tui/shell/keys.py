@@ -1,0 +1,87 @@
+"""The keys there are, by what they do: bound, written, and hinted at in the footer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from textual.binding import Binding
+from textual.keys import _character_to_key
+
+from sparkplug.tui.help import UNBOUND, key_name
+from sparkplug.tui.shell.part import Part
+from sparkplug.tui.widgets.footer import Hint
+
+if TYPE_CHECKING:
+    from sparkplug.tui.app import SparkplugApp
+
+
+class Keys(Part):
+    """What is bound to which key."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Keys of the registry's actions, by id; empty until they are known.
+        self._keys: dict[str, str] = {}
+        #: Keys the settings have changed, by id.
+        self._mapped: dict[str, str] = {}
+        super().__init__(*args, **kwargs)
+
+    @property
+    def action_keys(self) -> dict[str, str]:
+        """Keys of the registry's actions, by id; empty until they are known."""
+        return self._keys
+
+    def bind_actions(self, wanted: Mapping[str, str], preset: str) -> list[str]:
+        """Bind the keys of the registry's actions, as the settings map them; what is wrong."""
+        from sparkplug.actions.registry import ACTIONS
+        from sparkplug.tui.keymap import read_keymap
+
+        app = self._centre
+        keymap = read_keymap(wanted, preset)
+        self._mapped = keymap.mapped
+        self._keys = {action.id: keymap.keys[action.id] for action in ACTIONS.values()}
+        self._unbind_actions()
+        for keys in {keys for keys in self._keys.values() if keys}:
+            written = ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(","))
+            app.bind(written, f"act({keys!r})", show=False)
+        app.set_keymap({name: key for name, key in keymap.mapped.items() if name not in ACTIONS})
+        return keymap.problems
+
+    def _unbind_actions(self) -> None:
+        """Forget what was bound before, in another mesh with other settings."""
+        bound = self._centre._bindings.key_to_bindings  # noqa: SLF001  Textual only adds
+        for key, bindings in list(bound.items()):
+            kept = [binding for binding in bindings if not binding.action.startswith("act(")]
+            if kept:
+                bound[key] = kept
+            else:
+                del bound[key]
+
+    def key(self, name: str) -> str:
+        """The key something has now, by its id, as it is written on screen."""
+        if self._mapped.get(name) == UNBOUND:
+            return ""
+        keys = self._mapped.get(name) or self._keys.get(name) or _built_in(type(self._centre), name)
+        return key_name(keys.split(",")[0])
+
+    def action_hints(self) -> list[Hint]:
+        """The keys that do something with what is selected."""
+        app = self._centre
+        subject = app.subject
+        if subject is None:
+            return []
+        found = []
+        if subject.kind == "agent":
+            found.append(Hint(self.key("logs"), "logs", "logs"))
+        for command in app.commands():
+            if command.fits and command.action is not None and command.key and not command.why:
+                name = command.action.verb[-1]
+                key = key_name(command.key.split(",")[0])
+                found.append(Hint(key, name, f"act({command.key!r})"))
+        return [*found, Hint(self.key("describe"), "describe", "describe")]
+
+
+def _built_in(made: type[SparkplugApp], name: str) -> str:
+    """The key of what the control centre does by itself, where no setting changes it."""
+    bindings = (one for one in made.BINDINGS if isinstance(one, Binding))
+    return next((one.key for one in bindings if one.id == name), "")

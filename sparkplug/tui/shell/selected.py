@@ -1,0 +1,64 @@
+"""What is selected: the thing under the cursor, as the registry names it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.tui.shell.part import Part
+from sparkplug.tui.widgets.listing import Listing
+
+if TYPE_CHECKING:
+    from sparkplug.actions.registry import Subject
+
+
+class Selected(Part):
+    """What the keys of actions are about."""
+
+    @property
+    def subject(self) -> Subject | None:
+        """What is under the cursor, as the registry names it."""
+        app = self._centre
+        if not app.action_keys or app.pane is None:
+            return None
+        from sparkplug.actions.registry import Subject
+
+        focused = app.focused
+        run = getattr(focused, "run", None)
+        if run is not None:
+            return Subject("run", run.id, run)
+        rows = self.listing
+        return subject_of(rows.row.value if rows is not None and rows.row else None)
+
+    @property
+    def listing(self) -> Listing | None:
+        """The list one is in."""
+        app = self._centre
+        if isinstance(app.focused, Listing):
+            return app.focused
+        return app.pane.main if app.pane is not None else None
+
+    @property
+    def marked(self) -> tuple[Subject, ...]:
+        """What is marked in the list one is in; an agent once, however many of its replicas."""
+        rows = self.listing if self._centre.action_keys else None
+        found: dict[tuple[str, str], Subject] = {}
+        for row in rows.marked if rows is not None else ():
+            subject = subject_of(row.value)
+            if subject is not None:
+                found.setdefault((subject.kind, subject.name), subject)
+        return tuple(found.values())
+
+
+def subject_of(value: Any) -> Subject | None:
+    """A row's record as the registry names it."""
+    if value is None:
+        return None
+    from sparkplug.actions.registry import Subject
+    from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.node_services import HostView
+
+    if isinstance(value, ObservedAgent):
+        return Subject("agent", value.name, value)
+    if isinstance(value, HostView):
+        return Subject("host", value.name, value)
+    return None

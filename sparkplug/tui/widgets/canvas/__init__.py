@@ -1,0 +1,1 @@
+"""A plane of boxes and the edges between them: layout, routing, drawing, and the widget."""

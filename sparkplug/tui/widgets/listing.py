@@ -1,0 +1,218 @@
+"""What every list one moves in has: a cursor, keys, the mouse, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Blur, Click, Focus
+from textual.geometry import Offset
+from textual.message import Message
+
+from sparkplug.tui.cells import Line
+from sparkplug.tui.filter import Filter
+from sparkplug.tui.widgets.lines import Lines
+
+#: The number of the mouse's right button.
+_RIGHT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: what tells it from others, how it looks, and the record behind it."""
+
+    key: str
+    line: Line
+    value: Any = None
+
+
+class Listing(Lines, can_focus=True):
+    """A list one can move in. Posts `Chosen` on enter and `Moved` when the cursor moves.
+
+    What holds the rows is below this: it says how many are `shown`, gives the one `at` a place,
+    finds a place by key, and filters.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "down", show=False, id="list.down"),
+        Binding("k,up", "move(-1)", "up", show=False, id="list.up"),
+        Binding("g,home", "go('first')", "first", show=False, id="list.first"),
+        Binding("G,end", "go('last')", "last", show=False, id="list.last"),
+        Binding("pagedown,ctrl+f", "page(1)", "a page down", show=False, id="list.page-down"),
+        Binding("pageup,ctrl+b", "page(-1)", "a page up", show=False, id="list.page-up"),
+        Binding("enter", "choose", "into", show=False, id="list.into"),
+    ]
+
+    class Chosen(Message):
+        """Enter, or a second click, on a row."""
+
+        def __init__(self, listing: Listing, row: Row) -> None:
+            super().__init__()
+            self.listing = listing
+            self.row = row
+
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, listing: Listing) -> None:
+            super().__init__()
+            self.listing = listing
+
+    class Asked(Message):
+        """The right button on a row: what can be done with it, told at that place."""
+
+        def __init__(self, listing: Listing, row: Row, place: Offset) -> None:
+            super().__init__()
+            self.listing = listing
+            self.row = row
+            self.place = place
+
+    #: Place of the cursor among the rows that are shown.
+    _cursor = 0
+
+    @property
+    def shown(self) -> int:
+        """How many rows pass the filter."""
+        raise NotImplementedError
+
+    def at(self, index: int) -> Row:
+        """The row at a place, 0 <= index < shown."""
+        raise NotImplementedError
+
+    def place_of(self, key: str) -> int | None:
+        """The place of the row with a key; None when it is not shown."""
+        raise NotImplementedError
+
+    @property
+    def wanted(self) -> Filter:
+        """Which rows are shown."""
+        raise NotImplementedError
+
+    @wanted.setter
+    def wanted(self, value: Filter) -> None:
+        raise NotImplementedError
+
+    @property
+    def marked(self) -> tuple[Row, ...]:
+        """The rows that are marked, in their order; those of a list without marks: none."""
+        return ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns a filter can look into; those of a list without columns: none."""
+        return ()
+
+    def leave(self) -> bool:
+        """What `esc` leaves before the list itself. False when there is nothing."""
+        return False
+
+    def unmark(self) -> bool:
+        """Mark nothing. False when nothing was marked."""
+        return False
+
+    @property
+    def header_rows(self) -> int:
+        """Rows of the box that stand above the first one of the list."""
+        return 0
+
+    @property
+    def row(self) -> Row | None:
+        """The row under the cursor."""
+        return self.at(self._cursor) if self._cursor < self.shown else None
+
+    @property
+    def page(self) -> int:
+        """Rows that fit below the header."""
+        return max(1, self.size.height - self.header_rows)
+
+    def select(self, key: str) -> bool:
+        """Move the cursor to a row by its key. False when it is not there."""
+        index = self.place_of(key)
+        if index is None:
+            return False
+        self._move_to(index)
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """How it is set, to be kept: see `keeps.Keeps`."""
+        return {"filter": self.wanted.text} if self.wanted.text else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set it as it was kept."""
+        wanted = state.get("filter", "")
+        if isinstance(wanted, str) and wanted != self.wanted.text:
+            self.wanted = Filter(wanted, self.column_names)
+
+    def refresh_row(self, y: int) -> None:
+        """Paint one row again, `y` rows below the header."""
+        super().refresh_row(y + self.header_rows)
+
+    def _move_to(self, index: int) -> None:
+        index = min(max(0, index), max(0, self.shown - 1))
+        if index == self._cursor:
+            return
+        before, self._cursor = self._cursor, index
+        self.refresh_row(before - self.top)
+        self._follow_cursor()
+        self.refresh_row(index - self.top)
+        self.post_message(self.Moved(self))
+
+    def _follow_cursor(self) -> None:
+        if self._cursor < self.top:
+            self.scroll_lines(self._cursor - self.top)
+        elif self._cursor >= self.top + self.page:
+            self.scroll_lines(self._cursor - self.top - self.page + 1)
+
+    def resized(self) -> None:
+        """Keep the cursor in sight."""
+        self._follow_cursor()
+
+    def on_focus(self, _event: Focus) -> None:
+        """Mark the cursor's row."""
+        self.refresh_row(self._cursor - self.top)
+
+    def on_blur(self, _event: Blur) -> None:
+        """Unmark it."""
+        self.refresh_row(self._cursor - self.top)
+
+    def on_click(self, event: Click) -> None:
+        """One click moves the cursor, one on the cursor's row goes into it."""
+        place = event.get_content_offset(self)
+        if place is None or self.text_selection is not None:
+            return
+        index = self.top + place.y - self.header_rows
+        if not 0 <= index < self.shown:
+            return
+        if event.button == _RIGHT:
+            self._move_to(index)
+            place = Offset(event.screen_x, event.screen_y + 1)
+            self.post_message(self.Asked(self, self.at(index), place))
+        elif index == self._cursor:
+            self.action_choose()
+        else:
+            self._move_to(index)
+
+    @property
+    def cursor_place(self) -> Offset:
+        """The cell of the screen below the beginning of the cursor's row."""
+        inside = self.content_region
+        y = min(self._cursor - self.top + self.header_rows, max(0, inside.height - 1))
+        return Offset(inside.x + 2, inside.y + y + 1)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor."""
+        self._move_to(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by a page."""
+        self._move_to(self._cursor + by * self.page)
+
+    def action_go(self, where: str) -> None:
+        """Move the cursor to the first or last row."""
+        self._move_to(0 if where == "first" else self.shown - 1)
+
+    def action_choose(self) -> None:
+        """Go into the row."""
+        if self.row is not None:
+            self.post_message(self.Chosen(self, self.row))

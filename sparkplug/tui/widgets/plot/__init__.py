@@ -1,0 +1,1 @@
+"""Values over time, drawn with dots: several series, axes, a cursor."""

@@ -1,0 +1,118 @@
+"""Text that is selected with the mouse: a drag over any box selects what is written in it.
+
+Textual finds the place of a character by marks in the styles of what is drawn; ours carry none.
+The place is computed from the box instead, so nothing is spent while nothing is selected.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.errors import NoWidget
+from textual.geometry import Offset, Region
+from textual.screen import Screen
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widget import Widget
+
+from sparkplug.tui.screen.present import PresentScreen
+
+if TYPE_CHECKING:
+    from sparkplug.tui.themes import Pens
+
+
+class Selectable(Widget):
+    """A widget that draws itself by `render_line`, of which cells can be selected.
+
+    What scrolls says by `select_row` which of its rows stands where.
+    """
+
+    def select_row(self, y: int) -> int:
+        """The row, by a number of its own, at a height within the content."""
+        return y
+
+    def select_at(self, x: int, y: int) -> Offset:
+        """What is meant by a cell within the content."""
+        return Offset(x, self.select_row(y))
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text of what is selected and in sight, and what ends it."""
+        found = []
+        for y in range(self.size.height):
+            span = selection.get_span(self.select_row(y))
+            if span is not None:
+                start, end = span
+                strip = self.render_line(y)
+                part = strip.crop(start, strip.cell_length if end < 0 else end)
+                found.append(part.text.rstrip())
+        return "\n".join(found), "\n"
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """What is drawn, with what is selected marked."""
+        strips = self.draw_lines(crop)
+        # What is being removed is drawn until the next layout, and stands on no screen.
+        selection = self.text_selection if self.is_attached else None
+        return strips if selection is None else self._marked_lines(strips, crop, selection)
+
+    def draw_lines(self, crop: Region) -> list[Strip]:
+        """Rows of the widget with all that is round its content, as Textual draws them."""
+        return super().render_lines(crop)
+
+    def _marked_lines(self, strips: list[Strip], crop: Region, selection: Selection) -> list[Strip]:
+        left, top = self.gutter.top_left
+        width, height = self.size
+        pen = cast("Pens", self.app.pens)["selected"]  # type: ignore[attr-defined]
+        found = list(strips)
+        for at, strip in enumerate(strips):
+            y = crop.y + at - top
+            span = selection.get_span(self.select_row(y)) if 0 <= y < height else None
+            if span is None:
+                continue
+            start, end = span
+            end = width if end < 0 else min(end, width)
+            first, last = (max(0, min(x + left - crop.x, strip.cell_length)) for x in (start, end))
+            if first < last:
+                found[at] = _marked(strip, first, last, pen)
+        return found
+
+
+def _marked(strip: Strip, start: int, end: int, pen: Style) -> Strip:
+    middle = [Segment(text, _over(style, pen)) for text, style, _ in strip.crop(start, end) if text]
+    return Strip.join([strip.crop(0, start), Strip(middle, end - start), strip.crop(end)])
+
+
+def _over(style: Style | None, pen: Style) -> Style:
+    """The style of text that is selected; what is reversed already is turned back."""
+    if style is None:
+        return pen
+    return style + (Style(reverse=False) if pen.reverse and style.reverse else pen)
+
+
+class Selecting(Screen[Any]):
+    """A screen on which text can be selected. A selection stays in the box it began in."""
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """The widget at a cell, and what of it is meant."""
+        state = self._select_state
+        widget = state.start.content_widget if self._selecting and state is not None else None
+        if not isinstance(widget, Selectable):
+            try:
+                widget, _ = self.get_widget_at(x, y)
+            except NoWidget:
+                return None, None
+            if not isinstance(widget, Selectable):
+                return super().get_widget_and_offset_at(x, y)
+        region = widget.content_region
+        if not region:
+            return widget, None
+        cell = (Offset(x, y) - region.offset).clamp(region.width, region.height)
+        return widget, widget.select_at(*cell)
+
+    def _key_escape(self) -> None:
+        """What `esc` is bound to drops the selection; Textual would before, and `esc` do more."""
+
+
+class SelectScreen(Selecting, PresentScreen[Any]):
+    """The screen of the panes."""
