@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INPUTS := pyproject.toml requirements.lock
+# So that the first start is as quick as the second, also where Python may write no bytecode.
+COMPILE := $(BIN)/python -m compileall -q sparkplug
 
 .PHONY: run test check format snapshots bench chaos lock wheel clean
 
@@ -30,6 +32,7 @@ snapshots: $(VENV)/.test-ready
 	SNAPSHOTS=accept $(BIN)/python -m pytest -n0 -q tests/tui/test_snapshots.py
 
 bench: $(VENV)/.test-ready
+	$(COMPILE)
 	$(BIN)/python -m tests.bench
 
 # Fault injection: make chaos SEED=7 MINUTES=5
@@ -55,9 +58,11 @@ $(BIN)/python:
 $(VENV)/.run-ready: $(BIN)/python $(INPUTS)
 	@echo "installing SparkPlug into $(VENV) (once)" >&2
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph]'
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.test-ready: $(BIN)/python $(INPUTS)
 	@echo "installing SparkPlug and what its tests need into $(VENV) (once)" >&2
 	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph,dev]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.run-ready

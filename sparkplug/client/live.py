@@ -52,15 +52,23 @@ class MeshView:
     topology: Topology | None = None
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    complete: bool = False
+    #: Whether what nodes wrote, and what is wanted, have been read.
+    observed_read: bool = False
+    desired_read: bool = False
     _merged: MergedAgents = field(default_factory=MergedAgents, repr=False, compare=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is shown of agents and hosts is all there is."""
+        return self.observed_read and self.desired_read
 
     def agents(self) -> list[ObservedAgent]:
         """Every replica as it is shown, see `observed.merge_agents`.
 
-        One that did not change since the last time is the same record.
+        One that did not change since the last time is the same record. What is wanted counts once
+        all that is observed was read: a replica that was not read yet is not one that no node has.
         """
-        return self._merged.merge(self.observed, self.desired)
+        return self._merged.merge(self.observed, self.desired if self.observed_read else {})
 
     def hosts(self) -> list[HostView]:
         """Every host by name, with its newest sample (None: none was heard)."""
@@ -161,7 +169,7 @@ class LiveMesh:
                 elif change.entry is None:
                     if fresh is not None:
                         self.view.observed, fresh = fresh, None
-                    self.view.complete = True
+                    self.view.observed_read = True
                     self._note_hosts()
                     self._touch("agents", "hosts")
                 elif fresh is not None:
@@ -203,6 +211,7 @@ class LiveMesh:
                 elif change.entry is None:
                     if fresh is not None:
                         self.view.desired, fresh = fresh, None
+                    self.view.desired_read = True
                     self._touch("agents")
                 else:
                     specs = self.view.desired if fresh is None else fresh

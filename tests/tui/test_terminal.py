@@ -65,7 +65,8 @@ from sparkplug.tui.themes import load_themes
 import asyncio
 class First(SparkplugApp):
     def _begin(self):
-        self.frame = {name.partition(".")[0] for name in sys.modules}
+        self.frame = {name if name.startswith("sparkplug.") else name.partition(".")[0]
+                      for name in sys.modules}
 app = First(load_themes()[0])
 async def run():
     async with app.run_test() as pilot:
@@ -80,6 +81,9 @@ print(json.dumps(sorted(app.frame)))
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert "textual" in loaded
     assert loaded & _HEAVY == set()
+    later = ("canvas", "plot", "form", "log_view")
+    ours = tuple(f"sparkplug.tui.widgets.{name}" for name in later)
+    assert [name for name in loaded if name.startswith(ours)] == [], "drawn once there is a mesh"
 
 
 async def test_a_live_mesh_is_drawn_and_quiet(mesh: Mesh, terminal: type[Terminal]) -> None:

@@ -50,7 +50,9 @@ class Centre:
             async with asyncio.timeout(deadline):
                 while not condition():
                     await asyncio.sleep(0.02)
-        assert condition(), f"did not come true:\n{self.screen}"
+        app = self.app
+        stands = f"focus: {app.focused}\nscreens: {app.screen_stack}\ntold: {app.told}"
+        assert condition(), f"did not come true:\n{self.screen}\n{stands}"
 
     async def becomes(
         self, condition: Callable[[], Awaitable[object]], deadline: float = 10.0

@@ -17,7 +17,6 @@ from sparkplug.tui import symbols
 from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
 from sparkplug.tui.panes.agent_columns import SHORT_COLUMNS, agent_key, is_failing
-from sparkplug.tui.panes.mesh_plot import MeshPlot
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
@@ -31,6 +30,7 @@ from sparkplug.tui.widgets.table import Table
 if TYPE_CHECKING:
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.run import RunView
+    from sparkplug.tui.panes.mesh_plot import MeshPlot
     from sparkplug.tui.store import Topics
 
 #: As long as nothing has an age.
@@ -91,7 +91,9 @@ class Overview(Pane):
             header=False,
             id="overview-agents",
         )
-        self._plot = MeshPlot(id="overview-plot")
+        self._left = Vertical()
+        #: Made when there is something to plot: the first frame does not wait for its import.
+        self._plot: MeshPlot | None = None
         self._talk = Lines("conversation", id="overview-talk")
         self._run = RunBox("run", id="overview-run")
         self._needs = Rows("needs you", leads=False, id="overview-needs")
@@ -107,8 +109,8 @@ class Overview(Pane):
 
     def compose(self) -> ComposeResult:
         """Two columns of three boxes."""
-        with Vertical():
-            yield from (self._hosts, self._plot, self._talk, self._needs)
+        with self._left:
+            yield from (self._hosts, self._talk, self._needs)
         with Vertical():
             yield from (self._agents, self._run, self._events)
 
@@ -154,19 +156,31 @@ class Overview(Pane):
         if not self.store.hosts or rows[1] < _LEAST_PLOT:
             rows = share(self.size.height, [replace(hosts, grows=1), replace(talk, grows=1), needs])
             rows.insert(1, 0)
-        left = zip((self._hosts, self._plot, self._talk, self._needs), rows, strict=True)
+        plot = self._made_plot() if rows[1] else self._plot
+        left = zip((self._hosts, plot, self._talk, self._needs), rows, strict=True)
         agents = Need(_LEAST, max(1, self._agents.total) + _BORDER)
         run = Need(_LEAST, self._run_rows + _BORDER)
         rows = share(self.size.height, [agents, run, Need(_LEAST, _EVENTS + _BORDER, 1)])
         right = zip((self._agents, self._run, self._events), rows, strict=True)
         moved = False
         for box, height in (*left, *right):
+            if box is None:
+                continue
             if box.styles.height is None or box.styles.height.value != height:
                 box.styles.height = height
                 box.display = height > 0
                 moved = True
         if moved:
             self.call_after_refresh(self._draw_all)
+
+    def _made_plot(self) -> MeshPlot:
+        if self._plot is None:
+            from sparkplug.tui.panes.mesh_plot import MeshPlot
+
+            self._plot = MeshPlot(id="overview-plot")
+            self._plot.display = False
+            self._left.mount(self._plot, after=self._hosts)
+        return self._plot
 
     def tick(self) -> None:
         """Ages, when one of them reads otherwise now, and the time a run takes."""
@@ -199,7 +213,7 @@ class Overview(Pane):
             return
         size = self._hosts.size
         self._hosts.set_lines(boxes.strip_lines(hosts, history, size.width, size.height))
-        if self._plot.display:
+        if self._plot is not None and self._plot.display:
             self._plot.draw_mesh(hosts, history)
 
     def _draw_agents(self) -> None:

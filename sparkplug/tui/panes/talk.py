@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.cells import Line, Span, fit
-from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph, Weight
-from sparkplug.tui.widgets.canvas.picture import picture
 
 if TYPE_CHECKING:
     from sparkplug.schema.topology import Topology, TopologyEdge
+    from sparkplug.tui.widgets.canvas.model import Graph, Weight
 
 _SYMBOLS = {"agent": "●", "foreign": "◇", "planner": "■", "face": "❯"}
 #: Requests a second from which an edge is heavy, and double.
@@ -24,6 +23,8 @@ _RATE = 6
 
 def talk_lines(topology: Topology, width: int, height: int) -> list[Line]:
     """The graph when it fits in so many cells, else a line for each pair, the busiest first."""
+    from sparkplug.tui.widgets.canvas.picture import picture
+
     # Names and rates take cells of their own: what has no room even for these is not laid out,
     # which takes a quarter of a second for three hundred pairs.
     names = {name for edge in topology.edges for name in (edge.from_, edge.to)}
@@ -36,6 +37,8 @@ def talk_lines(topology: Topology, width: int, height: int) -> list[Line]:
 def talk_graph(topology: Topology) -> Graph:
     """Those who talk as boxes, with how many requests they have in hand; pairs as edges, by
     their rate and their share of errors."""
+    from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph
+
     kinds = {node.name: node for node in topology.nodes}
     pairs = sorted(topology.edges, key=lambda edge: (edge.from_, edge.to))
     names = sorted({name for edge in pairs for name in (edge.from_, edge.to)})

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.figures import duration
-from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph
-from sparkplug.tui.widgets.canvas.picture import picture
 
 if TYPE_CHECKING:
     from sparkplug.schema.run import RunView, StepView
+    from sparkplug.tui.widgets.canvas.model import Box, Graph
 
 #: Room for a time (`1h03m`), and for what is in a box (` ◌ pending `), so that the graph stays
 #: where it is while steps begin and end.
@@ -26,6 +25,8 @@ def took(start: datetime | None, end: datetime | None, now: datetime) -> str:
 
 def run_graph(run: RunView, now: datetime) -> Graph:
     """The steps of a run and what each waits for."""
+    from sparkplug.tui.widgets.canvas.model import Edge, Graph
+
     steps = {step.id: step for step in run.steps}
     edges = [
         Edge(before, step.id, pen=_edge_pen(str(step.state)))
@@ -38,6 +39,8 @@ def run_graph(run: RunView, now: datetime) -> Graph:
 
 def run_lines(run: RunView, width: int, height: int, now: datetime) -> list[Line]:
     """The graph where it fits in so many cells, else a line for each step."""
+    from sparkplug.tui.widgets.canvas.picture import picture
+
     drawn = picture(run_graph(run, now), width, height)
     return drawn if drawn is not None else [step_line(step, width, now) for step in run.steps]
 
@@ -59,6 +62,8 @@ def step_line(step: StepView, width: int, now: datetime) -> Line:
 
 
 def _box(step: StepView, now: datetime) -> Box:
+    from sparkplug.tui.widgets.canvas.model import Box
+
     symbol, pen = symbols.of_step(str(step.state))
     time = took(step.started, step.finished, now)
     inside: Line = ((pen, f"{symbol} {time or step.state}"),)
