@@ -12,6 +12,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -67,15 +68,31 @@ def operator_jwt(name: str, seed: str, system_account: str) -> str:
     return _sign(_claims(name, public_key(seed), seed, nats), seed)
 
 
-def account_jwt(name: str, account: str, operator_seed: str, *, jetstream: bool) -> str:
-    """An account's JWT. With `jetstream` it may use all the storage the server is given."""
+def account_jwt(
+    name: str,
+    account: str,
+    operator_seed: str,
+    *,
+    jetstream: bool,
+    signing_keys: Sequence[str] = (),
+    revocations: Mapping[str, int] | None = None,
+) -> str:
+    """An account's JWT. With `jetstream` it may use all the storage the server is given.
+
+    `signing_keys` are public account keys that may sign its users beside its own. A user named
+    in `revocations` is refused when its JWT was issued at that time (Unix seconds) or before.
+    """
     limits: dict[str, Any] = dict.fromkeys(
         ("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED
     )
     limits["wildcards"] = True
     if jetstream:
         limits |= dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED)
-    nats = {"type": "account", "limits": limits}
+    nats: dict[str, Any] = {"type": "account", "limits": limits}
+    if signing_keys:
+        nats["signing_keys"] = list(signing_keys)
+    if revocations:
+        nats["revocations"] = dict(revocations)
     return _sign(_claims(name, account, operator_seed, nats), operator_seed)
 
 
@@ -110,22 +127,78 @@ class Credentials:
         )
 
 
-def user_credentials(name: str, account_seed: str, permissions: Permissions) -> Credentials:
+def user_jwt(
+    name: str,
+    user: str,
+    issuer_seed: str,
+    permissions: Permissions,
+    *,
+    account: str = "",
+    expires: int = 0,
+    tags: Sequence[str] = (),
+    scoped: bool = False,
+) -> str:
+    """The JWT of a user whose public key is `user`, signed by an account or its signing key.
+
+    `account` is the account's public key when a signing key signs. `expires` is in Unix
+    seconds, 0 for never. With `scoped` the key's own template says what the user may do (from
+    its name and `tags`), so the JWT says nothing of it: the server refuses one that does.
+    """
+    nats: dict[str, Any] = {"type": "user"}
+    if not scoped:
+        nats |= {
+            "pub": {"allow": list(permissions.publish)} if permissions.publish else {},
+            "sub": {"allow": list(permissions.subscribe)} if permissions.subscribe else {},
+            "subs": _UNLIMITED,
+            "data": _UNLIMITED,
+            "payload": _UNLIMITED,
+        }
+        if permissions.replies:
+            nats["resp"] = {"max": _UNLIMITED, "ttl": _UNLIMITED}
+    if account:
+        nats["issuer_account"] = account
+    if tags:
+        nats["tags"] = list(tags)
+    claims = _claims(name, user, issuer_seed, nats)
+    if expires:
+        claims["exp"] = expires
+    return _sign(claims, issuer_seed)
+
+
+def user_credentials(
+    name: str,
+    issuer_seed: str,
+    permissions: Permissions,
+    *,
+    account: str = "",
+    expires: int = 0,
+    tags: Sequence[str] = (),
+    scoped: bool = False,
+) -> Credentials:
     """A new user of an account, signed by it: nothing needs reloading for it to connect."""
     seed = create_seed("user")
-    nats: dict[str, Any] = {
-        "type": "user",
-        "pub": {"allow": list(permissions.publish)} if permissions.publish else {},
-        "sub": {"allow": list(permissions.subscribe)} if permissions.subscribe else {},
-        "subs": _UNLIMITED,
-        "data": _UNLIMITED,
-        "payload": _UNLIMITED,
-    }
-    if permissions.replies:
-        nats["resp"] = {"max": _UNLIMITED, "ttl": _UNLIMITED}
-    return Credentials(
-        _sign(_claims(name, public_key(seed), account_seed, nats), account_seed), seed
+    signed = user_jwt(
+        name,
+        public_key(seed),
+        issuer_seed,
+        permissions,
+        account=account,
+        expires=expires,
+        tags=tags,
+        scoped=scoped,
     )
+    return Credentials(signed, seed)
+
+
+def read_claims(token: str) -> dict[str, Any]:
+    """The claims of a JWT, its signature not checked. Raises ValueError when it holds none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise ValueError("not a JWT")
+    claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    if not isinstance(claims, dict):
+        raise ValueError("not a JWT")
+    return claims
 
 
 def read_creds_file(text: str) -> Credentials:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,16 +39,24 @@ class MeshKeys:
         """Public key of the owner's account."""
         return jwt.public_key(self.account_seed)
 
-    def account_jwts(self) -> dict[str, str]:
-        """Account JWTs by public key, as the server preloads them."""
-        return {
-            self.system_account: jwt.account_jwt(
-                "SYS", self.system_account, self.operator_seed, jetstream=False
-            ),
-            self.account: jwt.account_jwt(
-                "owner", self.account, self.operator_seed, jetstream=True
-            ),
-        }
+    def system_jwt(self) -> str:
+        """The JWT of the system account."""
+        return jwt.account_jwt("SYS", self.system_account, self.operator_seed, jetstream=False)
+
+    def account_jwt(self, signing_keys: Sequence[str], revocations: Mapping[str, int]) -> str:
+        """The JWT of the owner's account: who else signs its users, and which are revoked."""
+        return jwt.account_jwt(
+            "owner",
+            self.account,
+            self.operator_seed,
+            jetstream=True,
+            signing_keys=signing_keys,
+            revocations=revocations,
+        )
+
+    def system_user(self, name: str) -> Credentials:
+        """A new user of the system account, which the server's internals answer to."""
+        return jwt.user_credentials(name, self.system_seed, Permissions())
 
     def user(self, name: str, permissions: Permissions) -> Credentials:
         """A new user of the owner's account."""

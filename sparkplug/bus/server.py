@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sparkplug.bus.binary import find_server
+from sparkplug.bus.claims import account_jwts
 from sparkplug.bus.keys import MeshKeys
 from sparkplug.paths import write_private
 from sparkplug.processes import same_process, start_time, wait_process
@@ -117,7 +118,9 @@ class PrivateServer:
 
     def _config(self, settings: ServerSettings, port: int) -> str:
         """The server's configuration. Every write is synced: the default may lose two minutes."""
-        preload = "\n".join(f"  {key}: {text}" for key, text in self._keys.account_jwts().items())
+        preload = "\n".join(
+            f"  {key}: {text}" for key, text in account_jwts(self._keys, self._folder).items()
+        )
         quoted = json.dumps
         return f"""\
 server_name: {quoted(settings.name)}
