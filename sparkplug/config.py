@@ -1,7 +1,8 @@
 """Settings: read from files, environment and flags, each value with where it came from.
 
 Order, later wins: built-in, the shipped `config/sparkplug.toml`, `/etc/sparkplug/*.toml`
-(sorted), `$XDG_CONFIG_HOME/sparkplug/config.toml`, `SPARKPLUG_<SECTION>_<KEY>`, flags.
+(sorted), `$XDG_CONFIG_HOME/sparkplug/config.toml`, `mesh.toml` in the folder of state,
+`SPARKPLUG_<SECTION>_<KEY>`, flags.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from sparkplug.paths import Paths, base_folder, write_private
+from sparkplug.paths import Paths, base_folder, state_home, write_private
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.problems import (
     Finding,
@@ -40,7 +41,9 @@ __all__ = [
     "export_settings",
     "import_settings",
     "load_settings",
+    "mesh_file",
     "set_value",
+    "write_mesh_settings",
 ]
 
 SYSTEM_FOLDER = Path("/etc/sparkplug")
@@ -155,7 +158,12 @@ def load_settings(
         text = read_text(path)
         if text is not None:
             layers.append(_file_layer(text, str(path), problems))
-    layers.append(_environment_layer(environ, problems))
+    environment = _environment_layer(environ, problems)
+    path = mesh_file(state_home(environ, _named_state([*layers, environment])))
+    text = read_text(path)
+    if text is not None:
+        layers.append(_file_layer(text, str(path), problems))
+    layers.append(environment)
     layers.append(_flag_layer(flags or {}, problems))
     if problems:
         raise invalid(problems)
@@ -170,6 +178,53 @@ def load_settings(
     if isinstance(settings, list):
         raise invalid([Problem("settings", finding.message) for finding in settings])
     return settings.sourced(origins, environ)
+
+
+def _named_state(layers: list[_Layer]) -> str:
+    """The folder that `node.state` names, before anything was validated."""
+    named = ""
+    for layer in layers:
+        section = layer.data.get("node")
+        value = section.get("state") if isinstance(section, dict) else None
+        named = value if isinstance(value, str) else named
+    return named
+
+
+def mesh_file(home: Path) -> Path:
+    """Where `mesh init` and `join` keep their settings, in the folder of state `home`.
+
+    They belong to this host's state and go with it, and so go before the user's file, which
+    several hosts may share.
+    """
+    return home / "mesh.toml"
+
+
+def write_mesh_settings(home: Path, values: Mapping[str, str]) -> None:
+    """Make `values` by `section.key` all that the mesh file holds; none left, no file."""
+    import tomlkit
+
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Written by `sparkplug mesh init` and `sparkplug join`."))
+    for key, value in values.items():
+        section, name = map(str, _key_path(key))
+        if value:
+            document.setdefault(section, tomlkit.table())[name] = value
+    if any(values.values()):
+        text = tomlkit.dumps(document)
+        found: list[Problem] = []
+        _file_layer(text, str(mesh_file(home)), found)
+        if found:
+            raise invalid(found, hint="nothing was written")
+        write_private(mesh_file(home), text)
+    else:
+        mesh_file(home).unlink(missing_ok=True)
+
+
+def read_mesh_settings(home: Path) -> dict[str, str]:
+    """What the mesh file holds, by `section.key`; empty when there is none."""
+    text = read_text(mesh_file(home))
+    data = tomllib.loads(text) if text else {}
+    return {path_text(path): str(value) for path, value in _leaves(data)}
 
 
 def set_value(path: Path, key: str, text: str) -> None:

@@ -31,6 +31,7 @@ class Context:
     name: str
     url: str | None = None
     creds: Path | None = None
+    ca: Path | None = None
     description: str = ""
 
     @property
@@ -75,7 +76,8 @@ def load_contexts(settings: Settings, environ: Mapping[str, str] | None = None) 
     for name, entry in document.contexts.items():
         if name != own:
             creds = Path(entry.creds).expanduser() if entry.creds else None
-            found[name] = Context(name, entry.url, creds, entry.description)
+            ca = Path(entry.ca).expanduser() if entry.ca else None
+            found[name] = Context(name, entry.url, creds, ca, entry.description)
     return Contexts(environ.get("SPARKPLUG_CONTEXT") or document.current or own, found)
 
 
@@ -99,10 +101,7 @@ def add_context(
     """
     import tomlkit
 
-    if name in load_contexts(settings, environ).all:
-        raise ConflictError(
-            f"there is a context {name} already", hint=f"`sparkplug contexts remove {name}` first"
-        )
+    refuse_name(name, settings, environ)
     checked = validate(ContextsDocument, {"contexts": {name: entry.model_dump()}})
     if isinstance(checked, list):
         raise InvalidError(f"contexts.{name}: {checked[0].message}")
@@ -113,6 +112,8 @@ def add_context(
         )
     if entry.creds:
         check_creds(Path(entry.creds).expanduser())
+    if entry.ca:
+        check_ca(Path(entry.ca).expanduser())
     path = contexts_file(environ)
     document = _parse(path)
     if "contexts" not in document:
@@ -123,6 +124,18 @@ def add_context(
             table[key] = value
     document["contexts"][name] = table
     _write(path, document)
+
+
+def refuse_name(name: str, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+    """Raise ConflictError for a context's name that is taken, InvalidError for one that is none."""
+    if name in load_contexts(settings, environ).all:
+        raise ConflictError(
+            f"there is a context {name} already", hint=f"`sparkplug contexts remove {name}` first"
+        )
+    entry = ContextEntry(url="nats://127.0.0.1").model_dump()
+    checked = validate(ContextsDocument, {"contexts": {name: entry}})
+    if isinstance(checked, list):
+        raise InvalidError(f"contexts.{name}: {checked[0].message}")
 
 
 def remove_context(name: str, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
@@ -152,6 +165,20 @@ def check_creds(path: Path) -> None:
         raise RefusedError(
             "the credentials can be read by others", where=str(path), hint=f"chmod 600 {path}"
         )
+
+
+def check_ca(path: Path) -> None:
+    """Raise NotFoundError when it is not there, InvalidError when it holds no certificate."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError as error:
+        raise InvalidError("that is no certificate in PEM form", where=str(path)) from error
+    except OSError as error:
+        raise NotFoundError(
+            f"no certificate: {error.strerror or error}", where=str(path)
+        ) from error
 
 
 def _read(path: Path) -> ContextsDocument:

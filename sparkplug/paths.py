@@ -53,6 +53,11 @@ class Paths:
         return self.home / "keys"
 
     @property
+    def joined(self) -> Path:
+        """What a mesh of another host gave this one to come in with."""
+        return self.keys / "joined"
+
+    @property
     def nats(self) -> Path:
         """The private server: its configuration, ports file and store."""
         return self.home / "nats"

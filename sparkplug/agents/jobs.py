@@ -30,6 +30,8 @@ class SpawnJob(Record):
     llm: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     url: str
+    ca: str = Field("", description="PEM of the authority to trust; empty = no TLS, or the usual")
+    server: str = Field("", description="folder that records where the private server is")
     jwt: str = Field("", repr=False, description="empty on a server that asks for none")
     seed: str = Field("", repr=False)
     drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")

@@ -68,6 +68,8 @@ class AgentProcess:
             name=f"agent {job.agent}/{job.replica}",
             inbox_prefix=prefix,
             credentials=Credentials(job.jwt, job.seed) if job.jwt else None,
+            ca=job.ca,
+            record=Path(job.server) if job.server else None,
             deadline=_CONNECT_DEADLINE_S,
         )
         self._routes = Routes(self._bus)

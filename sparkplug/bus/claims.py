@@ -21,7 +21,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.keys import MeshKeys
 from sparkplug.paths import write_private
-from sparkplug.schema.errors import RefusedError, SparkplugError
+from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,8 @@ async def push_account(keys: MeshKeys, claims: AccountClaims, bus: Bus) -> None:
         name="claims",
         inbox_prefix=subjects.inbox("claims", keys.account[:8]),
         credentials=keys.system_user("claims"),
+        ca=bus.ca,
+        record=bus.record,
         deadline=_PUSH_DEADLINE_S,
     )
     try:
@@ -140,7 +142,10 @@ class Account:
                 return after
             data = json.dumps({"v": 1, **asdict(after)}, indent=1)
             await asyncio.to_thread(write_private, self._folder / ACCOUNT_FILE, data)
-            await push_account(self._keys, after, self._bus)
+            try:
+                await push_account(self._keys, after, self._bus)
+            except NoMeshError as error:
+                log.info("the account's claims are told when the server is back: %s", error)
             return after
 
     async def push(self) -> None:

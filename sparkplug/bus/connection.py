@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.client import RawCredentials as NatsRawCredentials
 from nats.js import JetStreamContext
 
 from sparkplug.bus import cancellation
+from sparkplug.bus.certificates import read_ca, tls_context
 from sparkplug.bus.jwt import Credentials
-from sparkplug.schema.errors import NoMeshError, RefusedError
+from sparkplug.bus.server_record import read_server
+from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +29,13 @@ cancellation.install()
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)
 _RECONNECT_WAIT_S = 0.25
+_CLEAR = "it offers no TLS"
+#: Seconds between pings, of which two may go unanswered: on this host only a server that hangs
+#: is found so; on a network one that is cut off says nothing, and is to be noticed within 5 s.
+_PING_HERE_S = 10.0
+_PING_NETWORK_S = 1.5
+#: A server that refuses us so often in a row has shut us out.
+_REFUSALS = 20
 _SECRET = re.compile(r"://[^/@]*@")
 _JETSTREAM_DEADLINE_S = 5.0
 
@@ -39,13 +51,48 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
-class Bus:
-    """A connection to the mesh. Survives the server: callers are told when it came back."""
+class _Client(Client):
+    """nats-py's client, which looks for a private server where its host's record says it is now.
 
-    def __init__(self, url: str, inbox_prefix: str) -> None:
+    It never talks in clear to a server that was to speak TLS: nats-py would, when the server (or
+    who stands between) does not offer it.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__()
+        self._bus = bus
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        if self._bus.refresh():
+            s.uri = urlparse(self._bus.url)
+            self.options.update(self._bus.tls_options())
+        await super()._connect_to_server(s)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and self._bus.secure and not info.get("tls_required"):
+            raise nats.errors.Error(_CLEAR)
+        await super()._process_info(info, initial_connection)
+
+
+class Bus:
+    """A connection to the mesh. Survives the server: callers are told when it came back.
+
+    `ca` is the PEM text of the authority to trust, empty for those the system trusts. `record`
+    is the run directory of the host whose private server this is: it may come back elsewhere.
+    """
+
+    def __init__(
+        self, url: str, inbox_prefix: str, ca: str = "", record: Path | None = None
+    ) -> None:
         self.url = url
+        self.ca = ca
+        self.record = record
         self.inbox_prefix = inbox_prefix
-        self.nc = Client()
+        self.nc: Client = _Client(self)
+        #: Set when the server will not have us any more: nothing reconnects.
+        self.shut_out = asyncio.Event()
+        self._closing = False
+        self._refusals = 0
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.epoch = 0
@@ -54,6 +101,31 @@ class Bus:
     def shown_url(self) -> str:
         """The URL without secrets, for messages."""
         return without_secret(self.url)
+
+    @property
+    def secure(self) -> bool:
+        """Whether this connection has to be over TLS."""
+        return bool(self.ca) or self.url.startswith(("tls://", "wss://"))
+
+    def refresh(self) -> bool:
+        """Look where the private server is now. True when it moved, or has got TLS."""
+        found = read_server(self.record) if self.record is not None else None
+        if found is None or found.url == self.url:
+            return False
+        try:
+            self.ca = read_ca(Path(found.ca)) if found.ca else ""
+        except SparkplugError as error:
+            log.warning("the server moved to %s: %s", found.url, error)
+            return False
+        self.url = found.url
+        return True
+
+    def tls_options(self) -> dict[str, Any]:
+        """What nats-py is told of TLS. Raises InvalidError for an authority that is none."""
+        if not self.ca:
+            return {}
+        context, name = tls_context(self.ca)
+        return {"tls": context, "tls_hostname": name} if name else {"tls": context}
 
     @property
     def js(self) -> JetStreamContext:
@@ -87,40 +159,61 @@ class Bus:
 
     async def open(self, name: str, credentials: Credentials | None, deadline: float) -> None:
         """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
-        await _probe(self.url, deadline)
+        urls = [url.strip() for url in self.url.split(",")]
+        await _probe(urls, deadline)
         refused: list[Exception] = []
 
         async def on_error(error: Exception) -> None:
-            refused.append(error)
             log.debug("nats: %s", error)
+            if self._closing:
+                refused.append(error)
+            elif not self.nc.is_connected and _is_refusal(error):
+                self._refusals += 1
+                if self._refusals >= _REFUSALS:
+                    self.shut_out.set()
 
         async def on_reconnected() -> None:
             self.epoch += 1
+            self._refusals = 0
             for callback in list(self._reconnected):
                 task = asyncio.ensure_future(_guarded(callback))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-        options: dict[str, object] = {}
+        async def on_closed() -> None:
+            if not self._closing:
+                log.warning("the server closed the connection: %s", self.nc.last_error)
+                self.shut_out.set()
+
+        options: dict[str, object] = self.tls_options()
         if credentials is not None:
             options["user_credentials"] = NatsRawCredentials(credentials.as_creds_file())
+        self._closing = True
         try:
             async with asyncio.timeout(deadline):
                 await self.nc.connect(
-                    self.url,
+                    urls,
                     name=name,
                     error_cb=on_error,
                     reconnected_cb=on_reconnected,
+                    closed_cb=on_closed,
                     allow_reconnect=True,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                    ping_interval=10,
+                    ping_interval=_ping_interval(urls),  # type: ignore[arg-type]
                     max_outstanding_pings=2,
                     inbox_prefix=self.inbox_prefix,
                     **options,  # type: ignore[arg-type]
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await self._abandon()
+            distrusted = next((e for e in [error, *refused] if _is_distrust(e)), None)
+            if distrusted is not None:
+                raise RefusedError(
+                    f"the NATS server at {self.shown_url} is not one we trust: "
+                    f"{getattr(distrusted, 'verify_message', '') or distrusted}",
+                    hint="nats.ca, or `contexts add --ca`, names the certificate of its authority",
+                ) from error
             cause = next((e for e in [error, *refused] if _is_refusal(e)), None)
             if cause is not None:
                 raise RefusedError(
@@ -133,6 +226,7 @@ class Bus:
             ) from error
         # The first connect may fail fast; from now on the server is waited for, for ever.
         self.nc.options["max_reconnect_attempts"] = -1
+        self._closing = False
         await self._require_floor()
         self._js = self.nc.jetstream(timeout=_JETSTREAM_DEADLINE_S)
 
@@ -147,6 +241,7 @@ class Bus:
             )
 
     async def _abandon(self) -> None:
+        self._closing = True
         try:
             async with asyncio.timeout(1):
                 await self.nc.close()
@@ -175,10 +270,16 @@ async def connect(
     name: str,
     inbox_prefix: str,
     credentials: Credentials | None = None,
+    ca: str = "",
+    record: Path | None = None,
     deadline: float = 5.0,
 ) -> Bus:
-    """A connected Bus. Raises NoMeshError or RefusedError within `deadline` seconds."""
-    bus = Bus(url, inbox_prefix)
+    """A connected Bus. Raises NoMeshError or RefusedError within `deadline` seconds.
+
+    `ca` is the PEM text of the authority to trust; `record` the run directory of this host's
+    private server, when it is that one: see Bus.
+    """
+    bus = Bus(url, inbox_prefix, ca, record)
     await bus.open(name, credentials, deadline)
     return bus
 
@@ -190,19 +291,38 @@ async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
         log.warning("after a reconnect: %s", error)
 
 
-async def _probe(url: str, deadline: float) -> None:
+async def _probe(urls: list[str], deadline: float) -> None:
     """Fail at once when nothing listens: nats-py would retry for two seconds and print."""
+    failed: Exception | None = None
+    for url in urls:
+        host, port = _host_port(url)
+        try:
+            async with asyncio.timeout(deadline / len(urls)):
+                _, writer = await asyncio.open_connection(host, port)
+        except (TimeoutError, OSError) as error:
+            failed = error
+            continue
+        writer.close()
+        return
+    raise NoMeshError(
+        f"no NATS server answers at {without_secret(','.join(urls))}: "
+        f"{failed or 'no answer in time'}",
+        hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
+    ) from failed
+
+
+def _host_port(url: str) -> tuple[str, int]:
     parsed = urlparse(url if "://" in url else f"nats://{url}")
-    host, port = parsed.hostname or "127.0.0.1", parsed.port or 4222
-    try:
-        async with asyncio.timeout(deadline):
-            _, writer = await asyncio.open_connection(host, port)
-    except (TimeoutError, OSError) as error:
-        raise NoMeshError(
-            f"no NATS server answers at {without_secret(url)}: {error or 'no answer in time'}",
-            hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
-        ) from error
-    writer.close()
+    return parsed.hostname or "127.0.0.1", parsed.port or 4222
+
+
+def _ping_interval(urls: list[str]) -> float:
+    near = all(_host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls)
+    return _PING_HERE_S if near else _PING_NETWORK_S
+
+
+def _is_distrust(error: BaseException) -> bool:
+    return isinstance(error, ssl.SSLError) or _CLEAR in str(error)
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -38,6 +38,20 @@ def public_key(seed: str) -> str:
     return str(nkeys.from_seed(seed.encode()).public_key.decode())
 
 
+def is_public_key(text: str, kind: Kind) -> bool:
+    """Whether `text` is a public nkey of that kind, its checksum included.
+
+    Source: github.com/nats-io/nkeys, strkey.go: prefix, 32 bytes, CRC-16, in base32.
+    """
+    try:
+        raw = base64.b32decode(text + "=" * (-len(text) % 8))
+    except ValueError:
+        return False
+    if len(raw) != 35 or raw[0] != _PREFIX[kind]:
+        return False
+    return bool(nkeys.crc16(raw[:-2]) == int.from_bytes(raw[-2:], "little"))
+
+
 def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

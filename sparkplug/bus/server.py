@@ -9,45 +9,32 @@ import os
 import signal
 import socket
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from sparkplug.bus.binary import find_server
+from sparkplug.bus.certificates import Certificates, ensure_certificates, host_addresses
 from sparkplug.bus.claims import account_jwts
 from sparkplug.bus.keys import MeshKeys
+from sparkplug.bus.server_record import LOOPBACK, RECORD, ServerProcess, read_server, write_server
 from sparkplug.paths import write_private
-from sparkplug.processes import same_process, start_time, wait_process
+from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.mesh import WILDCARDS
 
-_LOOPBACK = "127.0.0.1"
+__all__ = ["PrivateServer", "ServerProcess", "ServerSettings", "read_server"]
+
 _START_DEADLINE_S = 15.0
 _STOP_DEADLINE_S = 5.0
-_RECORD = "nats.json"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerProcess:
-    """A running private server: enough to know it again after the daemon was replaced."""
-
-    pid: int
-    started: float
-    port: int
-    version: str
-    binary: str
-
-    @property
-    def url(self) -> str:
-        """Where clients connect."""
-        return f"nats://{_LOOPBACK}:{self.port}"
-
-    def alive(self) -> bool:
-        """True while this very process runs (same pid and same start time)."""
-        return same_process(self.pid, self.started)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What of the settings concerns the private server. Sizes in bytes; port 0 = choose one."""
+    """What of the settings concerns the private server. Sizes in bytes; port 0 = choose one.
+
+    `listen` is the address other hosts reach it at, empty for none; `names` are further names
+    and addresses that its certificate is to hold.
+    """
 
     name: str
     port: int
@@ -55,6 +42,8 @@ class ServerSettings:
     max_store: int
     max_payload: int
     binary: str = ""
+    listen: str = ""
+    names: tuple[str, ...] = ()
 
 
 class PrivateServer:
@@ -62,6 +51,7 @@ class PrivateServer:
 
     def __init__(self, folder: Path, run: Path, logs: Path, keys: MeshKeys) -> None:
         self._folder = folder
+        self._keys_folder = folder.parent / "keys"
         self._run = run
         self._log = logs / "nats.log"
         self._keys = keys
@@ -81,21 +71,39 @@ class PrivateServer:
     async def start(self, settings: ServerSettings) -> ServerProcess:
         """Start it and wait until it takes connections. Raises SparkplugError saying why not."""
         binary = await asyncio.to_thread(find_server, settings.binary)
-        port = settings.port or self._kept_port() or _free_port()
-        _require_free(port)
+        address = settings.listen or LOOPBACK
+        port = settings.port or self._kept_port() or free_port(address)
+        require_free(address, port)
+        certificates = await asyncio.to_thread(self._certificates, settings)
         (self._folder / "jwt").mkdir(mode=0o700, exist_ok=True)
         (self._folder / "jetstream").mkdir(mode=0o700, exist_ok=True)
         config = self._folder / "nats.conf"
-        write_private(config, self._config(settings, port))
+        write_private(config, self._config(settings, address, port, certificates))
         self._child = self._spawn(binary.path, config)
-        await self._wait_ready(port)
+        near = LOOPBACK if address in WILDCARDS else address
+        await self._wait_ready(near, port)
         pid = self._child.pid
         self.process = ServerProcess(
-            pid, start_time(pid) or 0.0, port, binary.version_text, str(binary.path)
+            pid,
+            start_time(pid) or 0.0,
+            port,
+            binary.version_text,
+            str(binary.path),
+            near,
+            str(certificates.ca) if certificates else "",
         )
         write_private(self._folder / "port", str(port))
-        write_private(self._run / _RECORD, json.dumps(asdict(self.process)))
+        write_server(self._run, self.process)
         return self.process
+
+    def _certificates(self, settings: ServerSettings) -> Certificates | None:
+        """Those of a server that other hosts reach."""
+        if not settings.listen:
+            return None
+        names = [*settings.names, settings.listen, *host_addresses()]
+        return ensure_certificates(
+            self._keys_folder, [name for name in names if name not in WILDCARDS]
+        )
 
     def _spawn(self, binary: Path, config: Path) -> subprocess.Popen[bytes]:
         """Start it in a session of its own: it outlives the daemon, which takes it over again."""
@@ -116,16 +124,36 @@ class PrivateServer:
         except (OSError, ValueError):
             return 0
 
-    def _config(self, settings: ServerSettings, port: int) -> str:
+    def _config(
+        self,
+        settings: ServerSettings,
+        address: str,
+        port: int,
+        certificates: Certificates | None,
+    ) -> str:
         """The server's configuration. Every write is synced: the default may lose two minutes."""
         preload = "\n".join(
             f"  {key}: {text}" for key, text in account_jwts(self._keys, self._folder).items()
         )
         quoted = json.dumps
+        host = f"[{address}]" if ":" in address else address
+        tls = ""
+        if certificates is not None:
+            # A host that vanished holds its subscriptions until it is noticed.
+            tls = f"""\
+ping_interval: "5s"
+ping_max: 3
+tls {{
+  cert_file: {quoted(str(certificates.server))}
+  key_file: {quoted(str(certificates.server_key))}
+  min_version: "1.2"
+  timeout: 5
+}}
+"""
         return f"""\
 server_name: {quoted(settings.name)}
-listen: "{_LOOPBACK}:{port}"
-max_payload: {settings.max_payload}
+listen: "{host}:{port}"
+{tls}max_payload: {settings.max_payload}
 max_pending: 64MB
 write_deadline: "10s"
 jetstream {{
@@ -143,7 +171,7 @@ resolver_preload: {{
 }}
 """
 
-    async def _wait_ready(self, port: int) -> None:
+    async def _wait_ready(self, address: str, port: int) -> None:
         assert self._child is not None
         try:
             async with asyncio.timeout(_START_DEADLINE_S):
@@ -155,7 +183,7 @@ resolver_preload: {{
                             hint="`sparkplug doctor` checks the disk, the port and the binary",
                         )
                     try:
-                        _, writer = await asyncio.open_connection(_LOOPBACK, port)
+                        _, writer = await asyncio.open_connection(address, port)
                     except OSError:
                         await asyncio.sleep(0.01)
                         continue
@@ -195,41 +223,46 @@ resolver_preload: {{
         except TimeoutError:
             os.kill(process.pid, signal.SIGKILL)
             await self.wait_ended()
-        (self._run / _RECORD).unlink(missing_ok=True)
+        (self._run / RECORD).unlink(missing_ok=True)
         self.process = None
 
 
-def read_server(run: Path) -> ServerProcess | None:
-    """The private server recorded in a run directory, when that very process still runs."""
-    try:
-        process = ServerProcess(**json.loads((run / _RECORD).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-    return process if process.alive() else None
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
+def free_port(address: str) -> int:
+    """A port that is free now. Raises SparkplugError for an address this host does not have."""
+    with socket.socket(_family(address)) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise _unusable(address, 0, error) from error
         return int(probe.getsockname()[1])
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
+def require_free(address: str, port: int) -> None:
+    """Raise SparkplugError saying why the server could not listen there."""
+    with socket.socket(_family(address)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_LOOPBACK, port))
+            probe.bind((address, port))
         except OSError as error:
-            why = (
-                f"port {port} is in use"
-                if error.errno == errno.EADDRINUSE
-                else f"port {port} cannot be used: {error.strerror}"
-            )
-            raise SparkplugError(
-                why,
-                where=f"{_LOOPBACK}:{port}",
-                hint=(
-                    f"`ss -ltnp sport = :{port}` names its owner; free it, or choose another: "
-                    "sparkplug config set nats.port PORT"
-                ),
-            ) from error
+            raise _unusable(address, port, error) from error
+
+
+def _unusable(address: str, port: int, error: OSError) -> SparkplugError:
+    if error.errno in (errno.EADDRNOTAVAIL, None) or isinstance(error, socket.gaierror):
+        return SparkplugError(
+            f"{address} is not an address of this host",
+            hint="`ip -brief address` lists those it has; 0.0.0.0 listens on all of them",
+        )
+    in_use = error.errno == errno.EADDRINUSE
+    return SparkplugError(
+        f"port {port} is in use" if in_use else f"port {port} cannot be used: {error.strerror}",
+        where=f"{address}:{port}",
+        hint=(
+            f"`ss -ltnp sport = :{port}` names its owner; free it, or choose another: "
+            "sparkplug config set nats.port PORT"
+        ),
+    )

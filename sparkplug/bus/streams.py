@@ -108,6 +108,7 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
         # A holder gives its lease up by deleting the message it wrote.
         _bucket(subjects.BUCKET_LEASES, bucket, history=1, deny_delete=False),
         _bucket(subjects.BUCKET_OBSERVED, bucket, history=1),
+        _bucket(subjects.BUCKET_MESH, bucket, history=1),
         StreamConfig(
             name=f"OBJ_{subjects.OBJECTS_FILES}",
             subjects=[

@@ -21,6 +21,11 @@ AGENTS_RESOLVE = "sparkplug.agents.resolve"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 RUNS_CANCEL = "sparkplug.runs.cancel"
 
+# Answered by the node that runs the mesh's server.
+MESH_INVITE = "sparkplug.mesh.invite"
+MESH_REDEEM = "sparkplug.mesh.redeem"
+MESH_EXPEL = "sparkplug.mesh.expel"
+
 STREAM_EVENTS = "SPARKPLUG_EVENTS"
 STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
 STREAM_WORK = "SPARKPLUG_WORK"
@@ -31,6 +36,7 @@ BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
 BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
+BUCKET_MESH = "sparkplug-mesh"
 OBJECTS_FILES = "sparkplug-files"
 
 

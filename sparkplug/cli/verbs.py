@@ -65,9 +65,54 @@ def _context(parser: argparse.ArgumentParser) -> None:
 
 def _new_context(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="its name")
-    parser.add_argument("address", metavar="URL", help="NATS URL of the mesh")
+    parser.add_argument("address", metavar="URL", help="NATS URL, or a token for a face")
     parser.add_argument("--creds", metavar="FILE", help="credentials file, readable by you alone")
+    parser.add_argument("--ca", metavar="FILE", help="certificate that the server is trusted by")
     parser.add_argument("--description", metavar="TEXT", help="what it is")
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen",
+        required=True,
+        metavar="ADDRESS[:PORT]",
+        help="where other hosts reach it; 0.0.0.0 is all of this host's, none closes it",
+    )
+    parser.add_argument(
+        "--advertise", default="", metavar="ADDRESSES", help="what tokens name, when not that one"
+    )
+    parser.add_argument("--name", default="", help="name of the mesh")
+    _dry_run(parser)
+
+
+def _dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _invite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ttl", type=seconds, default=3600.0, metavar="TIME", help="how long it is good (1h)"
+    )
+    parser.add_argument("--hosts", type=int, default=1, help="how many may use it (1)")
+    parser.add_argument("--face", action="store_true", help="for somebody, not for a host")
+
+
+def _join(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("token", help="from `sparkplug mesh invite`; - reads stdin")
+    parser.add_argument("--merge", action="store_true", help="move this host's agents there")
+    parser.add_argument("--discard", action="store_true", help="delete what this host has")
+    parser.add_argument("--name", default="", help="name of this node, not the host's")
+    parser.add_argument("--no-start", action="store_true", help="leave starting the node to you")
+    _dry_run(parser)
+
+
+def _file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="the backup").kind = "path"  # type: ignore[attr-defined]
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    _file(parser)
+    _dry_run(parser)
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +182,42 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(("contexts", "add"), "add one", f"{_ROOM}.contexts:add", _new_context, writes=True),
     Verb(("contexts", "remove"), "forget one", f"{_ROOM}.contexts:remove", _context, writes=True),
+    Verb(
+        ("mesh", "init"),
+        "let other hosts reach this host's server",
+        f"{_ROOM}.mesh:init",
+        _init,
+        writes=True,
+    ),
+    Verb(
+        ("mesh", "close"), "make it this host's alone", f"{_ROOM}.mesh:close", _dry_run, writes=True
+    ),
+    Verb(
+        ("mesh", "invite"), "a token to come in with", f"{_ROOM}.mesh:invite", _invite, writes=True
+    ),
+    Verb(("mesh", "members"), "who was let in", f"{_ROOM}.mesh:members", listing=True),
+    Verb(
+        ("mesh", "leave"),
+        "go back to a mesh of one's own",
+        f"{_ROOM}.mesh:leave",
+        _dry_run,
+        writes=True,
+    ),
+    Verb(
+        ("mesh", "backup"),
+        "all of the mesh into a file",
+        f"{_ROOM}.mesh:backup",
+        _file,
+        writes=True,
+    ),
+    Verb(
+        ("mesh", "restore"),
+        "a mesh from its backup",
+        f"{_ROOM}.mesh:restore",
+        _restore,
+        writes=True,
+    ),
+    Verb(("join",), "make this host a node of a mesh", f"{_ROOM}.mesh:join", _join, writes=True),
     Verb(("schema",), "the JSON Schema of a file", f"{_ROOM}.schema:schema", _schema),
     Verb(("env",), "shell exports for NATS clients", f"{_ROOM}.node:env"),
     Verb(("completion",), "shell completion", f"{_ROOM}.completion:completion", _shell),
@@ -148,6 +229,7 @@ VERBS: tuple[Verb, ...] = (
 GROUPS: dict[str, str] = {
     "agents": "agents: list, describe, deploy, start, stop, …",
     "runs": "runs of plans: list, describe, watch, cancel",
+    "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",
     "config": "settings: show, get, set, path, export, import",
 }

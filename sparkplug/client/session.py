@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from sparkplug.bus import subjects
+from sparkplug.bus.certificates import read_ca
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.keys import FACE_CREDS, read_creds
@@ -25,11 +26,15 @@ _EVENT_DEADLINE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a mesh is, and the credentials file that opens it (None: it asks for none)."""
+    """Where a mesh is, and the credentials file that opens it (None: it asks for none).
+
+    `ca` is the certificate that its server is trusted by, None for whom the system trusts.
+    """
 
     url: str
     creds: Path | None
     private: bool
+    ca: Path | None = None
 
 
 def locate(
@@ -51,17 +56,23 @@ def locate(
     if context is not None and context.url is not None:
         if context.creds is not None:
             check_creds(context.creds)
-        return Location(context.url, context.creds, private=False)
+        return Location(context.url, context.creds, private=False, ca=context.ca)
     environ = os.environ if environ is None else environ
     of_environment = environ.get("SPARKPLUG_URL") if context is None else None
     named = url or of_environment or settings.nats.url
     own = paths.keys / FACE_CREDS
-    if settings.nats.creds:
-        creds: Path | None = Path(settings.nats.creds).expanduser()
+    joined = paths.joined / FACE_CREDS
+    if joined.exists() and settings.nats.creds:
+        creds: Path | None = joined
+    elif settings.nats.creds:
+        creds = Path(settings.nats.creds).expanduser()
     else:
         creds = own if own.exists() else None
     if named:
-        return Location(named, creds, private=False)
+        # A server that only this call names is another than the settings', unless it has TLS too.
+        pinned = settings.nats.ca and (not (url or of_environment) or named.startswith("tls://"))
+        ca = Path(settings.nats.ca).expanduser() if pinned else None
+        return Location(named, creds, private=False, ca=ca)
     server = read_server(paths.run)
     if server is None:
         raise NoMeshError(
@@ -69,7 +80,7 @@ def locate(
             where=str(paths.home),
             hint="`sparkplug up` starts the node on this host; --url names a mesh elsewhere",
         )
-    return Location(server.url, own, private=True)
+    return Location(server.url, own, private=True, ca=Path(server.ca) if server.ca else None)
 
 
 def user_name() -> str:
@@ -123,6 +134,8 @@ class Client:
             name=name,
             inbox_prefix=subjects.inbox("face", f"{user_name()}-{os.getpid()}"),
             credentials=credentials,
+            ca=read_ca(place.ca) if place.ca else "",
+            record=paths.run if place.private else None,
             deadline=deadline,
         )
         return cls(bus, paths, settings, private=place.private, context=context)

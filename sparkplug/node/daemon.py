@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,16 @@ from sparkplug import __version__
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
+from sparkplug.bus.certificates import read_ca
+from sparkplug.bus.claims import Account
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, Permissions
 from sparkplug.bus.keys import MeshKeys, ensure_keys, read_creds
-from sparkplug.bus.server import PrivateServer, ServerSettings
+from sparkplug.bus.server import PrivateServer
+from sparkplug.bus.server_record import ServerProcess
 from sparkplug.bus.service import Services
+from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import run_files
@@ -33,9 +36,11 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
 from sparkplug.node.placer import Placer
+from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
 from sparkplug.node.telemetry_services import serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
@@ -43,9 +48,9 @@ from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, SparkplugError
+from sparkplug.schema.errors import ConflictError, RefusedError
 from sparkplug.schema.host import GpuState, HostSample
-from sparkplug.schema.node import NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.node import PROTOCOL, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
 from sparkplug.telemetry.sampler import Sampler
@@ -53,8 +58,6 @@ from sparkplug.telemetry.sampler import Sampler
 log = logging.getLogger(__name__)
 
 _RECORD_EVERY_S = 5.0
-_NATS_PAUSE_S = 0.2
-_NATS_LONGEST_PAUSE_S = 5.0
 _CONNECT_DEADLINE_S = 10.0
 _CLOSE_DEADLINE_S = 5.0
 
@@ -77,7 +80,7 @@ class Daemon:
         self._parent = parent
         self._stopping = asyncio.Event()
         self.name = settings.node.name
-        self._server: PrivateServer | None = None
+        self._keeper: ServerKeeper | None = None
         self._simulated = False
         self._gpus: list[str] = []
         self._started = utc_now()
@@ -91,12 +94,18 @@ class Daemon:
         paths, settings = self._paths, self._settings
         keys: MeshKeys | None = None
         credentials: Credentials | None
+        ca, record = "", None
         if settings.nats.url:
             url = settings.nats.url
             credentials = await asyncio.to_thread(_configured_creds, settings)
+            if settings.nats.ca:
+                ca = await asyncio.to_thread(read_ca, _file(settings.nats.ca))
         else:
             keys = await asyncio.to_thread(ensure_keys, paths.keys)
-            url = await self._start_server(keys)
+            process = await self._start_server(keys)
+            url, record = process.url, paths.run
+            if process.ca:
+                ca = await asyncio.to_thread(read_ca, Path(process.ca))
             credentials = keys.user(f"node {self.name}", _EVERYTHING)
         wire.use_inbox(subjects.inbox("planner", self.name))
         bus = self._bus = await connect(
@@ -104,6 +113,8 @@ class Daemon:
             name=f"node {self.name}",
             inbox_prefix=subjects.inbox("node", self.name),
             credentials=credentials,
+            ca=ca,
+            record=record,
             deadline=_CONNECT_DEADLINE_S,
         )
         try:
@@ -116,28 +127,44 @@ class Daemon:
             await self._compose(bus, keys, credentials)
         finally:
             await bus.close()
-        if self._server is not None:
-            await self._server.stop()
+        if self._keeper is not None:
+            await self._keeper.server.stop()
 
-    async def _start_server(self, keys: MeshKeys) -> str:
-        server = self._server = PrivateServer(
-            self._paths.nats, self._paths.run, self._paths.logs, keys
-        )
-        if not server.adopt():
-            await server.start(self._server_settings())
-        assert server.url is not None
-        return server.url
+    async def _start_server(self, keys: MeshKeys) -> ServerProcess:
+        server = PrivateServer(self._paths.nats, self._paths.run, self._paths.logs, keys)
+        self._keeper = ServerKeeper(server, server_settings(self._settings))
+        await self._keeper.start()
+        assert server.process is not None
+        return server.process
 
-    def _server_settings(self) -> ServerSettings:
-        nats_settings = self._settings.nats
-        return ServerSettings(
-            name=self.name,
-            port=nats_settings.port,
-            max_memory=nats_settings.max_memory,
-            max_store=nats_settings.max_store,
-            max_payload=nats_settings.max_payload,
-            binary=nats_settings.server,
+    async def _signer(
+        self, keys: MeshKeys | None, credentials: Credentials | None
+    ) -> Signer | None:
+        """Who signs the users of this node's agents. None: they get the node's own."""
+        if keys is not None:
+            return own_signer(keys)
+        if not self._settings.nats.signing_key:
+            return None
+        path = _file(self._settings.nats.signing_key)
+        signer = await asyncio.to_thread(read_signer, path, credentials)
+        return await tried(signer, self._bus, str(path))
+
+    async def _serve_mesh(self, services: Services, keys: MeshKeys) -> None:
+        """Answer for the mesh whose server this node runs."""
+        assert self._keeper is not None
+        account = Account(keys, self._paths.nats, self._bus)
+        # One that was taken over may not have heard of the last change.
+        await account.push()
+        mesh = MeshServices(
+            bus=self._bus,
+            settings=self._settings,
+            paths=self._paths,
+            keys=keys,
+            account=account,
+            keeper=self._keeper,
+            events=self._events,
         )
+        await mesh.serve(services)
 
     async def _compose(
         self, bus: Bus, keys: MeshKeys | None, credentials: Credentials | None
@@ -153,7 +180,7 @@ class Daemon:
             owner=owner_name(),
             settings=settings,
             paths=paths,
-            keys=keys,
+            keys=await self._signer(keys, credentials),
             credentials=credentials,
             zygotes=zygotes,
             observed=self._observed,
@@ -185,6 +212,8 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        if keys is not None:
+            await self._serve_mesh(services, keys)
         await supervisor.start()
         python = await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -199,9 +228,11 @@ class Daemon:
             ("agent health", supervisor.watch_health),
             ("zygotes", zygotes.keep_alive),
             ("node record", self._keep_record),
+            ("admission", self._keep_admitted),
         ]
-        if self._server is not None:
-            loops.append(("nats-server", self._keep_server))
+        if self._keeper is not None:
+            keeper = self._keeper
+            loops.append(("nats-server", lambda: keeper.keep(self._stopping)))
         if self._parent is not None:
             loops.append(("parent", self._keep_parent))
         tasks = [asyncio.create_task(_named(name, loop), name=name) for name, loop in loops]
@@ -270,6 +301,7 @@ class Daemon:
             host=self.name,
             state=state,
             version=__version__,
+            protocol=PROTOCOL,
             pid=os.getpid(),
             started=self._started,
             cores=os.cpu_count() or 0,
@@ -295,26 +327,13 @@ class Daemon:
         )
         run_files.write(self._paths.run / run_files.NODE, info.model_dump(mode="json"))
 
-    async def _keep_server(self) -> None:
-        """Start nats-server again when it ends; connections come back by themselves."""
-        server = self._server
-        assert server is not None
-        pause = _NATS_PAUSE_S
-        while True:
-            began = time.monotonic()
-            await server.wait_ended()
-            if self._stopping.is_set():
-                return
-            log.warning("nats-server ended; it is started again")
-            settled = time.monotonic() - began > _NATS_LONGEST_PAUSE_S
-            pause = _NATS_PAUSE_S if settled else min(_NATS_LONGEST_PAUSE_S, pause * 1.5)
-            while True:
-                try:
-                    await server.start(self._server_settings())
-                    break
-                except SparkplugError as error:
-                    log.error("nats-server does not start: %s", error)
-                    await asyncio.sleep(pause)
+    async def _keep_admitted(self) -> None:
+        """Raise RefusedError once the server will not have this node any more."""
+        await self._bus.shut_out.wait()
+        raise RefusedError(
+            f"the NATS server at {self._bus.shown_url} shut this node out",
+            hint="was it expelled? `sparkplug mesh leave` goes back to a mesh of its own",
+        )
 
     async def _keep_parent(self) -> None:
         """Start another parent when ours is killed; it takes this daemon over."""
@@ -343,6 +362,10 @@ class Daemon:
 def _configured_creds(settings: Settings) -> Credentials | None:
     creds = settings.nats.creds
     return read_creds(Path(creds).expanduser()) if creds else None
+
+
+def _file(name: str) -> Path:
+    return Path(name).expanduser()
 
 
 def _is_parent(pid: int) -> bool:

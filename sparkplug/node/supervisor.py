@@ -18,7 +18,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
-from sparkplug.bus.keys import MeshKeys
+from sparkplug.bus.signing import Signer
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
@@ -51,7 +51,7 @@ class Supervisor:
         owner: str,
         settings: SettingsDocument,
         paths: Paths,
-        keys: MeshKeys | None,
+        keys: Signer | None,
         credentials: Credentials | None,
         zygotes: ZygotePool,
         observed: ObservedState,
@@ -182,6 +182,7 @@ class Supervisor:
             credentials = self._keys.user(
                 f"agent {spec.name}/{observed.replica}",
                 agent_permissions(spec.name, self._owner, observed.replica),
+                {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
             )
         llm = self._settings.llm
         env = dict(spec.env)
@@ -210,6 +211,8 @@ class Supervisor:
             },
             env=env,
             url=self._bus.url,
+            ca=self._bus.ca,
+            server=str(self._bus.record or ""),
             jwt=credentials.jwt if credentials else "",
             seed=credentials.seed if credentials else "",
             # It leaves before it is killed.

@@ -13,6 +13,7 @@ class ContextEntry(Document):
 
     url: str = Field(min_length=1, description="NATS URL")
     creds: str = Field("", description="path of a credentials file; empty = it asks for none")
+    ca: str = Field("", description="path of the certificate it is trusted by; empty = any usual")
     description: str = Field("", max_length=200)
 
     @field_validator("url")

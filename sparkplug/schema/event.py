@@ -35,7 +35,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "cancelled",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
-    "host": ("joined", "left", "stale"),
+    "host": ("joined", "left", "stale", "invited", "admitted", "expelled"),
     "gpu": ("xid", "throttled", "lost", "recovered"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),

@@ -10,6 +10,10 @@ from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
 
+#: What nodes and faces say to each other. It grows by one when an older release could not take
+#: part any more; more fields and more services do not change it.
+PROTOCOL = 1
+
 
 class NodeState(StrEnum):
     """How a node is. `stale` means silent: its lease lapsed and it was not taken down."""
@@ -29,6 +33,7 @@ class ObservedNode(Record):
     host: str
     state: NodeState
     version: str
+    protocol: int = Field(1, description="what it speaks on the bus")
     pid: int
     started: datetime = Field(default_factory=utc_now)
     seen: datetime = Field(default_factory=utc_now, description="when it last wrote this")

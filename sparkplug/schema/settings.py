@@ -6,9 +6,10 @@ import os
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from sparkplug.schema.base import Document
+from sparkplug.schema.mesh import parse_addresses
 from sparkplug.schema.units import Bytes, Seconds
 
 #: A name that can stand in a subject and in a bucket's key.
@@ -37,11 +38,22 @@ class NatsSection(Document):
 
     url: str = Field("", description="empty = a private server of this host")
     creds: str = Field("", description="path of a credentials file for that URL")
+    ca: str = Field("", description="path of the certificate that server is trusted by")
+    signing_key: str = Field("", description="path of a signing key for agents at that URL")
+    listen: str = Field("", description="address for other hosts; empty = this host alone")
+    advertise: str = Field("", description="addresses others reach it at, when not that one")
     port: int = Field(0, ge=0, le=65535, strict=True, description="0 = chosen once and kept")
     max_memory: Bytes = Field(256 << 20, description="bytes JetStream may hold in memory")
     max_store: Bytes = Field(4 << 30, description="bytes JetStream may hold on disk")
     max_payload: Bytes = Field(8 << 20, ge=1024, le=64 << 20, description="bytes of one message")
     server: str = Field("", description="path of a nats-server; empty = found")
+
+    @field_validator("listen", "advertise")
+    @classmethod
+    def _are_addresses(cls, value: str, info: ValidationInfo) -> str:
+        if len(parse_addresses(value)) > 1 and info.field_name == "listen":
+            raise ValueError("expected one address; 0.0.0.0 is all of this host's")
+        return value
 
     @field_validator("url")
     @classmethod
