@@ -160,7 +160,9 @@ class Bus:
     async def open(self, name: str, credentials: Credentials | None, deadline: float) -> None:
         """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
         urls = [url.strip() for url in self.url.split(",")]
-        await _probe(urls, deadline)
+        if not self.secure:
+            # A server of TLS logs an error for each that looks and leaves.
+            await _probe(urls, deadline)
         refused: list[Exception] = []
 
         async def on_error(error: Exception) -> None:
@@ -220,8 +222,9 @@ class Bus:
                     f"the NATS server at {self.shown_url} refuses us: {cause}",
                     hint="it belongs to another user or mesh; check the credentials in use",
                 ) from error
+            why = next((e for e in refused if isinstance(e, OSError)), error)
             raise NoMeshError(
-                f"no NATS server answers at {self.shown_url}: {error or 'no answer in time'}",
+                f"no NATS server answers at {self.shown_url}: {why or 'no answer in time'}",
                 hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
             ) from error
         # The first connect may fail fast; from now on the server is waited for, for ever.

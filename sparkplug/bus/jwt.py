@@ -88,12 +88,13 @@ def account_jwt(
     operator_seed: str,
     *,
     jetstream: bool,
-    signing_keys: Sequence[str] = (),
+    signing_keys: Sequence[str | Mapping[str, Any]] = (),
     revocations: Mapping[str, int] | None = None,
 ) -> str:
     """An account's JWT. With `jetstream` it may use all the storage the server is given.
 
-    `signing_keys` are public account keys that may sign its users beside its own. A user named
+    `signing_keys` are public account keys that may sign its users beside its own, or scopes
+    that say what users of such a key may do (`kind`, `key`, `role`, `template`). A user named
     in `revocations` is refused when its JWT was issued at that time (Unix seconds) or before.
     """
     limits: dict[str, Any] = dict.fromkeys(

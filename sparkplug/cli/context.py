@@ -97,6 +97,9 @@ class Cli:
             context=self.context,
         )
         async with client:
+            differs = await client.differs()
+            if differs:
+                self.out.talk(f"sparkplug: {differs}")
             yield client
 
     def refuse_if_readonly(self, what: str) -> None:

@@ -185,6 +185,11 @@ async def restore(cli: Cli) -> int:
     if backups.has_state(cli.paths) and not cli.option("yes", False):
         _ask(f"this replaces the mesh of this host with {found.describe()}")
     told = await backups.restore(cli.paths, cli.settings, source, tell=_progress(cli))
+    if told.closed:
+        cli.out.talk(
+            f"it listened on {told.closed}, which is no address of this host: it is this host's "
+            "alone until `sparkplug mesh init --listen ADDRESS`"
+        )
     if cli.out.structured:
         cli.out.data({"mesh": told.mesh, "created": told.created, "streams": len(told.streams)})
     else:

@@ -27,13 +27,15 @@ from sparkplug.bus import snapshots
 from sparkplug.bus.claims import ACCOUNT_FILE
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.keys import read_keys
+from sparkplug.bus.server import free_port
 from sparkplug.client import local
 from sparkplug.client.offline import held, own_server
 from sparkplug.client.session import Client
-from sparkplug.config import Settings, mesh_file
+from sparkplug.config import Settings, mesh_file, read_mesh_settings, write_mesh_settings
 from sparkplug.paths import Paths, write_private
 from sparkplug.schema.base import Record, utc_now
-from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError
+from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.mesh import parse_address
 from sparkplug.schema.textfile import storage_error
 
 _FORMAT = 1
@@ -63,6 +65,7 @@ class Manifest(Record):
     node: str
     created: str
     parts: dict[str, Part] = Field(default_factory=dict)
+    closed: str = Field("", description="the address it listened on, when this host has no such")
 
     @property
     def streams(self) -> list[str]:
@@ -282,12 +285,27 @@ async def restore(
                         assert data is not None
                         await snapshots.restore(bus, stream, part.about or {}, _blocks(data))
             await asyncio.to_thread(_unpack, source, new)  # the port is the mesh's again
+            manifest.closed = await asyncio.to_thread(_close_elsewhere, new)
             await asyncio.to_thread(_take_place, new, paths)
         except OSError as error:
             raise storage_error(error, "cannot restore", paths.home) from error
         finally:
             await asyncio.to_thread(shutil.rmtree, new.home, ignore_errors=True)
     return manifest
+
+
+def _close_elsewhere(new: Paths) -> str:
+    """Listen on loopback when the mesh's address is not one of this host's; that address."""
+    values = read_mesh_settings(new.home)
+    listen = values.get("nats.listen", "")
+    if not listen:
+        return ""
+    try:
+        free_port(parse_address(listen)[0])
+    except SparkplugError:
+        write_mesh_settings(new.home, {**values, "nats.listen": "", "nats.advertise": ""})
+        return listen
+    return ""
 
 
 def _blocks(data: IO[bytes]) -> Iterator[bytes]:

@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 import nats.errors
 import nats.js.errors
 
+from sparkplug import __version__
 from sparkplug.bus import subjects
 from sparkplug.bus.streams import layout
 from sparkplug.client.agents import list_agents
 from sparkplug.client.check import Check, fail, ok, warn
 from sparkplug.client.hosts import list_hosts
+from sparkplug.client.nodes import read_nodes
 from sparkplug.client.session import Client
+from sparkplug.client.versions import protocol_differs
 from sparkplug.config import Settings
 from sparkplug.schema.agent import AgentState
 from sparkplug.schema.errors import NoMeshError, SparkplugError
@@ -45,9 +48,46 @@ async def server(client: Client) -> Check:
     took = (time.monotonic() - asked) * 1000
     told = client.bus.nc.connected_server_version
     version = f"{told.major}.{told.minor}.{told.patch}"
-    owner = "our private server" if client.private else "somebody else's server"
+    if client.private:
+        owner = "our private server"
+    elif client.paths.joined.exists() and client.settings.nats.url:
+        owner = f"the server of {client.mesh}, on another host"
+    else:
+        owner = "somebody else's server"
     text = f"{client.bus.shown_url} ({owner}, {version}), {took:.1f} ms away"
     return ok("server", text)
+
+
+async def identity(client: Client) -> Check:
+    """Every agent has a NATS user of its own, or what it costs that it has not."""
+    nats_settings = client.settings.nats
+    if client.private:
+        return ok("identity", "every agent has a user of its own, signed by our account")
+    if not nats_settings.url:
+        return ok("identity", "the mesh is another host's; its nodes give agents their users")
+    if nats_settings.signing_key:
+        return ok("identity", "every agent of this node has a user of its own, by its signing key")
+    return warn(
+        "identity",
+        "the agents of this node share its user: one can serve as another, read its replies, and "
+        "change specs, assignments and runs",
+        "name a signing key of the account in nats.signing_key; see docs/mesh.md",
+    )
+
+
+async def versions(client: Client) -> Check:
+    """All nodes and this face are of one release, or understand each other all the same."""
+    found = await read_nodes(client.bus)
+    deaf = [told for told in map(protocol_differs, found) if told]
+    if deaf:
+        return fail("versions", "; ".join(deaf), "upgrade the older ones")
+    others = sorted(
+        {f"{node.name} {node.version}" for node in found if node.version != __version__}
+    )
+    if others:
+        text = f"this is {__version__}, others differ and understand it: {', '.join(others)}"
+        return warn("versions", text, "upgrade them when it suits")
+    return ok("versions", f"all are {__version__}")
 
 
 async def streams(client: Client) -> Check:
@@ -139,6 +179,8 @@ def _driver(driver: Driver) -> str:
 
 MESH_CHECKS: tuple[Callable[[Client], Awaitable[Check]], ...] = (
     server,
+    identity,
+    versions,
     streams,
     storage,
     clock,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sparkplug import __version__
 from sparkplug.bus import jwt, subjects
+from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials, Permissions
 from sparkplug.bus.keys import FACE_CREDS
@@ -367,5 +368,9 @@ async def _merge(
                 done.conflicts.append(name)
     # What moved is not to run twice when this host goes back to its own.
     async with _own_mesh(paths, before) as client:
+        observed = Bucket(client.bus, subjects.BUCKET_OBSERVED)
         for name in done.merged:
             await agents.remove(client, name)
+            # No node is up here that would do it.
+            for entry in await observed.entries(f"agents.{name}.>"):
+                await observed.delete(entry.key)

@@ -153,6 +153,15 @@ class Client:
         events.emit(name, subject, data=data)
         await events.drain(_EVENT_DEADLINE_S)
 
+    async def differs(self) -> str | None:
+        """What keeps this face and the mesh's nodes from understanding each other, or None.
+
+        One question to the server, for the record that a node wrote last.
+        """
+        from sparkplug.client.versions import differing
+
+        return await differing(self.bus)
+
     async def close(self) -> None:
         """Let go of the connection."""
         await self.bus.close()

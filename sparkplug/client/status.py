@@ -33,6 +33,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
                 "name": found.name,
                 "state": str(node_state(found, now)),
                 "version": found.version,
+                "protocol": found.protocol,
                 "pid": found.pid,
                 "age_seconds": round(node_age(found, now), 1),
                 "reason": found.reason,

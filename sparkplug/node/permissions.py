@@ -36,3 +36,20 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         ),
         replies=True,
     )
+
+
+def scoped_template() -> Permissions:
+    """The same as the template of a scoped signing key, for a server that somebody else owns.
+
+    Its owner puts these into the key; the server fills in the tags of each user.
+    """
+    tags = ("{{tag(agent)}}", "{{tag(owner)}}", "{{tag(replica)}}")
+    made = agent_permissions(*tags)
+    # An inbox is cleaned of what a subject cannot hold, and so of these braces.
+    cleaned = subjects.inbox("agent", f"{tags[0]}={tags[2]}")
+    meant = f"{cleaned.rpartition('.')[0]}.{tags[0]}={tags[2]}"
+    return Permissions(
+        publish=tuple(subject.replace(cleaned, meant) for subject in made.publish),
+        subscribe=tuple(subject.replace(cleaned, meant) for subject in made.subscribe),
+        replies=made.replies,
+    )

@@ -32,8 +32,8 @@ def parse_address(text: str) -> tuple[str, int]:
     """`host`, `host:port`, `[v6]:port` as host and port (0: none given). Raises ValueError."""
     host, port = text.strip(), ""
     if host.startswith("["):
-        host, _, rest = host[1:].partition("]")
-        if rest and not rest.startswith(":"):
+        host, closed, rest = host[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
             raise ValueError(f"expected [ADDRESS]:PORT, not {text!r}")
         port = rest[1:]
         ipaddress.IPv6Address(host)
