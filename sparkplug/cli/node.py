@@ -134,6 +134,8 @@ def env(cli: Cli) -> int:
     values = {"NATS_URL": place.url}
     if place.creds is not None:
         values["NATS_CREDS"] = str(place.creds)
+    if place.ca is not None:
+        values["NATS_CA"] = str(place.ca)
     if cli.out.structured:
         cli.out.data(values)
     else:

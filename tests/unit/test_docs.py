@@ -20,7 +20,7 @@ from sparkplug.actions.registry import ACTIONS
 from sparkplug.agents.context import Context
 from sparkplug.cli.completion import read_words
 from sparkplug.cli.parser import build_parser
-from sparkplug.node.permissions import agent_permissions
+from sparkplug.node.permissions import agent_permissions, scoped_template
 from sparkplug.schema.agent import AgentSpec, AgentState
 from sparkplug.schema.documents import parse_document
 from sparkplug.schema.errors import ERRORS
@@ -291,6 +291,13 @@ def test_the_permissions_of_an_agent_are_these() -> None:
     told = {name: text.splitlines() for _, name, text in fences("text") if name}
     assert told["permissions publish"] == list(allowed.publish)
     assert told["permissions subscribe"] == list(allowed.subscribe)
+
+
+def test_the_template_of_a_scoped_signing_key_is_this() -> None:
+    allowed = scoped_template()
+    told = {name: text.splitlines() for _, name, text in fences("text") if name}
+    assert told["template publish"] == list(allowed.publish)
+    assert told["template subscribe"] == list(allowed.subscribe)
 
 
 def test_every_scenario_is_documented() -> None:
