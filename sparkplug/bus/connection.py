@@ -68,6 +68,13 @@ class _Client(Client):
             self.options.update(self._bus.tls_options())
         await super()._connect_to_server(s)
 
+    async def _process_op_err(self, e: Exception) -> None:
+        # A goodbye to a server that is not there is waited for, over TLS for 30 s.
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None and not (self.is_closed or self.is_reconnecting):
+            writer.transport.abort()
+        await super()._process_op_err(e)
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         if initial_connection and self._bus.secure and not info.get("tls_required"):
             raise nats.errors.Error(_CLEAR)

@@ -38,6 +38,8 @@ class Node:
     def __init__(self, home: Path, environ: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.paths = Paths(home)
+        #: What every verb is run under, like a network namespace.
+        self.prefix: tuple[str, ...] = ()
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SPARKPLUG_")},
             "SPARKPLUG_HOME": str(home),
@@ -49,7 +51,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end; `check` fails the test on a non-zero exit."""
         result = subprocess.run(
-            [sys.executable, "-m", "sparkplug", *words],
+            [*self.prefix, sys.executable, "-m", "sparkplug", *words],
             env=self.env,
             input=stdin if stdin is not None else "",
             capture_output=True,
