@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any, Literal
 
 from pydantic import Field
@@ -10,7 +12,10 @@ from sparkplug.schema.base import Record
 
 
 class SpawnJob(Record):
-    """Everything an agent process needs; its credentials come here, never by disk or argv."""
+    """Everything an agent process needs.
+
+    Its credentials travel beside it: in a pipe whose end the agent's process inherits.
+    """
 
     id: str = Field(description="unique to this process, for the answer")
     agent: str
@@ -25,6 +30,7 @@ class SpawnJob(Record):
     type: str = "agent"
     capabilities: list[str] = Field(default_factory=list)
     concurrency: int = 8
+    senders: Literal["any", "signed"] = "any"
     heartbeat_seconds: float = 2.0
     model: str = "auto"
     llm: dict[str, Any] = Field(default_factory=dict)
@@ -38,6 +44,34 @@ class SpawnJob(Record):
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
     modules: list[str] = Field(default_factory=list, description="more folders to import from")
+
+
+#: What of a job no zygote reads: it goes through a pipe into the agent's process alone.
+SECRETS = frozenset({"jwt", "seed"})
+_MOST_BYTES = 64 << 10
+
+
+def credentials_pipe(job: SpawnJob) -> int:
+    """The read end of a pipe that holds a job's credentials, and is closed on exec.
+
+    They fit into the pipe's buffer, so nobody has to read for the write to return.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.write(writer, json.dumps({name: getattr(job, name) for name in SECRETS}).encode())
+    except BaseException:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    return reader
+
+
+def take_credentials(job: SpawnJob, reader: int) -> None:
+    """Read the credentials into the job, and close the pipe: what was in it is gone."""
+    with open(reader, "rb") as pipe:
+        found = json.loads(pipe.read(_MOST_BYTES) or b"{}")
+    job.jwt, job.seed = str(found.get("jwt", "")), str(found.get("seed", ""))
 
 
 class ZygoteMessage(Record):

@@ -3,6 +3,9 @@
 One per interpreter and runtime family. No event loop, no connection, no CUDA and no user
 code before the fork. It talks to its node over an inherited socket, one JSON object a
 line, and ends when the node is gone: its agents live on.
+
+An agent's credentials are in a pipe that the node hands over on a second socket. The zygote
+never reads it: the agent's process does, once, after the fork.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from types import FrameType
 
 from sparkplug.agents import process
 from sparkplug.agents.exits import record_status
-from sparkplug.agents.jobs import SpawnJob, ZygoteMessage
+from sparkplug.agents.jobs import SpawnJob, ZygoteMessage, take_credentials
 from sparkplug.agents.runtimes.port import FAMILIES
 
 _CHUNK = 1 << 20
@@ -30,8 +33,9 @@ _CHUNK = 1 << 20
 class Zygote:
     """The loop: fork on request, reap children, tell the node."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, pipes: socket.socket) -> None:
         self._connection = connection
+        self._pipes = pipes
         self._children: dict[int, str] = {}
         self._buffer = b""
         self._wake_read, self._wake_write = os.pipe()
@@ -69,7 +73,34 @@ class Zygote:
             self._spawn(SpawnJob.model_validate_json(line))
         return True
 
+    def _credentials(self, job: SpawnJob) -> int:
+        """The pipe with the job's credentials. It was sent before the job was."""
+        while True:
+            words, pipes, _, _ = socket.recv_fds(
+                self._pipes, 64, 1, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+            )
+            if pipes and words.decode() == job.id:
+                return pipes[0]
+            # Of a job that never came: its node gave it up.
+            for pipe in pipes:
+                os.close(pipe)
+            if not words:
+                raise ConnectionError("the node has gone")
+
     def _spawn(self, job: SpawnJob) -> None:
+        try:
+            pipe = self._credentials(job)
+        except OSError as error:
+            self._tell(
+                ZygoteMessage(kind="failed", id=job.id, error=f"no credentials came: {error}")
+            )
+            return
+        try:
+            self._fork(job, pipe)
+        finally:
+            os.close(pipe)
+
+    def _fork(self, job: SpawnJob, pipe: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
@@ -78,11 +109,11 @@ class Zygote:
             )
             return
         if pid == 0:
-            self._become(job)
+            self._become(job, pipe)
         self._children[pid] = job.exits
         self._tell(ZygoteMessage(kind="spawned", id=job.id, pid=pid))
 
-    def _become(self, job: SpawnJob) -> None:
+    def _become(self, job: SpawnJob, pipe: int) -> None:
         """In the child: leave the zygote behind and run the agent; never returns."""
         code = 1
         try:
@@ -90,6 +121,8 @@ class Zygote:
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             self._connection.close()
+            self._pipes.close()
+            take_credentials(job, pipe)
             os.close(self._wake_read)
             os.close(self._wake_write)
             code = process.main(job)
@@ -121,11 +154,13 @@ class Zygote:
 
 
 def main() -> None:
-    """`python -m sparkplug.agents.zygote FD FAMILY`: FD is the inherited socket."""
+    """`python -m sparkplug.agents.zygote JOBS PIPES FAMILY`: two inherited sockets."""
     os.umask(0o077)
     connection = socket.socket(fileno=int(sys.argv[1]))
-    os.set_inheritable(connection.fileno(), False)
-    module, packages, extra = FAMILIES[sys.argv[2]]
+    pipes = socket.socket(fileno=int(sys.argv[2]))
+    for inherited in (connection, pipes):
+        os.set_inheritable(inherited.fileno(), False)
+    module, packages, extra = FAMILIES[sys.argv[3]]
     try:
         for name in (module, *packages):
             importlib.import_module(name)
@@ -137,7 +172,7 @@ def main() -> None:
     # What is shared must stay shared: the collector would touch every page after the fork.
     gc.collect()
     gc.freeze()
-    Zygote(connection).run()
+    Zygote(connection, pipes).run()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ RUNS_CANCEL = "sparkplug.runs.cancel"
 MESH_INVITE = "sparkplug.mesh.invite"
 MESH_REDEEM = "sparkplug.mesh.redeem"
 MESH_EXPEL = "sparkplug.mesh.expel"
+MESH_REVOKE = "sparkplug.mesh.revoke"
 
 STREAM_EVENTS = "SPARKPLUG_EVENTS"
 STREAM_JOURNAL = "SPARKPLUG_JOURNAL"

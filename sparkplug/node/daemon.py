@@ -40,6 +40,7 @@ from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
 from sparkplug.node.placer import Placer
+from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
 from sparkplug.node.telemetry_services import serve_telemetry
@@ -149,7 +150,7 @@ class Daemon:
         signer = await asyncio.to_thread(read_signer, path, credentials)
         return await tried(signer, self._bus, str(path))
 
-    async def _serve_mesh(self, services: Services, keys: MeshKeys) -> None:
+    async def _serve_mesh(self, services: Services, keys: MeshKeys) -> Account:
         """Answer for the mesh whose server this node runs."""
         assert self._keeper is not None
         account = Account(keys, self._paths.nats, self._bus)
@@ -165,6 +166,8 @@ class Daemon:
             events=self._events,
         )
         await mesh.serve(services)
+        await serve_revocation(services, account)
+        return account
 
     async def _compose(
         self, bus: Bus, keys: MeshKeys | None, credentials: Credentials | None
@@ -174,6 +177,7 @@ class Daemon:
         self._events = EventLog(bus, self.name, f"node {self.name}")
         services = Services(bus)
         zygotes = ZygotePool(paths.logs, self._agent_environment())
+        revocations = Revocations(paths.run / "revoke")
         supervisor = Supervisor(
             bus=bus,
             node=self.name,
@@ -183,6 +187,7 @@ class Daemon:
             keys=await self._signer(keys, credentials),
             credentials=credentials,
             zygotes=zygotes,
+            revocations=revocations,
             observed=self._observed,
             events=self._events,
             modules=[str(shipped("plugins"))],
@@ -212,8 +217,9 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        revoke = by_mesh(bus)
         if keys is not None:
-            await self._serve_mesh(services, keys)
+            revoke = by_account(await self._serve_mesh(services, keys))
         await supervisor.start()
         python = await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
@@ -227,6 +233,7 @@ class Daemon:
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("zygotes", zygotes.keep_alive),
+            ("revocations", lambda: revocations.run(revoke)),
             ("node record", self._keep_record),
             ("admission", self._keep_admitted),
         ]

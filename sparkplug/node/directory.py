@@ -46,6 +46,15 @@ class Directory:
         """The names of all agents there are."""
         return {agent.name for agent in self._agents.values()}
 
+    def named(self, user: str) -> str | None:
+        """The agent/replica whose process is this NATS user; None for nobody's."""
+        if not user:
+            return None
+        for agent in self._agents.values():
+            if agent.user == user:
+                return f"{agent.name}/{agent.replica}"
+        return None
+
     async def _resolve(self, request: ResolveRequest) -> ResolveReply:
         found = [
             agent
@@ -53,6 +62,7 @@ class Directory:
             if (request.any_state or agent.state in SERVING)
             and agent.subject
             and (request.name is None or agent.name == request.name)
+            and (request.user is None or agent.user == request.user)
             and (request.capability is None or request.capability in agent.capabilities)
         ]
         # Ours first: a foreign agent of the same name does not take over.
@@ -68,6 +78,8 @@ class Directory:
                     inflight=agent.inflight,
                     foreign=agent.foreign,
                     instance=agent.instance,
+                    senders=agent.senders,
+                    user=agent.user,
                     state=agent.state,
                     reason=agent.reason,
                 )

@@ -26,6 +26,7 @@ class ProcessRecord(Record):
     generation: int
     restarts: int = 0
     gpus: list[str] = Field(default_factory=list)
+    user: str = Field("", description="public key of its NATS user; empty when it has none")
 
     def alive(self) -> bool:
         """True while this very process runs."""

@@ -108,6 +108,7 @@ class Replica:
         observed = self.observed
         observed.pid, observed.restarts = record.pid, record.restarts
         observed.gpus, observed.generation = list(record.gpus), record.generation
+        observed.user = record.user
         if seen is None or seen.pid != record.pid:
             observed.state = AgentState.STARTING
             return
@@ -289,6 +290,7 @@ class Replica:
         self._record = None
         observed = self.observed
         observed.pid, observed.instance, observed.inflight = None, None, 0
+        observed.user = ""
 
     def _fail(self, reason: str) -> None:
         self._set(AgentState.ERROR, reason)

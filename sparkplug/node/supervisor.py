@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 
 from nats.aio.msg import Msg
@@ -17,18 +18,27 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
-from sparkplug.bus.jwt import Credentials
+from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.bus.signing import Signer
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.records import ProcessRecord, RecordFolder
 from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.revocation import Revocations
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
-from sparkplug.schema.agent import AgentReport, AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import (
+    AgentReport,
+    AgentSpec,
+    AgentState,
+    Assignment,
+    DesiredAgent,
+    ObservedAgent,
+)
 from sparkplug.schema.base import Record
+from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.settings import SettingsDocument
 
 log = logging.getLogger(__name__)
@@ -54,6 +64,7 @@ class Supervisor:
         keys: Signer | None,
         credentials: Credentials | None,
         zygotes: ZygotePool,
+        revocations: Revocations,
         observed: ObservedState,
         events: EventLog,
         modules: list[str],
@@ -66,6 +77,7 @@ class Supervisor:
         self._keys = keys
         self._credentials = credentials
         self._zygotes = zygotes
+        self._revocations = revocations
         self._observed = observed
         self._events = events
         self._modules = modules
@@ -184,8 +196,9 @@ class Supervisor:
                 agent_permissions(spec.name, self._owner, observed.replica),
                 {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
             )
+        user = public_key(credentials.seed) if self._keys and credentials else ""
         llm = self._settings.llm
-        env = dict(spec.env)
+        env = _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
         job = SpawnJob(
@@ -202,6 +215,7 @@ class Supervisor:
             type=spec.type,
             capabilities=spec.capabilities,
             concurrency=spec.concurrency,
+            senders=spec.senders,
             heartbeat_seconds=spec.health.interval,
             llm={
                 "endpoint": llm.endpoint,
@@ -221,7 +235,12 @@ class Supervisor:
             exits=str(self._paths.exits),
             modules=self._modules,
         )
-        pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+        try:
+            pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+        except BaseException:
+            # Whether it was forked is not known for sure: it could serve unseen.
+            self._revocations.add(user)
+            raise
         record = ProcessRecord(
             agent=spec.name,
             replica=observed.replica,
@@ -230,7 +249,9 @@ class Supervisor:
             generation=desired.generation,
             restarts=observed.restarts,
             gpus=list(wanted.gpus),
+            user=user,
         )
+        observed.user = user
         await asyncio.to_thread(self._records.write, record)
         return record
 
@@ -244,7 +265,8 @@ class Supervisor:
         return take_exit(self._paths.exits, pid)
 
     def forget(self, record: ProcessRecord) -> None:
-        """The process of a record is gone."""
+        """The process of a record is gone: whoever still has its credentials is cut off."""
+        self._revocations.add(record.user)
         self._records.remove(record.agent, record.replica)
 
     def observe(self, observed: ObservedAgent) -> None:
@@ -307,9 +329,22 @@ class _Beat(Record):
     sparkplug: AgentReport
 
 
+def _passed(spec: AgentSpec) -> dict[str, str]:
+    """What of this node's environment the agent is given by name. Raises InvalidError."""
+    missing = [name for name in spec.pass_env if name not in os.environ]
+    if missing:
+        raise InvalidError(
+            f"{', '.join(missing)} is not set in the environment of this node",
+            where="pass_env",
+            hint="set it for `sparkplug up`, or take it off the agent's pass_env",
+        )
+    return {name: os.environ[name] for name in spec.pass_env}
+
+
 def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:
     spec = desired.spec
     observed.runtime = spec.runtime
     observed.type = spec.type
+    observed.senders = spec.senders
     observed.description = spec.description
     observed.capabilities = list(spec.capabilities)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sparkplug.agents.jobs import SpawnJob, ZygoteMessage
+from sparkplug.agents.jobs import SECRETS, SpawnJob, ZygoteMessage, credentials_pipe
 from sparkplug.schema.errors import InvalidError, SparkplugError
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Zygote:
         self._waiting: dict[str, asyncio.Future[int]] = {}
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writer: asyncio.StreamWriter | None = None
+        self._pipes: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ended = asyncio.Event()
 
@@ -92,6 +93,8 @@ class Zygote:
     async def start(self) -> None:
         """Start it; `spawn` waits for its imports. Raises InvalidError for no interpreter."""
         ours, theirs = socket.socketpair()
+        # A message each, so that a pipe stays with the id of its job.
+        pipes, their_pipes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with self._log_path.open("ab") as output:
                 self._process = await asyncio.create_subprocess_exec(
@@ -99,16 +102,18 @@ class Zygote:
                     "-m",
                     "sparkplug.agents.zygote",
                     str(theirs.fileno()),
+                    str(their_pipes.fileno()),
                     self.family,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     env=self._env,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[theirs.fileno(), their_pipes.fileno()],
                     start_new_session=True,
                 )
         except OSError as error:
             ours.close()
+            pipes.close()
             raise InvalidError(
                 f"the interpreter cannot be started: {error.strerror}",
                 where=self.interpreter,
@@ -116,6 +121,9 @@ class Zygote:
             ) from error
         finally:
             theirs.close()
+            their_pipes.close()
+        pipes.setblocking(False)
+        self._pipes = pipes
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
         self._reading = asyncio.create_task(self._read(reader), name=f"zygote {self.family}")
 
@@ -128,11 +136,28 @@ class Zygote:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting[job.id] = future
         try:
-            self._writer.write(job.model_dump_json().encode() + b"\n")
+            await self._hand_over(job)
+            self._writer.write(job.model_dump_json(exclude=set(SECRETS)).encode() + b"\n")
             async with asyncio.timeout(_SPAWN_DEADLINE_S):
                 return await future
         finally:
             self._waiting.pop(job.id, None)
+
+    async def _hand_over(self, job: SpawnJob) -> None:
+        """Send the pipe of a job's credentials; returns in the step in which it was sent."""
+        assert self._pipes is not None
+        pipe = credentials_pipe(job)
+        try:
+            async with asyncio.timeout(_SPAWN_DEADLINE_S):
+                while True:
+                    try:
+                        socket.send_fds(self._pipes, [job.id.encode()], [pipe])
+                        return
+                    except BlockingIOError:
+                        # It is behind with what it was given before.
+                        await asyncio.sleep(0.01)
+        finally:
+            os.close(pipe)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         error: SparkplugError | None = None
@@ -160,6 +185,8 @@ class Zygote:
                 future.exception()  # seen: nobody may be waiting
         if self._writer is not None:
             self._writer.close()
+        if self._pipes is not None:
+            self._pipes.close()
 
     def _last_words(self) -> SparkplugError:
         try:
@@ -180,6 +207,8 @@ class Zygote:
         """End it; its agents live on."""
         if self._writer is not None:
             self._writer.close()
+        if self._pipes is not None:
+            self._pipes.close()
         if self._process is None:
             return
         try:

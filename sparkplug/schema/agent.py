@@ -12,6 +12,7 @@ from sparkplug.schema.base import Document, Record, utc_now
 from sparkplug.schema.units import Bytes, Seconds
 
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 
 
 class Resources(Document):
@@ -75,7 +76,13 @@ class AgentSpec(Document):
     restart: Restart = Field(default_factory=Restart)
     health: Health = Field(default_factory=Health)
     memory: AgentMemory = Field(default_factory=AgentMemory)
+    senders: Literal["any", "signed"] = Field(
+        "any", description="`signed` takes prompts only from who proves to be who it says"
+    )
     env: dict[str, str] = Field(default_factory=dict)
+    pass_env: list[EnvName] = Field(
+        default_factory=list, description="variables of the node's own environment it is given"
+    )
     labels: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("env", mode="before")
@@ -163,6 +170,8 @@ class ObservedAgent(Record):
     instance: str | None = Field(None, description="id of the micro service instance")
     subject: str = Field("", description="where it takes prompts")
     max_payload: int | None = Field(None, description="bytes of the largest prompt it takes")
+    senders: Literal["any", "signed"] = "any"
+    user: str = Field("", description="public key of its process's own NATS user")
     actions: dict[str, Any] = Field(
         default_factory=dict, description="its typed actions: name to JSON Schema of the input"
     )
@@ -193,6 +202,7 @@ class ResolveRequest(Record):
 
     name: str | None = None
     capability: str | None = None
+    user: str | None = Field(None, description="the replica whose process is this NATS user")
     any_state: bool = Field(False, description="include those that take no prompts now")
 
 
@@ -207,6 +217,8 @@ class Target(Record):
     inflight: int = 0
     foreign: bool = False
     instance: str | None = Field(None, description="the micro service instance behind it now")
+    senders: Literal["any", "signed"] = Field("any", description="who may prompt it")
+    user: str = Field("", description="public key of its process's own NATS user")
     state: AgentState = AgentState.IDLE
     reason: str | None = None
 

@@ -140,6 +140,16 @@ class RedeemReply(Record):
     version: str = ""
 
 
+#: The most users in one request to revoke.
+MAX_REVOKED = 1000
+
+
+class RevokeRequest(Record):
+    """Asks that users are refused from now on: a node's agents whose processes have ended."""
+
+    users: list[str] = Field(max_length=MAX_REVOKED, description="public keys")
+
+
 class ExpelRequest(Record):
     """Asks that a member is shut out."""
 
