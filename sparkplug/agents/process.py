@@ -25,6 +25,7 @@ from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
+from sparkplug.agents.signing import KnownSenders
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus, connect
@@ -97,6 +98,8 @@ class AgentProcess:
             },
             heartbeat_extras=lambda: {"sparkplug": self._report().model_dump(mode="json")},
             max_concurrent_prompts=job.concurrency,
+            min_sender_trust=job.senders,
+            accept_sender=KnownSenders(self._bus).accept if job.senders == "signed" else None,
         )
         service.on_prompt(self._on_prompt)
         await service.start()

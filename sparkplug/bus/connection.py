@@ -95,6 +95,8 @@ class Bus:
         self.ca = ca
         self.record = record
         self.inbox_prefix = inbox_prefix
+        self.name = ""
+        self.credentials: Credentials | None = None
         self.nc: Client = _Client(self)
         #: Set when the server will not have us any more: nothing reconnects.
         self.shut_out = asyncio.Event()
@@ -166,6 +168,7 @@ class Bus:
 
     async def open(self, name: str, credentials: Credentials | None, deadline: float) -> None:
         """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
+        self.name, self.credentials = name, credentials
         urls = [url.strip() for url in self.url.split(",")]
         if not self.secure:
             # A server of TLS logs an error for each that looks and leaves.

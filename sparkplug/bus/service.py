@@ -30,6 +30,7 @@ RequestT = TypeVar("RequestT", bound=BaseModel)
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _ERROR_HEADER = "Sparkplug-Error"
+_INBOXES = "_INBOX."
 _MAX_REQUEST_BYTES = 4 << 20
 
 
@@ -52,6 +53,10 @@ class Services:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
 
         async def receive(message: Msg) -> None:
+            if message.reply and not message.reply.startswith(_INBOXES):
+                # Who may publish little would have us publish for it, into a bucket perhaps.
+                log.warning("a request on %s wants its answer elsewhere", message.subject)
+                return
             task = asyncio.create_task(
                 _answer(self._bus, message, model, handler), name=f"serve {subject}"
             )

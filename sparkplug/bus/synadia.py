@@ -18,6 +18,7 @@ from synadia_ai import agent_service
 from synadia_ai import agents as sdk
 from synadia_ai.agents.discovery import AgentInfo, EndpointInfo
 from synadia_ai.agents.errors import (
+    IdentityError,
     PayloadTooLargeError,
     ProtocolError,
     StreamMaxWaitExceededError,
@@ -27,6 +28,7 @@ from synadia_ai.agents.errors import (
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.senders import sender_identity
 from sparkplug.bus.service import call as call_service
 from sparkplug.schema.agent import AgentState, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
@@ -70,6 +72,7 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
         queue_group="agents",
         max_payload_bytes=target.max_payload,
         attachments_ok=True,
+        min_sender_trust=target.senders,
     )
     info = AgentInfo(
         instance_id="",
@@ -83,7 +86,10 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
         endpoints=(endpoint,),
         prompt_endpoint=endpoint,
     )
-    return sdk.Agent(bus.nc, info, close_event=close_event)
+    # Signing asks the server who we are, each time: only for who wants it.
+    signed = target.senders == "signed"
+    identity = sender_identity(bus.name, bus.credentials) if signed else None
+    return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity)
 
 
 class LostAnswererError(SparkplugError):
@@ -192,6 +198,12 @@ async def prompt(
             f"the prompt is {error.actual} bytes, the agent takes at most {error.limit}",
             where=where,
             hint="put what is large into a file the agent can read, and name the file",
+        ) from error
+    except IdentityError as error:
+        raise RefusedError(
+            f"the agent takes signed prompts only, and ours cannot be signed: {error}",
+            where=where,
+            hint="signing needs a NATS user with an nkey, and leave to ask $SYS.REQ.USER.INFO",
         ) from error
     except ValidationError as error:
         raise InvalidError(str(error), where=where) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sparkplug.bus import subjects
@@ -29,6 +30,17 @@ from sparkplug.schema.problems import did_you_mean
 #: What can change in a spec while its processes run on.
 _LIVE_FIELDS = frozenset({"replicas", "restart", "labels"})
 _RESOLVE_DEADLINE_S = 3.0
+
+
+_SECRET_NAME = re.compile(
+    r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(^|_)(PWD|AUTH|SEED)($|_)", re.IGNORECASE
+)
+_HIDDEN = "(not shown)"
+
+
+def without_secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment for showing: values of names that look like a secret's are left out."""
+    return {name: _HIDDEN if _SECRET_NAME.search(name) else env[name] for name in env}
 
 
 class AgentDescription(Record):
@@ -59,6 +71,9 @@ async def describe(client: Client, name: str) -> AgentDescription:
     if found is None and not replicas:
         raise await _no_agent(client, name)
     wanted, revision = found or (None, None)
+    if wanted is not None:
+        spec = wanted.spec.model_copy(update={"env": without_secrets(wanted.spec.env)})
+        wanted = wanted.model_copy(update={"spec": spec})
     return AgentDescription(name=name, desired=wanted, revision=revision, replicas=replicas)
 
 

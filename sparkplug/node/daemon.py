@@ -196,7 +196,7 @@ class Daemon:
         state = DesiredState(bus)
         directory = Directory(bus)
         placer = Placer(bus, self.name, owner_name(), state, self._observed)
-        observer = Observer(bus, owner_name())
+        observer = Observer(bus, owner_name(), directory, self._events)
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
             self.name,

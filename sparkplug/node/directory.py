@@ -55,6 +55,14 @@ class Directory:
                 return f"{agent.name}/{agent.replica}"
         return None
 
+    def user_of(self, name: str) -> str | None:
+        """The NATS user of an agent/replica; None when there is none or it has none."""
+        agent, _, replica = name.partition("/")
+        for observed in self._agents.values():
+            if (observed.name, observed.replica) == (agent, replica):
+                return observed.user or None
+        return None
+
     async def _resolve(self, request: ResolveRequest) -> ResolveReply:
         found = [
             agent

@@ -117,6 +117,7 @@ class ForeignAgents:
             instance=info.instance_id,
             subject=info.prompt_endpoint.subject,
             max_payload=info.prompt_endpoint.max_payload_bytes,
+            senders=info.prompt_endpoint.min_sender_trust,
             foreign=True,
             sdk=info.version,
         )

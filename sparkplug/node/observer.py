@@ -18,7 +18,10 @@ from nats.aio.msg import Msg
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.events import EventLog
+from sparkplug.bus.senders import why_forged
 from sparkplug.bus.service import Services
+from sparkplug.node.directory import Directory
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.topology import Topology, TopologyEdge, TopologyNode
 
@@ -26,6 +29,7 @@ _RATE_WINDOW_S = 10
 _LATENCIES = 200
 _MAX_OPEN = 50_000
 _MAX_EDGES = 5_000
+_TELL_FORGED_EVERY_S = 60.0
 _SLOW_PUBLISH_S = 5.0
 _OPEN_FOR_S = 900.0
 #: No answer comes back sooner over loopback: both were waiting to be read, and when is not known.
@@ -39,6 +43,8 @@ class _Edge:
     messages: int = 0
     bytes: int = 0
     errors: int = 0
+    forged: int = 0
+    told: float = float("-inf")
     inflight: int = 0
     recent: deque[int] = field(default_factory=lambda: deque([0], maxlen=_RATE_WINDOW_S))
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
@@ -53,7 +59,9 @@ class _Open:
 class Observer:
     """Counts edges; publishes the graph once a second while it changes."""
 
-    def __init__(self, bus: Bus, owner: str) -> None:
+    def __init__(self, bus: Bus, owner: str, directory: Directory, events: EventLog) -> None:
+        self._directory = directory
+        self._events = events
         self._bus = bus
         self._owner = owner
         self._edges: dict[tuple[str, str], _Edge] = {}
@@ -98,11 +106,25 @@ class Observer:
         edge.bytes += len(message.data)
         edge.recent[-1] += 1
         self._dirty = True
+        self._judge(message, sender, receiver, edge)
         if message.reply:
             edge.inflight += 1
             self._open[message.reply] = _Open(edge, time.monotonic())
             if len(self._open) > _MAX_OPEN:
                 self._close(*self._open.popitem(last=False))
+
+    def _judge(self, message: Msg, sender: str, receiver: str, edge: _Edge) -> None:
+        """Flag a message whose header names who did not send it; the event once a while."""
+        owner = subjects.inbox_owner(message.reply)
+        via = sender if owner is not None and owner[0] == "agent" else ""
+        why = why_forged(message, via, self._directory.named, self._directory.user_of)
+        if why is None:
+            return
+        edge.forged += 1
+        now = time.monotonic()
+        if now - edge.told > _TELL_FORGED_EVERY_S:
+            edge.told = now
+            self._events.emit("agent:forged", receiver, data={"from": sender, "reason": why})
 
     async def _on_reply(self, message: Msg) -> None:
         pending = self._open.get(message.subject)
@@ -178,6 +200,7 @@ class Observer:
                     messages=edge.messages,
                     bytes=edge.bytes,
                     errors=edge.errors,
+                    forged=edge.forged,
                     inflight=edge.inflight,
                     rate_per_second=round(rate, 3),
                     latency_p50_ms=(

@@ -20,9 +20,9 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             "$SRV.INFO.agents.*",
             "$SRV.PING.agents",
             "$SRV.PING.agents.*",
-            "$SYS.REQ.USER.INFO",
             subjects.AGENTS_RESOLVE,
             *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
+            "_INBOX.>",
         ),
         subscribe=(
             f"agents.prompt.{own}",
@@ -34,7 +34,9 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             *(f"$SRV.{verb}.agents.*" for verb in ("PING", "INFO", "STATS")),
             f"{inbox}.>",
         ),
-        replies=True,
+        # Leave to answer what it is asked (allow_responses) would be leave to publish anywhere:
+        # it asks itself, naming any subject as the one for the reply. Inboxes cannot be guessed.
+        replies=False,
     )
 
 

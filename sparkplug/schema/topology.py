@@ -27,6 +27,7 @@ class TopologyEdge(Record):
     messages: int = 0
     bytes: int = 0
     errors: int = 0
+    forged: int = Field(0, description="messages whose header names who did not send them")
     inflight: int = 0
     rate_per_second: float = 0.0
     latency_p50_ms: float | None = None

@@ -1,0 +1,91 @@
+"""Who sent a prompt: the protocol's `Agent-Sender` header, held against what the mesh knows.
+
+A signature proves the key, never the name beside it: that is checked against the process whose
+user the key is. Source: Synadia Agent Protocol, section 13 (sender identity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from synadia_ai.agents import Identity
+from synadia_ai.agents.errors import IdentityError
+from synadia_ai.agents.identity import (
+    AGENT_SENDER_HEADER,
+    AgentId,
+    MalformedSenderHeaderError,
+    SenderSigner,
+    SenderVerificationError,
+    options,
+    signer_from_seed,
+    verify_sender,
+)
+from synadia_ai.agents.identity.self_id import lookup_self_id
+from synadia_ai.agents.identity.signer import identity_from_jwt
+
+from sparkplug.bus.jwt import Credentials
+
+#: Characters of a name in the header, by the protocol.
+_LONGEST_NAME = 64
+
+
+async def _known_id(nc: Client, *, signer: SenderSigner | None = None) -> AgentId:
+    """Who this connection is, by the JWT it was opened with: a user's key never changes.
+
+    The SDK asks the server each time ($SYS.REQ.USER.INFO); agents have no leave to ask it.
+    """
+    if signer is None or signer.jwt is None:
+        return await lookup_self_id(nc, signer=signer)
+    return identity_from_jwt(signer.jwt)
+
+
+options.lookup_self_id = _known_id  # type: ignore[attr-defined]
+
+
+def sender_identity(connection: str, credentials: Credentials | None) -> Identity | None:
+    """What a connection of that name signs its prompts with; None without credentials.
+
+    Only agents give a name, as agent/replica: of all others the key says all that can be proved.
+    """
+    if credentials is None:
+        return None
+    kind, _, name = connection.partition(" ")
+    shown = name if kind == "agent" and len(name) <= _LONGEST_NAME else None
+    try:
+        signer = signer_from_seed(credentials.seed, credentials.jwt)
+    except IdentityError:
+        return None
+    return Identity(signer=signer, name=shown)
+
+
+def why_forged(
+    message: Msg,
+    via: str,
+    named: Callable[[str], str | None],
+    user_of: Callable[[str], str | None],
+) -> str | None:
+    """Why the sender that a prompt's header names did not send it; None when nothing speaks for it.
+
+    `via` is the agent whose inbox the answer goes to, empty when it is no agent's. `named` gives
+    the agent/replica whose process a user is, `user_of` the user of an agent/replica.
+    """
+    if not message.headers or AGENT_SENDER_HEADER not in message.headers:
+        return None
+    try:
+        sender = verify_sender(message, "live")
+    except (MalformedSenderHeaderError, SenderVerificationError) as error:
+        return str(getattr(error, "detail", "") or error)
+    if sender is None or sender.header is None:
+        return None
+    user, name = sender.header.user, sender.name
+    actual = named(user)
+    if actual is not None:
+        if name is not None and name != actual:
+            return f"it calls itself {name} and its key is that of {actual}"
+        if via and via != actual.partition("/")[0]:
+            return f"its key is that of {actual} and the answer goes to {via}"
+    elif name is not None and (user_of(name) or user) != user:
+        return f"it calls itself {name} and its key is another"
+    return None
