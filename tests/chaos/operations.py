@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -174,7 +175,7 @@ class Operations:
 
     def _pid_of(self, part: str, generator: random.Random) -> int | None:
         if part == "agent":
-            records = [path for path in (self.node.paths.run / "agents").glob("*.json")]
+            records = (self.node.paths.run / "agents").glob("*.json")
             named = [pid for path in records if (pid := _pid_in(path)) is not None]
             return generator.choice(named) if named else None
         name = {"daemon": "node.json", "nats-server": "nats.json"}[part]
@@ -316,8 +317,6 @@ class Operations:
 
 def _pid_in(path: Path) -> int | None:
     try:
-        import json
-
         return int(json.loads(path.read_text())["pid"])
     except (OSError, ValueError, KeyError):
         return None
@@ -333,7 +332,7 @@ def _dead(pid: int) -> bool:
 def _locks(pid: int) -> list[str]:
     found = []
     with contextlib.suppress(OSError):
-        for number in os.listdir(f"/proc/{pid}/fd"):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                found.append(os.readlink(f"/proc/{pid}/fd/{number}"))
+                found.append(str(descriptor.readlink()))
     return found

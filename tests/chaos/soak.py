@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.soak --operations 1000 --seed 3`: random operations under kills, reported."""
+"""`python -m tests.chaos.soak --operations 1000 --seed 3`: random operations under kills."""
 
 from __future__ import annotations
 

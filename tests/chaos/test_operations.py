@@ -1,4 +1,4 @@
-"""A short round of random operations under kills; `python -m tests.chaos.soak` does it for longer."""
+"""A short round of random operations under kills; `tests/chaos/soak.py` does it for longer."""
 
 from __future__ import annotations
 
