@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,11 +10,15 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from fakes.node import Node, wait_until
+from sparkplug.bus import synadia as wire
+from sparkplug.client import agents as client_agents
+from sparkplug.schema.errors import RefusedError
 
 
 def agent(node: Node, name: str, replica: str = "0") -> dict[str, object]:
@@ -334,3 +339,72 @@ def test_an_agent_gets_a_scrubbed_environment(node: Node, tmp_path: Path) -> Non
     assert environ["DO_NOT_TRACK"] == "1"
     assert "A_SECRET_OF_THE_DAEMON" not in environ
     assert not any(name.startswith("SPARKPLUG") for name in environ)
+
+
+SENDS_AS = """
+import os, subprocess, sys
+def names(pid):
+    return " ".join(open(f"/proc/{pid}/{what}").read() for what in ("environ", "cmdline"))
+async def handle(ctx, request):
+    if request.action == "seen":
+        code = "import os; print(os.environ, [os.readlink('/proc/self/fd/' + f) " \\
+            "for f in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + f)])"
+        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                               close_fds=False).stdout
+        own = [os.readlink(f"/proc/self/fd/{f}") for f in os.listdir("/proc/self/fd")
+               if os.path.lexists(f"/proc/self/fd/{f}")]
+        return {"environ": dict(os.environ), "words": names(os.getpid()), "child": child,
+                "own": own, "seed": ctx._bus.credentials.seed, "jwt": ctx._bus.credentials.jwt}
+    if request.action == "lie":
+        ctx._bus.name = "agent boss/0"
+    return await ctx.ask("guarded", "hello")
+"""
+
+
+def test_an_agent_proves_who_it_is_and_gets_only_what_it_is_given(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    given = {"GIVEN_TOKEN": "gv-1", "AWS_SECRET_ACCESS_KEY": "aws-1", "OPENAI_API_KEY": "oa-1"}
+    node = Node(home, given)
+    node.up()
+    try:
+        node.cli("agents", "deploy", str(node.write_agent(tmp_path, "boss")))
+        guarded = node.write_agent(tmp_path, "guarded", senders="signed")
+        node.cli("agents", "deploy", str(guarded))
+        sender = node.write_agent(
+            tmp_path, "sender", SENDS_AS, pass_env=["GIVEN_TOKEN"], env={"MY_API_KEY": "shown-no"}
+        )
+        node.cli("agents", "deploy", str(sender))
+
+        found = asyncio.run(_called(node, "sender", "seen"))
+        assert found["environ"]["GIVEN_TOKEN"] == "gv-1"
+        assert found["environ"]["MY_API_KEY"] == "shown-no"
+        assert not {"AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SPARKPLUG_HOME"} & {
+            *found["environ"]
+        }
+        for secret in (found["seed"], found["jwt"]):
+            assert secret not in found["words"] + found["child"] + json.dumps(found["environ"])
+            on_disk = [p for p in home.rglob("*") if p.is_file() and p.stat().st_size < 8 << 20]
+            assert not [p for p in on_disk if secret.encode() in p.read_bytes()]
+        assert "pipe:" not in json.dumps(found["own"])
+        described = node.cli("agents", "describe", "sender", "--json").stdout
+        assert "shown-no" not in described
+        assert "gv-1" not in described
+
+        assert node.cli("prompt", "sender", "go").stdout.strip() == "echo: hello"
+        assert node.cli("prompt", "guarded", "hi").stdout.strip() == "echo: hi"
+        with pytest.raises(RefusedError):
+            asyncio.run(_called(node, "sender", "lie"))
+        assert wait_until(
+            lambda: [e for e in node.json("events") if e["name"] == "agent:forged"], 20
+        )
+        edges = {(e["from"], e["to"]): e["forged"] for e in node.json("topology")["edges"]}
+        assert edges["sender", "guarded"] == 1
+    finally:
+        node.close()
+
+
+async def _called(node: Node, name: str, action: str) -> dict[str, Any]:
+    async with node.client() as client:
+        target = await client_agents.target(client, name)
+        answer: dict[str, Any] = await wire.call(client.bus, target, action, {})
+        return answer
