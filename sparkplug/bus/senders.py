@@ -11,13 +11,15 @@ from collections.abc import Callable
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from synadia_ai.agents import Identity
-from synadia_ai.agents.errors import IdentityError
+from synadia_ai.agents.errors import (
+    IdentityError,
+    MalformedSenderHeaderError,
+    SenderVerificationError,
+)
 from synadia_ai.agents.identity import (
     AGENT_SENDER_HEADER,
     AgentId,
-    MalformedSenderHeaderError,
     SenderSigner,
-    SenderVerificationError,
     options,
     signer_from_seed,
     verify_sender,
