@@ -363,7 +363,7 @@ async def handle(ctx, request):
 
 def test_an_agent_proves_who_it_is_and_gets_only_what_it_is_given(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    given = {"GIVEN_TOKEN": "gv-1", "AWS_SECRET_ACCESS_KEY": "aws-1", "OPENAI_API_KEY": "oa-1"}
+    given = {"GIVEN_TOKEN": "gv-1", "AWS_SECRET_ACCESS_KEY": "aws-1", "ANTHROPIC_API_KEY": "an-1"}
     node = Node(home, given)
     node.up()
     try:
@@ -378,7 +378,7 @@ def test_an_agent_proves_who_it_is_and_gets_only_what_it_is_given(tmp_path: Path
         found = asyncio.run(_called(node, "sender", "seen"))
         assert found["environ"]["GIVEN_TOKEN"] == "gv-1"
         assert found["environ"]["MY_API_KEY"] == "shown-no"
-        assert not {"AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "SPARKPLUG_HOME"} & {
+        assert not {"AWS_SECRET_ACCESS_KEY", "ANTHROPIC_API_KEY", "SPARKPLUG_HOME"} & {
             *found["environ"]
         }
         for secret in (found["seed"], found["jwt"]):
