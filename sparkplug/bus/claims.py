@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ACCOUNT_FILE = "account.json"
 _UPDATE = "$SYS.REQ.CLAIMS.UPDATE"
 _PUSH_DEADLINE_S = 5.0
+_MOST_ENDED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,23 @@ class AccountClaims:
 
     signing_keys: dict[str, str] = field(default_factory=dict)
     revocations: dict[str, int] = field(default_factory=dict)
+    #: Users of agents' processes that have ended; of these only the newest are kept.
+    ended: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """All users whose JWTs are refused, and until when they were issued."""
+        return {**self.ended, **self.revocations}
+
+    def with_ended(self, *users: str) -> AccountClaims:
+        """These, and the users of processes that have ended are refused from now on.
+
+        Their seeds were in memory that is gone: of very many the oldest are forgotten, which keeps
+        the account's JWT small.
+        """
+        now = int(time.time())
+        ended = {**self.ended, **dict.fromkeys(users, now)}
+        return replace(self, ended=dict(list(ended.items())[-_MOST_ENDED:]))
 
     def with_signing_key(self, node: str, public: str) -> AccountClaims:
         """These, and `node` may sign users with the key of that public key."""
@@ -68,6 +86,7 @@ def read_claims(folder: Path) -> AccountClaims:
         return AccountClaims(
             {str(name): str(key) for name, key in data.get("signing_keys", {}).items()},
             {str(user): int(at) for user, at in data.get("revocations", {}).items()},
+            {str(user): int(at) for user, at in data.get("ended", {}).items()},
         )
     except FileNotFoundError:
         return AccountClaims()
@@ -83,7 +102,7 @@ def read_claims(folder: Path) -> AccountClaims:
 def account_jwts(keys: MeshKeys, folder: Path) -> dict[str, str]:
     """Account JWTs by public key, as the server preloads them."""
     claims = read_claims(folder)
-    owner = keys.account_jwt(sorted(claims.signing_keys.values()), claims.revocations)
+    owner = keys.account_jwt(sorted(claims.signing_keys.values()), claims.refused)
     return {keys.system_account: keys.system_jwt(), keys.account: owner}
 
 
@@ -93,7 +112,7 @@ async def push_account(keys: MeshKeys, claims: AccountClaims, bus: Bus) -> None:
     The push goes over a connection of its own, as a user of the system account. Raises
     NoMeshError when the server is away, SparkplugError when it refuses.
     """
-    told = keys.account_jwt(sorted(claims.signing_keys.values()), claims.revocations)
+    told = keys.account_jwt(sorted(claims.signing_keys.values()), claims.refused)
     system = await connect(
         bus.url,
         name="claims",

@@ -43,7 +43,7 @@ async def _known_id(nc: Client, *, signer: SenderSigner | None = None) -> AgentI
     return identity_from_jwt(signer.jwt)
 
 
-options.lookup_self_id = _known_id  # type: ignore[assignment]
+options.lookup_self_id = _known_id  # type: ignore[attr-defined, assignment]
 
 
 def sender_identity(connection: str, credentials: Credentials | None) -> Identity | None:

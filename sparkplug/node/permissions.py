@@ -35,7 +35,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             f"{inbox}.>",
         ),
         # Leave to answer what it is asked (allow_responses) would be leave to publish anywhere:
-        # it asks itself, naming any subject as the one for the reply. Inboxes cannot be guessed.
+        # it asks itself, naming any subject as the one for the reply. Inboxes are hard to guess.
         replies=False,
     )
 

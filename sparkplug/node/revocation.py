@@ -80,7 +80,7 @@ def by_account(account: Account) -> Revoke:
     """Revoking on the host whose private server it is."""
 
     async def revoke(users: tuple[str, ...]) -> None:
-        await account.change(lambda claims: claims.with_revoked(*users))
+        await account.change(lambda claims: claims.with_ended(*users))
 
     return revoke
 

@@ -23,6 +23,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "stopped",
         "lost",
         "changed",
+        "forged",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
