@@ -209,7 +209,7 @@ class Bus:
                     allow_reconnect=True,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                    ping_interval=_ping_interval(urls),  # type: ignore[arg-type]
+                    ping_interval=_ping_interval(urls, self.record),  # type: ignore[arg-type]
                     max_outstanding_pings=2,
                     inbox_prefix=self.inbox_prefix,
                     **options,  # type: ignore[arg-type]
@@ -326,8 +326,10 @@ def _host_port(url: str) -> tuple[str, int]:
     return parsed.hostname or "127.0.0.1", parsed.port or 4222
 
 
-def _ping_interval(urls: list[str]) -> float:
-    near = all(_host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls)
+def _ping_interval(urls: list[str], record: Path | None) -> float:
+    near = record is not None or all(
+        _host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls
+    )
     return _PING_HERE_S if near else _PING_NETWORK_S
 
 
