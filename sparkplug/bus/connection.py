@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 
 cancellation.install()
+# nats-py upgrades its streams to TLS, and asyncio remarks on that at every end of one.
+logging.getLogger("asyncio").addFilter(lambda record: "eof_received" not in record.getMessage())
 
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)
@@ -257,7 +259,10 @@ class Bus:
             if cause is not None:
                 raise RefusedError(
                     f"the NATS server at {self.shown_url} refuses us: {cause}",
-                    hint="it belongs to another user or mesh; check the credentials in use",
+                    hint=(
+                        "it belongs to another user or mesh; check the credentials in use. "
+                        "A host that was expelled goes back by `sparkplug mesh leave`"
+                    ),
                 ) from error
             why = next((e for e in refused if isinstance(e, OSError)), error)
             raise NoMeshError(
