@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 
 cancellation.install()
+# nats-py upgrades its streams to TLS, and asyncio remarks on that at every end of one.
+logging.getLogger("asyncio").addFilter(lambda record: "eof_received" not in record.getMessage())
 
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)
@@ -242,7 +244,7 @@ class Bus:
                     allow_reconnect=True,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                    ping_interval=_ping_interval(urls),  # type: ignore[arg-type]
+                    ping_interval=_ping_interval(urls, self.record),  # type: ignore[arg-type]
                     max_outstanding_pings=2,
                     inbox_prefix=self.inbox_prefix,
                     **options,  # type: ignore[arg-type]
@@ -260,7 +262,10 @@ class Bus:
             if cause is not None:
                 raise RefusedError(
                     f"the NATS server at {self.shown_url} refuses us: {cause}",
-                    hint="it belongs to another user or mesh; check the credentials in use",
+                    hint=(
+                        "it belongs to another user or mesh; check the credentials in use. "
+                        "A host that was expelled goes back by `sparkplug mesh leave`"
+                    ),
                 ) from error
             why = next((e for e in refused if isinstance(e, OSError)), error)
             raise NoMeshError(
@@ -359,8 +364,10 @@ def _host_port(url: str) -> tuple[str, int]:
     return parsed.hostname or "127.0.0.1", parsed.port or 4222
 
 
-def _ping_interval(urls: list[str]) -> float:
-    near = all(_host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls)
+def _ping_interval(urls: list[str], record: Path | None) -> float:
+    near = record is not None or all(
+        _host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls
+    )
     return _PING_HERE_S if near else _PING_NETWORK_S
 
 

@@ -172,6 +172,8 @@ class SparkplugApp(
             return  # it is being left
         if "settings" in topics:
             self._take_settings()
+        if self.store.differs and self.store.differs not in self.notices:
+            self.warn(self.store.differs)
         pane = self.pane
         if pane is not None and topics & pane.TOPICS and not self._covered:
             pane.draw(topics)

@@ -73,6 +73,8 @@ class Store:
         self.link = Link()
         self.view: MeshView | None = None
         self.client: Client | None = None
+        #: What keeps this screen and the mesh's nodes from understanding each other.
+        self.differs: str | None = None
         self.settings: Settings | None = None
         self.plans: list[str] = []
         # Made when somebody looks, and kept until what they are made of changes.
@@ -116,7 +118,7 @@ class Store:
     def leave(self, context: str) -> None:
         """Forget all of this mesh; `run` follows that of `context` when it is begun again."""
         self._url, self._wanted, self._context = None, context, None
-        self.view = self.client = None
+        self.view = self.client = self.differs = None
         self._agents = self._hosts = self._runs = None
         self.link = Link()
         self._changed(ALL)
@@ -181,6 +183,7 @@ class Store:
         async with client:
             live = LiveMesh(client, self.view)
             self.client = client
+            self.differs = await client.differs()
             self._set_link(Link("live"))
             try:
                 async with asyncio.TaskGroup() as group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
 import subprocess
@@ -20,8 +19,9 @@ from sparkplug.bus.binary import find_server
 from sparkplug.bus.connection import connect
 from sparkplug.bus.jwt import Permissions
 from sparkplug.bus.keys import read_creds
-from sparkplug.bus.signing import read_signer, tried
+from sparkplug.bus.signing import Signer, read_signer, tried
 from sparkplug.node.permissions import agent_permissions, scoped_template
+from sparkplug.schema.errors import RefusedError
 
 
 @pytest.fixture
@@ -63,6 +63,9 @@ def test_agents_run_on_an_open_server_and_down_leaves_it_alone(
         status = node.json("status")
         assert status["url"] == stranger
         assert status["nats"]["owned"] is False
+        checks = {check["name"]: check for check in node.json("doctor")}
+        assert checks["identity"]["state"] == "warn"
+        assert "share its user" in checks["identity"]["text"]
         node.cli("agents", "deploy", str(node.write_agent(tmp_path / "a", "echo")))
         assert node.cli("prompt", "echo", "hi").stdout.strip() == "echo: hi"
     finally:
@@ -144,6 +147,7 @@ resolver_preload: {{
             server.kill()
 
 
+@pytest.mark.parametrize("owned", ["scoped"], indirect=True)
 def test_a_signing_key_gives_every_agent_a_user_of_its_own(
     home: Path, tmp_path: Path, owned: Owned
 ) -> None:
@@ -170,10 +174,24 @@ def test_a_signing_key_gives_every_agent_a_user_of_its_own(
         assert len(users) == 3
         assert echo["issuer_key"] == other["issuer_key"] == _public(owned.signing_key)
         assert echo["account"] == owned.account
-        with_asked = asyncio.run(_tries(owned))
-        assert with_asked == []
     finally:
         node.close()
+
+
+async def test_a_user_of_a_signing_key_may_do_what_its_agent_may_and_nothing_else(
+    owned: Owned,
+) -> None:
+    assert await _tries(owned) == []
+
+
+async def test_a_key_that_the_account_does_not_know_is_told(owned: Owned) -> None:
+    signer = Signer(owned.account, jwt.create_seed("account"))
+    bus = await connect(
+        owned.url, name="x", inbox_prefix="_INBOX.x", credentials=read_creds(owned.creds)
+    )
+    with pytest.raises(RefusedError, match="does not take users of that signing key"):
+        await tried(signer, bus, "")
+    await bus.close()
 
 
 def _name(node: Node) -> str:
@@ -226,25 +244,17 @@ async def _tries(owned: Owned) -> list[str]:
     return [*unrefused, *(r for r in refused if any(f'"{s.lower()}"' in r for s in own))]
 
 
-def test_a_node_without_a_signing_key_says_what_that_costs(
-    home: Path, stranger: str, tmp_path: Path
-) -> None:
-    node = Node(home, {"SPARKPLUG_NATS_URL": stranger})
-    try:
-        node.up()
-        checks = {check["name"]: check for check in node.json("doctor")}
-        assert checks["identity"]["state"] == "warn"
-        assert "share its user" in checks["identity"]["text"]
-    finally:
-        node.close()
+def test_a_signing_key_that_does_not_hold_is_refused(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("SAnonsense")
     key.chmod(0o600)
-    for path, told in ((key, "needs nats.creds"), (tmp_path / "none", "cannot read")):
-        other = Node(
-            tmp_path / "other",
-            {"SPARKPLUG_NATS_URL": stranger, "SPARKPLUG_NATS_SIGNING_KEY": str(path)},
-        )
-        result = other.cli("up", check=False)
-        assert result.returncode == 4
-        assert told in result.stderr
+    theirs = jwt.user_credentials("node", jwt.create_seed("account"), Permissions())
+    with pytest.raises(RefusedError, match="not the seed"):
+        read_signer(key, theirs)
+    with pytest.raises(RefusedError, match="needs nats"):
+        read_signer(key, None)
+    with pytest.raises(RefusedError, match="cannot read"):
+        read_signer(tmp_path / "none", theirs)
+    key.chmod(0o644)
+    with pytest.raises(RefusedError, match="by others"):
+        read_signer(key, theirs)
