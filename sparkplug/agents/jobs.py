@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sparkplug.schema.agent import Health
 from sparkplug.schema.base import Record
 
 
@@ -26,6 +27,7 @@ class SpawnJob(Record):
     capabilities: list[str] = Field(default_factory=list)
     concurrency: int = 8
     heartbeat_seconds: float = 2.0
+    health: Health = Field(default_factory=Health)
     model: str = "auto"
     llm: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
@@ -35,6 +37,9 @@ class SpawnJob(Record):
     drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
+    stalls: str = Field(
+        "", description="folder where it tells that it is blocked; empty: it does not"
+    )
     modules: list[str] = Field(default_factory=list, description="more folders to import from")
 
 

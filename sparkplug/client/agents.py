@@ -13,7 +13,6 @@ from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import (
-    SERVING,
     AgentSpec,
     AgentState,
     DesiredAgent,
@@ -178,7 +177,7 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
     if replica is not None and replica not in {agent.replica for agent in agents}:
         there = ", ".join(agent.replica for agent in agents)
         raise NotFoundError(f"{name} has no replica {replica}", hint=f"there are: {there}")
-    worst = next((a for a in agents if a.state not in SERVING), agents[0])
+    worst = next((a for a in agents if not a.takes_prompts), agents[0])
     why = f": {worst.reason}" if worst.reason else ""
     raise ConflictError(
         f"{name} takes no prompts now, it is {worst.state}{why}",

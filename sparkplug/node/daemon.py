@@ -197,6 +197,7 @@ class Daemon:
             ("planner", planner.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
+            ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
             ("node record", self._keep_record),
         ]

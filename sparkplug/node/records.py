@@ -26,6 +26,9 @@ class ProcessRecord(Record):
     generation: int
     restarts: int = 0
     gpus: list[str] = Field(default_factory=list)
+    limits: str = Field("", description="the limits it runs under, in words")
+    group: str = Field("", description="folder of its control group")
+    cpus: list[int] = Field(default_factory=list, description="the CPUs it was bound to")
 
     def alive(self) -> bool:
         """True while this very process runs."""
