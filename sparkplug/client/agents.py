@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
@@ -37,6 +39,9 @@ class AgentDescription(Record):
     desired: DesiredAgent | None = None
     revision: int | None = None
     replicas: list[ObservedAgent]
+    recovery: dict[str, list[str]] = Field(
+        default_factory=dict, description="what can be done about each replica that failed"
+    )
 
 
 async def list_agents(client: Client) -> list[ObservedAgent]:
@@ -58,7 +63,10 @@ async def describe(client: Client, name: str) -> AgentDescription:
     if found is None and not replicas:
         raise await _no_agent(client, name)
     wanted, revision = found or (None, None)
-    return AgentDescription(name=name, desired=wanted, revision=revision, replicas=replicas)
+    recovery = {a.replica: [one.value for one in a.recovery] for a in replicas if a.recovery}
+    return AgentDescription(
+        name=name, desired=wanted, revision=revision, replicas=replicas, recovery=recovery
+    )
 
 
 async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool = False) -> bool:

@@ -175,6 +175,17 @@ class Recovery(StrEnum):
     REMOVE = "agents.remove"
 
 
+#: What each of them is called where a person chooses.
+RECOVERY_WORDS: dict[Recovery, str] = {
+    Recovery.START: "start it again",
+    Recovery.RESTART: "restart it",
+    Recovery.LOGS: "read its log",
+    Recovery.PREVIOUS_LOGS: "read the log of the process before",
+    Recovery.EDIT: "edit its spec",
+    Recovery.STOP: "stop it",
+    Recovery.REMOVE: "remove it",
+}
+
 _R = Recovery
 _RECOVERY: dict[ReasonKind, tuple[Recovery, ...]] = {
     ReasonKind.MISCONFIGURED: (_R.LOGS, _R.EDIT, _R.START, _R.REMOVE),
@@ -203,9 +214,10 @@ _WITH_PROCESS = SERVING | {_S.STARTING, _S.STALE, _S.STOPPING}
 def recovery(state: AgentState, kind: ReasonKind | None = None) -> tuple[Recovery, ...]:
     """What can be done about a replica in that state for that kind of reason, best first.
 
-    Empty where nothing is wrong.
+    Empty where nothing is wrong and it runs, or is about to.
     """
-    if state not in _RECOVERY_OF_STATE and not (state is _S.STARTING and kind):
+    beginning = kind is not None and state in (_S.STARTING, _S.DEPLOYING)
+    if state not in _RECOVERY_OF_STATE and not beginning:
         return ()
     found = _RECOVERY.get(kind) if kind else None
     if found is None or state is _S.STOPPED:

@@ -125,13 +125,19 @@ def action_commands(
             title = f"{action.title} {one_line(subject.name)}"
             why = action.applies(subject)
             given = {target.name: subject.name}
-            worth = 1 if _failed(subject) and action.id == "agents.restart" else 9
+            worth = _worth(subject, action.id)
             found.append(
                 Command(title, words, key, why, action=action, given=given, fits=True, worth=worth)
             )
         else:
             found.append(Command(f"{action.title} …", words, key, action=action))
     return found
+
+
+def _worth(subject: Subject, action: str) -> int:
+    """How soon one wants an action: in the order in which it helps what failed."""
+    offered = getattr(subject.value, "recovery", ())
+    return 1 + offered.index(action) if action in offered else 9
 
 
 def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
