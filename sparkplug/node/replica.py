@@ -144,6 +144,8 @@ class Replica:
         if seen.state in SERVING or seen.state is AgentState.STALE:
             self._ready_at = self._heard_at = time.monotonic()
             self._reported.set()
+            # That daemon told it, or was about to.
+            self._told_busy = seen.inflight > 0
 
     def _follow_process(self, record: ProcessRecord, *, adopted: bool) -> None:
         """From now on it is this process whose word counts."""
@@ -173,6 +175,8 @@ class Replica:
         if report.actions is not None:
             observed.actions = report.actions
         if report.sequence and report.sequence <= self._sequence:
+            if told:
+                self._host.observe(observed)
             return
         self._sequence = report.sequence
         self._heard_at = time.monotonic()
