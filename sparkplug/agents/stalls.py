@@ -36,7 +36,7 @@ _LONGEST_FILE = 16 << 10
 class Stall(Record):
     """A process whose event loop does not turn. Times are of CLOCK_MONOTONIC, in seconds."""
 
-    process: str = Field(description="as `processes.identity` names it")
+    process: str = Field(pattern=r"^\d{1,10}-\d+$", description="as `processes.identity` names it")
     since: float
     seen: float
     where: str = Field(description="module.function (file:line)")
@@ -143,7 +143,7 @@ def read_stalls(folder: Path) -> dict[str, Stall]:
                 log.warning("%s is left out: %s", path, error)
                 path.unlink(missing_ok=True)
                 continue
-            if stall.process != identity(int(stall.process.partition("-")[0] or 0)):
+            if stall.process != identity(int(stall.process.partition("-")[0])):
                 path.unlink(missing_ok=True)
                 continue
             found[stall.process] = stall

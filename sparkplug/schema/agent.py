@@ -51,6 +51,10 @@ class Restart(Document):
     backoff: Seconds = Field(1.0, description="seconds before the first restart, then doubled")
 
 
+#: Characters of a reason, and of the reason of a state that is past.
+_LONGEST_REASON = 2000
+_LONGEST_KEPT_REASON = 300
+
 #: A function `module:name`, or the name of a method of the agent's class.
 ProbeName = Annotated[str, StringConstraints(pattern=r"^([\w.]+:)?[A-Za-z_][\w.]*$")]
 
@@ -202,14 +206,17 @@ class ObservedAgent(Record):
         """Move to a state, as `source` says. False, and nothing changed, when it may not."""
         if not is_allowed(self.state, state, source):
             return False
+        # Reasons come from agents, too: a record must fit into a message.
+        reason = reason[:_LONGEST_REASON] if reason else None
+        short = reason[:_LONGEST_KEPT_REASON] if reason else None
         if self.state is not state or not self.history:
             if self.state is not state:
                 self.state_since = utc_now()
             self.state, self.state_source = state, source
-            made = Transition(state=state, since=self.state_since, source=source, reason=reason)
+            made = Transition(state=state, since=self.state_since, source=source, reason=short)
             self.history = remember(self.history, made)
         elif reason != self.reason:
-            told = self.history[-1].model_copy(update={"reason": reason})
+            told = self.history[-1].model_copy(update={"reason": short})
             self.history = [*self.history[:-1], told]
         self.reason, self.reason_kind = reason, kind
         return True

@@ -45,6 +45,10 @@ class Command:
 _FAILED = frozenset({"error", "degraded", "stale"})
 
 
+#: What can be done about what failed, too, and is not what one wants first.
+_GIVES_UP = frozenset({"agents.stop", "agents.remove"})
+
+
 def own_commands(
     subject: Subject | None,
     themes: Iterable[str],
@@ -135,8 +139,8 @@ def action_commands(
 
 
 def _worth(subject: Subject, action: str) -> int:
-    """How soon one wants an action: in the order in which it helps what failed."""
-    offered = getattr(subject.value, "recovery", ())
+    """How soon one wants an action: in the order in which it mends what failed."""
+    offered = [one for one in getattr(subject.value, "recovery", ()) if one not in _GIVES_UP]
     return 1 + offered.index(action) if action in offered else 9
 
 

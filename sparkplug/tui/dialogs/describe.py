@@ -56,7 +56,6 @@ def agent_nodes(
 def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
     facts: list[tuple[str, object]] = [
         ("reason", agent.reason),
-        ("said by", "" if agent.foreign else f"the {agent.state_source}"),
         ("you can", ", ".join(RECOVERY_WORDS[one] for one in agent.recovery)),
         ("description", agent.description),
         ("capabilities", ", ".join(agent.capabilities)),

@@ -34,7 +34,7 @@ _WAITS = {
     "waiting-gpu": "it waits for GPUs to be free",
     "stopping": "it finishes what is in flight, then ends",
     "stopped": "it was stopped",
-    "stale": "its host is silent: how it is now is not known",
+    "stale": "it says nothing, or its host does not: how it is now is not known",
 }
 _FULL_PERCENT = 95.0
 #: Share of the last ten seconds in which something had to wait, from which it is felt.

@@ -105,6 +105,7 @@ def test_what_an_ended_process_left_is_removed(tmp_path: Path, ended_process: st
     for name, stall in (("own", own), ("left", left), ("reused", reused)):
         (tmp_path / f"{name}.json").write_text(stall.model_dump_json())
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "odd.json").write_text(own.model_dump_json().replace(own.process, "me"))
     assert read_stalls(tmp_path) == {own.process: own}
     assert [path.name for path in tmp_path.iterdir()] == ["own.json"]
     assert read_stalls(tmp_path / "missing") == {}

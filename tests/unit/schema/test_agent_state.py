@@ -101,6 +101,14 @@ def test_a_busy_agent_does_not_lose_what_came_before() -> None:
     assert {kept.state for kept in one.history} == {AgentState.ERROR, AgentState.STARTING}
 
 
+def test_reasons_of_any_length_leave_the_record_small() -> None:
+    one = replica()
+    for _ in range(HISTORY):
+        assert one.enter(AgentState.ERROR, StateSource.NODE, "x" * 200_000)
+        assert one.enter(AgentState.STARTING, StateSource.NODE, "y" * 200_000)
+    assert len(one.model_dump_json()) < 10_000
+
+
 def test_a_record_of_the_release_before_is_read() -> None:
     old = (
         '{"v": 1, "name": "a", "replica": "0", "runtime": "python", "owner": "x", "state": "idle"}'
