@@ -40,6 +40,10 @@ class SpawnJob(Record):
     stalls: str = Field(
         "", description="folder where it tells that it is blocked; empty: it does not"
     )
+    record: str = Field("", description="path where the process writes that it is the one")
+    recorded: dict[str, Any] = Field(
+        default_factory=dict, description="what it writes there, beside its pid and start time"
+    )
     modules: list[str] = Field(default_factory=list, description="more folders to import from")
 
 

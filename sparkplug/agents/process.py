@@ -30,6 +30,7 @@ from sparkplug.agents.exits import (
     record_reason,
 )
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.agents.stalls import StallWatch
@@ -39,7 +40,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.llm.provider import Model
-from sparkplug.processes import identity
+from sparkplug.processes import identity, start_time
 from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_state import AgentState, ReasonKind
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
@@ -305,6 +306,10 @@ def main(job: SpawnJob) -> int:
     forget_exit(Path(job.exits), os.getpid())
     _become(job)
     try:
+        if job.record:
+            pid = os.getpid()
+            own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
+            take_replica(Path(job.record), own)  # held until the process ends
         asyncio.run(_watched(job))
     except SparkplugError as error:
         log.error("%s", error)

@@ -1,14 +1,16 @@
 """Noticing, from inside an agent process, that its event loop does not turn, and where it stands.
 
-A thread asks the loop to answer and waits. When no answer comes in time it samples the frame the
-loop's thread is in and writes it to a file of the node's run folder, which needs neither loop nor
-connection; the file is gone as soon as the loop turns again. Code that holds the interpreter's
-lock stops this thread too: then the process is silent, and its node shows it as stale.
+A thread looks whether the loop waits for something to do, and else asks it to answer. When no
+answer comes in time it samples the frame the loop's thread is in and writes it to a file of the
+node's run folder, which needs neither loop nor connection; the file is gone as soon as the loop
+turns again. Code that holds the interpreter's lock stops this thread too: then the process is
+silent, and its node shows it as stale.
 """
 
 from __future__ import annotations
 
 import asyncio
+import asyncio.base_events
 import contextlib
 import logging
 import os
@@ -66,6 +68,8 @@ class StallWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(self._limit / 2):
+            if self.waits():
+                continue  # not even woken: an agent at rest stays at rest
             asked, turned = time.monotonic(), threading.Event()
             try:
                 self._loop.call_soon_threadsafe(turned.set)
@@ -79,10 +83,18 @@ class StallWatch:
             if told:
                 self._path.unlink(missing_ok=True)
 
+    def waits(self) -> bool:
+        """Whether the loop waits for something to do just now."""
+        frame = self._frame()
+        return frame is None or _is_waiting(frame)
+
+    def _frame(self) -> FrameType | None:
+        return sys._current_frames().get(self._watched)  # noqa: SLF001  the only way to see it
+
     def _tell(self, since: float, told: bool) -> bool:
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001  the only way to see it
-        if frame is None or frame.f_code.co_filename == selectors.__file__:
-            return False  # it waits for something to do: the machine is slow, the agent is not
+        frame = self._frame()
+        if frame is None or _is_waiting(frame):
+            return False  # the machine is slow, the agent is not
         stall = Stall(
             process=self._process, since=since, seen=time.monotonic(), where=describe_frame(frame)
         )
@@ -95,6 +107,16 @@ class StallWatch:
             stack = "".join(traceback.format_stack(frame))
             os.write(2, f"its event loop does not turn; it is in {stall.where}\n{stack}".encode())
         return True
+
+
+def _is_waiting(frame: FrameType) -> bool:
+    """Whether a thread is where an event loop waits: in the selector, called by the loop itself."""
+    caller = frame.f_back
+    return (
+        frame.f_code.co_filename == selectors.__file__
+        and caller is not None
+        and caller.f_code.co_filename == asyncio.base_events.__file__
+    )
 
 
 def describe_frame(frame: FrameType) -> str:

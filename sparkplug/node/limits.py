@@ -189,57 +189,66 @@ class Limits:
             log.info("no control groups: %s", error)
             return cls(None)
 
-    def apply(self, name: str, pid: int, resources: Resources) -> Given:
-        """Put a process that was just started under its limits, and say which are in force."""
+    def prepare(self, name: str, resources: Resources) -> Given:
+        """The limits a process of those resources is to run under; `release` gives them back."""
         memory, cpus = resources.memory, resources.cpus
         if memory is None and cpus is None:
             return Given()
         if self._groups is not None:
             try:
                 group = self._groups.make(name, memory, cpus)
-                (group / "cgroup.procs").write_text(str(pid))
             except OSError as error:
                 log.warning("%s is limited without a control group: %s", name, error)
             else:
                 said = [f"memory {bytes_text(memory)}"] if memory is not None else []
                 said += [f"cpus {cpus:g}"] if cpus is not None else []
                 return Given(f"{', '.join(said)} by control group", str(group))
-        return self._apply_without_group(pid, memory, cpus)
+        return self._without_group(memory, cpus)
 
-    def _apply_without_group(self, pid: int, memory: int | None, cpus: float | None) -> Given:
-        said: list[str] = []
+    def _without_group(self, memory: int | None, cpus: float | None) -> Given:
+        said = [f"memory {bytes_text(memory)} by rlimit"] if memory is not None else []
         bound: tuple[int, ...] = ()
-        try:
-            if memory is not None:
-                resource.prlimit(pid, resource.RLIMIT_DATA, (memory, memory))
-                said.append(f"memory {bytes_text(memory)} by rlimit")
-            if cpus is not None:
-                bound = self._bind(pid, cpus)
-                asked = "" if len(bound) == cpus else f" ({cpus:g} asked)"
-                said.append(
-                    f"cpus {len(bound)} by affinity{asked}"
-                    if bound
-                    else f"cpus {cpus:g} is all there are"
-                )
-        except (ProcessLookupError, FileNotFoundError):
-            pass  # it has ended already: how is told by its exit
-        except (OSError, ValueError) as error:
-            log.warning("process %d keeps no limit: %s", pid, error)
-            said.append(f"not all could be set: {error}")
+        if cpus is not None:
+            bound = self._choose(cpus)
+            asked = "" if len(bound) == cpus else f" ({cpus:g} asked)"
+            by_affinity = f"cpus {len(bound)} by affinity{asked}"
+            said.append(by_affinity if bound else f"cpus {cpus:g} is all there are")
         return Given(", ".join(said), cpus=bound)
 
-    def _bind(self, pid: int, cpus: float) -> tuple[int, ...]:
-        """Bind a process to whole CPUs, those that fewest others were bound to."""
+    def _choose(self, cpus: float) -> tuple[int, ...]:
+        """As many whole CPUs, those that fewest others were bound to; none when it is all."""
         there = sorted(os.sched_getaffinity(0))
         count = math.ceil(cpus)
         if count >= len(there):
             return ()
         chosen = tuple(sorted(sorted(there, key=lambda cpu: (self._bound[cpu], cpu))[:count]))
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), chosen)
         self._bound.update(chosen)
         return chosen
+
+    def enforce(self, given: Given, pid: int, resources: Resources) -> Given:
+        """Put a process that was just started under its limits, and say which are in force."""
+        if given.group:
+            try:
+                (Path(given.group) / "cgroup.procs").write_text(str(pid))
+            except OSError as error:
+                log.warning("process %d is limited without a control group: %s", pid, error)
+                self.release(given)
+                given = self._without_group(resources.memory, resources.cpus)
+            else:
+                return given
+        try:
+            if resources.memory is not None:
+                resource.prlimit(pid, resource.RLIMIT_DATA, (resources.memory, resources.memory))
+            if given.cpus:
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.sched_setaffinity(int(thread.name), given.cpus)
+        except (ProcessLookupError, FileNotFoundError):
+            return given  # it has ended already: how is told by its exit
+        except (OSError, ValueError) as error:
+            log.warning("process %d keeps no limit: %s", pid, error)
+            return Given(f"not all could be set: {error}", cpus=given.cpus)
+        return given
 
     def adopt(self, given: Given) -> None:
         """Count a process that an earlier daemon put under its limits."""

@@ -101,10 +101,11 @@ class Supervisor:
                 self._limits.adopt(_given(record))
                 self._left[record.agent, record.replica] = record
             else:
+                self._limits.release(_given(record))
                 self._records.remove(record.agent, record.replica)
-        if self._left:
-            bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
-            self._seen = await bucket.read_all(ObservedAgent, "agents.>")
+        bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
+        written = await bucket.read_all(ObservedAgent, "agents.>")
+        self._seen = {key: seen for key, seen in written.items() if seen.node == self._node}
 
     async def start(self) -> None:
         """Listen to what the agents say of themselves."""
@@ -139,6 +140,16 @@ class Supervisor:
                 orphan = self._ensure(key, None)
                 orphan.adopt(record, None)
                 self._left.pop(key, None)
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        """What an earlier daemon wrote of replicas that ended and were removed while none ran."""
+        for observed_key, seen in self._seen.items():
+            key = (seen.name, seen.replica)
+            if key not in self._replicas and key not in self._left:
+                self._observed.remove(observed_key)
+                self.logs.remove(*key)
+        self._seen = {}
 
     def _ensure(self, key: ReplicaKey, desired: DesiredAgent | None) -> Replica:
         if key in self._replicas:
@@ -179,12 +190,20 @@ class Supervisor:
             return
         self._observed.remove(agent_key(*key))
         self.logs.remove(*key)
+        await asyncio.to_thread(self._records.remove_lock, *key)
         self._events.emit("agent:stopped", f"{key[0]}/{key[1]}", data={"reason": "removed"})
 
     async def spawn(self, observed: ObservedAgent, wanted: Wanted) -> ProcessRecord:
-        """Fork a process for a replica from the zygote of its interpreter and runtime."""
+        """Fork a process for a replica from the zygote of its interpreter and runtime.
+
+        One that lives and was unknown so far is the replica's: a daemon that was killed had asked
+        for it, and never heard of it.
+        """
         desired = wanted.desired
         spec = desired.spec
+        living = await asyncio.to_thread(self._records.living, spec.name, observed.replica)
+        if living is not None:
+            return living
         credentials = self._credentials
         if self._keys is not None:
             credentials = self._keys.user(
@@ -195,6 +214,7 @@ class Supervisor:
         env = dict(spec.env)
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
+        given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
         job = SpawnJob(
             id="",
             agent=spec.name,
@@ -226,23 +246,27 @@ class Supervisor:
             log=str(self.logs.begin(spec.name, observed.replica)),
             exits=str(self._paths.exits),
             stalls=str(self._paths.stalls),
+            record=str(self._records.path(spec.name, observed.replica)),
+            recorded={
+                "agent": spec.name,
+                "replica": observed.replica,
+                "generation": desired.generation,
+                "restarts": observed.restarts,
+                "gpus": list(wanted.gpus),
+                "limits": given.words,
+                "group": given.group,
+                "cpus": list(given.cpus),
+            },
             modules=self._modules,
         )
-        pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
-        given = self._limits.apply(f"{spec.name}.{observed.replica}", pid, spec.resources)
-        record = ProcessRecord(
-            agent=spec.name,
-            replica=observed.replica,
-            pid=pid,
-            started=start_time(pid) or 0.0,
-            generation=desired.generation,
-            restarts=observed.restarts,
-            gpus=list(wanted.gpus),
-            limits=given.words,
-            group=given.group,
-            cpus=list(given.cpus),
-        )
-        await asyncio.to_thread(self._records.write, record)
+        try:
+            pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+        except BaseException:
+            self._limits.release(given)
+            raise
+        given = self._limits.enforce(given, pid, spec.resources)
+        record = ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
+        record.limits, record.group, record.cpus = given.words, given.group, list(given.cpus)
         return record
 
     async def exit_of(self, pid: int) -> Exit:

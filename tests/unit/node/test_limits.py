@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sparkplug.node import limits as room
-from sparkplug.node.limits import ControlGroups, Limits, find_base
+from sparkplug.node.limits import ControlGroups, Given, Limits, find_base
 from sparkplug.schema.agent import Resources
 
 MEMORY = 256 << 20
@@ -37,6 +37,11 @@ def run(process: subprocess.Popen[str], line: str) -> str:
     return process.stdout.readline().strip()
 
 
+def put(limits: Limits, name: str, pid: int, resources: Resources) -> Given:
+    """A process under its limits, as a node puts it."""
+    return limits.enforce(limits.prepare(name, resources), pid, resources)
+
+
 def group_folder(folder: Path, controllers: str = "cpu memory", given: str = "") -> Path:
     """A folder with the files the kernel makes in a group."""
     folder.mkdir(parents=True)
@@ -53,7 +58,7 @@ def found(tmp_path: Path, path: str) -> Path | None:
 
 
 def test_memory_without_a_group_is_an_rlimit(process: subprocess.Popen[str]) -> None:
-    given = Limits(None).apply("a.0", process.pid, Resources(memory=MEMORY))
+    given = put(Limits(None), "a.0", process.pid, Resources(memory=MEMORY))
     assert given.words == "memory 256MiB by rlimit"
     assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == (MEMORY, MEMORY)
     assert run(process, "held = bytearray(10 << 20)") == "done"
@@ -65,23 +70,23 @@ def test_memory_without_a_group_is_an_rlimit(process: subprocess.Popen[str]) -> 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU: nothing to choose from")
 def test_cpus_without_a_group_are_whole_ones_and_spread(process: subprocess.Popen[str]) -> None:
     limits = Limits(None)
-    first = limits.apply("a.0", process.pid, Resources(cpus=0.5))
+    first = put(limits, "a.0", process.pid, Resources(cpus=0.5))
     assert first.words == "cpus 1 by affinity (0.5 asked)"
     assert os.sched_getaffinity(process.pid) == set(first.cpus)
-    second = limits.apply("a.1", process.pid, Resources(cpus=1))
+    second = put(limits, "a.1", process.pid, Resources(cpus=1))
     assert second.words == "cpus 1 by affinity"
     assert set(first.cpus) != set(second.cpus)
     limits.release(first)
-    assert limits.apply("a.2", process.pid, Resources(cpus=1)).cpus == first.cpus
+    assert put(limits, "a.2", process.pid, Resources(cpus=1)).cpus == first.cpus
 
 
 def test_more_cpus_than_there_are_bind_nothing(process: subprocess.Popen[str]) -> None:
-    given = Limits(None).apply("a.0", process.pid, Resources(cpus=4096))
+    given = put(Limits(None), "a.0", process.pid, Resources(cpus=4096))
     assert (given.words, given.cpus) == ("cpus 4096 is all there are", ())
 
 
 def test_no_limit_asked_none_given(process: subprocess.Popen[str]) -> None:
-    assert Limits(None).apply("a.0", process.pid, Resources()).words == ""
+    assert put(Limits(None), "a.0", process.pid, Resources()).words == ""
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     assert resource.prlimit(process.pid, resource.RLIMIT_DATA) == unlimited
 
@@ -89,8 +94,8 @@ def test_no_limit_asked_none_given(process: subprocess.Popen[str]) -> None:
 def test_a_process_that_is_gone_is_no_error() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait(20)
-    given = Limits(None).apply("a.0", ended.pid, Resources(memory=MEMORY, cpus=1))
-    assert given.words == ""
+    given = put(Limits(None), "a.0", ended.pid, Resources(memory=MEMORY, cpus=1))
+    assert given.words.startswith("memory 256MiB")
 
 
 def test_a_group_is_found_below_one_that_gives_its_controllers(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_limits_of_a_group_and_the_kill_it_tells(tmp_path: Path) -> None:
     (tmp_path / "left").mkdir()
     limits = Limits(ControlGroups(tmp_path))
     assert not (tmp_path / "left").exists()
-    given = limits.apply("a.0", os.getpid(), Resources(memory=MEMORY, cpus=1.5))
+    given = put(limits, "a.0", os.getpid(), Resources(memory=MEMORY, cpus=1.5))
     group = Path(given.group)
     assert given.words == "memory 256MiB, cpus 1.5 by control group"
     assert (group / "memory.max").read_text() == str(MEMORY)
@@ -162,7 +167,7 @@ def test_a_group_the_kernel_refuses_leaves_the_rlimit(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ControlGroups, "make", refused)
-    given = limits.apply("a.0", process.pid, Resources(memory=MEMORY))
+    given = put(limits, "a.0", process.pid, Resources(memory=MEMORY))
     assert (given.words, given.group) == ("memory 256MiB by rlimit", "")
 
 
@@ -171,7 +176,7 @@ def test_a_real_control_group_kills_for_memory(process: subprocess.Popen[str]) -
     if base is None:
         pytest.skip("no control group (cgroup v2) may be made here")
     limits = Limits(ControlGroups(base))
-    given = limits.apply("a.0", process.pid, Resources(memory=64 << 20, cpus=0.5))
+    given = put(limits, "a.0", process.pid, Resources(memory=64 << 20, cpus=0.5))
     try:
         assert given.group
         assert run(process, "held = bytearray(b'x' * (256 << 20))") == ""
