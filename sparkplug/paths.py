@@ -73,6 +73,11 @@ class Paths:
         return self.run / "exits"
 
     @property
+    def stalls(self) -> Path:
+        """One file for each agent process that is blocked now: where."""
+        return self.run / "stalls"
+
+    @property
     def logs(self) -> Path:
         """Logs of the node and its services."""
         return self.home / "logs"
@@ -100,6 +105,7 @@ class Paths:
             self.nats,
             self.run,
             self.exits,
+            self.stalls,
             self.logs,
             self.agent_logs,
             self.cache,

@@ -255,6 +255,8 @@ def _can_prompt(subject: Subject | None) -> str | None:
     agent: ObservedAgent | None = subject.value
     if agent is not None and str(agent.state) in _SILENT:
         return f"it takes no prompts, it is {agent.state}"
+    if agent is not None and not agent.accepting:
+        return f"it takes no prompts: {agent.reason}"
     return None
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from synadia_ai.agents import ResponseChunk
 
@@ -19,6 +19,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.provider import Model
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
+from sparkplug.schema.agent_state import AgentState
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
@@ -52,20 +53,17 @@ class Request:
     structured: bool = False
 
 
-class Activity:
-    """What an agent process is doing, counted, so that its state is known and not guessed."""
+class RequestActivity:
+    """What one request in hand is doing: which of its waits are open now."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
-        self.inflight = 0
         self.asking = 0
         self.thinking = 0
-        self.served = 0
-        self.failed = 0
 
     @contextlib.contextmanager
-    def doing(self, what: str) -> Iterator[None]:
-        """Count one more of `inflight`, `asking` or `thinking` while the block runs."""
+    def doing(self, what: Literal["asking", "thinking"]) -> Iterator[None]:
+        """Count one more open question to an agent, or model call, while the block runs."""
         setattr(self, what, getattr(self, what) + 1)
         self._changed()
         try:
@@ -73,6 +71,48 @@ class Activity:
         finally:
             setattr(self, what, getattr(self, what) - 1)
             self._changed()
+
+
+class Activity:
+    """What an agent process is doing, counted, so that its state is known and not guessed."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._requests: set[RequestActivity] = set()
+        self.served = 0
+        self.failed = 0
+
+    @property
+    def inflight(self) -> int:
+        """Requests in hand."""
+        return len(self._requests)
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[RequestActivity]:
+        """Count one more request while the block runs; what it gives counts what that one does."""
+        one = RequestActivity(self._changed)
+        self._requests.add(one)
+        self._changed()
+        try:
+            yield one
+        finally:
+            self._requests.discard(one)
+            self._changed()
+
+    @property
+    def state(self) -> AgentState:
+        """The one state of all requests in hand.
+
+        `thinking` while any of them has a model call open; else `running` while any works by
+        itself; else, as each of them waits for another agent, `waiting-agent`.
+        """
+        if not self._requests:
+            return AgentState.IDLE
+        if any(one.thinking for one in self._requests):
+            return AgentState.THINKING
+        if any(not one.asking for one in self._requests):
+            return AgentState.RUNNING
+        return AgentState.WAITING_AGENT
 
 
 class Routes:
@@ -121,7 +161,7 @@ class Context:
         agent: str,
         replica: str,
         host: str,
-        activity: Activity,
+        activity: RequestActivity,
         routes: Routes,
         model: Model,
         progress: Callable[[str], Awaitable[None]],
@@ -132,7 +172,8 @@ class Context:
         self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
-        self._model = model
+        # Every call of it counts, however the agent's code gets at it.
+        self._model = model.counted(lambda: activity.doing("thinking"))
         self.agent = agent
         self.replica = replica
         self.host = host
@@ -193,10 +234,9 @@ class Context:
 
     async def complete(self, prompt: str, *, system: str = "") -> AsyncGenerator[str, None]:
         """Stream a model's answer. Raises NoModelError when none is configured or answers."""
-        with self._activity.doing("thinking"):
-            async with contextlib.aclosing(self._model.stream(prompt, system=system)) as pieces:
-                async for piece in pieces:
-                    yield piece
+        async with contextlib.aclosing(self._model.stream(prompt, system=system)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     @property
     def model(self) -> Model:

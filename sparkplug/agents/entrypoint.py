@@ -35,6 +35,8 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
             where=f"entrypoint {entrypoint}",
             hint=f"install {error.name} for {sys.executable}, or name another `python:`",
         ) from error
+    except MemoryError:
+        raise
     except Exception as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)[-1]

@@ -16,6 +16,9 @@ from pathlib import Path
 #: The exit code of an agent whose code or entrypoint is wrong: starting again cannot help.
 EXIT_MISCONFIGURED = 78
 
+#: The exit code of an agent that ends because its memory limit left it none.
+EXIT_OUT_OF_MEMORY = 71
+
 
 def _write(path: Path, record: dict[str, object]) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -57,11 +60,18 @@ class Exit:
     @property
     def misconfigured(self) -> bool:
         """True when starting it again cannot help."""
-        return (
-            self.status is not None
-            and os.WIFEXITED(self.status)
-            and os.WEXITSTATUS(self.status) == EXIT_MISCONFIGURED
-        )
+        return self._code == EXIT_MISCONFIGURED
+
+    @property
+    def out_of_memory(self) -> bool:
+        """True when it ended by itself for want of memory."""
+        return self._code == EXIT_OUT_OF_MEMORY
+
+    @property
+    def _code(self) -> int | None:
+        if self.status is None or not os.WIFEXITED(self.status):
+            return None
+        return os.WEXITSTATUS(self.status)
 
     def describe(self) -> str:
         """The end in words."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sparkplug.schema.agent import Health
 from sparkplug.schema.base import Record
 
 
@@ -32,6 +33,7 @@ class SpawnJob(Record):
     concurrency: int = 8
     senders: Literal["any", "signed"] = "any"
     heartbeat_seconds: float = 2.0
+    health: Health = Field(default_factory=Health)
     model: str = "auto"
     llm: dict[str, Any] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
@@ -43,6 +45,9 @@ class SpawnJob(Record):
     drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
+    stalls: str = Field(
+        "", description="folder where it tells that it is blocked; empty: it does not"
+    )
     record: str = Field("", description="path where the process writes that it is the one")
     recorded: dict[str, Any] = Field(
         default_factory=dict, description="what it writes there, beside its pid and start time"

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -20,21 +21,31 @@ from synadia_ai.agents import Envelope, StatusChunk
 
 from sparkplug import __version__
 from sparkplug.agents.authoring import as_json, as_text
-from sparkplug.agents.context import Activity, Context, Request, Routes
+from sparkplug.agents.context import Activity, Context, Request, RequestActivity, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
-from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
+from sparkplug.agents.exits import (
+    EXIT_MISCONFIGURED,
+    EXIT_OUT_OF_MEMORY,
+    forget_exit,
+    record_reason,
+)
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.ownership import take_replica
+from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.agents.signing import KnownSenders
+from sparkplug.agents.stalls import StallWatch
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.llm.provider import Model
-from sparkplug.processes import start_time
-from sparkplug.schema.agent import AgentReport, AgentState
+from sparkplug.processes import identity, start_time
+from sparkplug.schema.agent import AgentReport
+from sparkplug.schema.agent_state import AgentState, ReasonKind
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.units import bytes_text
 
 log = logging.getLogger("sparkplug.agent")
 
@@ -51,9 +62,11 @@ class AgentProcess:
         self.job = job
         self._model = Model(**job.llm)
         self._activity = Activity(self._changed)
+        self._probes: Probes | None = None
+        self._process = identity(os.getpid())
+        self._sequence = 0
         self._stopping = asyncio.Event()
         self._dirty = asyncio.Event()
-        self._state = AgentState.STARTING
         self._service: AgentService | None = None
 
     async def run(self) -> None:
@@ -64,6 +77,9 @@ class AgentProcess:
         job = self.job
         target = load_entrypoint(job.entrypoint, [job.folder, *job.modules])
         self._runtime: Runtime = await load_runtime(job.runtime, target)
+        self._probes = Probes(
+            job.health, self._find(job.health.ready), self._find(job.health.live), self._changed
+        )
         prefix = subjects.inbox("agent", f"{job.agent}={job.replica}")
         wire.use_inbox(prefix)
         self._bus: Bus = await connect(
@@ -80,6 +96,10 @@ class AgentProcess:
             await self._serve()
         finally:
             await self._bus.close()
+
+    def _find(self, probe: str | None) -> Probe | None:
+        folders = [self.job.folder, *self.job.modules]
+        return find_probe(probe, self._runtime, folders) if probe else None
 
     async def _serve(self) -> None:
         job = self.job
@@ -108,12 +128,17 @@ class AgentProcess:
         self._changed()
         self._bus.on_reconnect(self._tell)
         reporter = asyncio.create_task(self._report_changes())
-        log.info("%s/%s is ready", job.agent, job.replica)
+        assert self._probes is not None
+        prober = asyncio.create_task(self._probes.run())
+        if self._probes.was_ready:
+            log.info("%s/%s is ready", job.agent, job.replica)
+        else:
+            log.info("%s/%s is on the bus, and asks whether it is ready", job.agent, job.replica)
         try:
             await self._stopping.wait()
             await self._drain()
         finally:
-            reporter.cancel()
+            await end(reporter, prober)
             await service.stop()
 
     async def _drain(self) -> None:
@@ -125,9 +150,11 @@ class AgentProcess:
                     await asyncio.sleep(0.02)
 
     async def _on_prompt(self, envelope: Envelope, stream: PromptStream) -> None:
-        with self._activity.doing("inflight"):
+        if self._probes is not None and self._probes.not_ready is not None:
+            raise RequestRejectedError(503, _one_line(f"not ready: {self._probes.not_ready}"))
+        with self._activity.request() as activity:
             try:
-                await self._answer(envelope, stream)
+                await self._answer(envelope, stream, activity)
             except RequestRejectedError:
                 self._activity.failed += 1
                 raise
@@ -139,12 +166,14 @@ class AgentProcess:
                 # User code: its traceback goes to the agent's log, its gist to the caller.
                 self._activity.failed += 1
                 log.exception("request failed")
-                gist = f"{type(error).__name__}: {error}"
+                gist = _memory_gist() if isinstance(error, MemoryError) else _gist(error)
                 raise RequestRejectedError(500, _one_line(gist)) from error
             else:
                 self._activity.served += 1
 
-    async def _answer(self, envelope: Envelope, stream: PromptStream) -> None:
+    async def _answer(
+        self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
+    ) -> None:
         request, ids = _read(envelope)
 
         async def progress(text: str) -> None:
@@ -155,7 +184,7 @@ class AgentProcess:
             agent=self.job.agent,
             replica=self.job.replica,
             host=self.job.host,
-            activity=self._activity,
+            activity=activity,
             routes=self._routes,
             model=self._model,
             progress=progress,
@@ -186,26 +215,37 @@ class AgentProcess:
 
     def _report(self) -> AgentReport:
         activity = self._activity
-        if self._stopping.is_set():
-            state = AgentState.STOPPING
-        elif activity.thinking:
-            state = AgentState.THINKING
-        elif activity.inflight and activity.asking >= activity.inflight:
-            state = AgentState.WAITING_AGENT
-        elif activity.inflight:
-            state = AgentState.RUNNING
-        else:
-            state = AgentState.IDLE
+        state, reason, kind = self._own_state()
+        probes = self._probes
+        self._sequence += 1
         return AgentReport(
             agent=self.job.agent,
             replica=self.job.replica,
             pid=os.getpid(),
+            process=self._process,
+            sequence=self._sequence,
             instance=self._service.instance_id if self._service else "",
             state=state,
+            reason=reason,
+            reason_kind=kind,
+            accepting=probes is None or probes.not_ready is None,
+            unhealthy=probes is not None and probes.not_live is not None,
             inflight=activity.inflight,
             served=activity.served,
             failed=activity.failed,
         )
+
+    def _own_state(self) -> tuple[AgentState, str | None, ReasonKind | None]:
+        probes = self._probes
+        if self._stopping.is_set():
+            return AgentState.STOPPING, None, None
+        if probes is not None and probes.not_live is not None:
+            why = f"liveness fails: {probes.not_live}"
+            return AgentState.DEGRADED, why, ReasonKind.UNHEALTHY
+        if probes is not None and probes.not_ready is not None:
+            state = AgentState.DEGRADED if probes.was_ready else AgentState.STARTING
+            return state, f"not ready: {probes.not_ready}", ReasonKind.NOT_READY
+        return self._activity.state, None, None
 
     async def _tell(self) -> None:
         report = self._report()
@@ -221,9 +261,9 @@ class AgentProcess:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            report = self._report()
-            if (report.state, report.inflight) != told:
-                told = (report.state, report.inflight)
+            now = (self._own_state(), self._activity.inflight)
+            if now != told:
+                told = now
                 await self._tell()
             await asyncio.sleep(_REPORT_SPACING_S)
 
@@ -250,6 +290,18 @@ def _read(envelope: Envelope) -> tuple[Request, Mapping[str, Any]]:
     return request, ids if isinstance(ids, dict) else {}
 
 
+def _gist(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _memory_gist() -> str:
+    """What to say of a MemoryError, which says nothing itself."""
+    limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    if limit == resource.RLIM_INFINITY:
+        return "out of memory"
+    return f"out of memory: its limit is {bytes_text(limit)}, by rlimit"
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:_MAX_DESCRIPTION]
 
@@ -263,16 +315,28 @@ def main(job: SpawnJob) -> int:
             pid = os.getpid()
             own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
             take_replica(Path(job.record), own)  # held until the process ends
-        asyncio.run(AgentProcess(job).run())
+        asyncio.run(_watched(job))
     except SparkplugError as error:
         log.error("%s", error)
         record_reason(Path(job.exits), os.getpid(), str(error))
         return EXIT_MISCONFIGURED if isinstance(error, InvalidError) else 1
+    except MemoryError:
+        log.exception("the agent ends")
+        record_reason(Path(job.exits), os.getpid(), _memory_gist())
+        return EXIT_OUT_OF_MEMORY
     except Exception as error:
         log.exception("the agent ends")
-        record_reason(Path(job.exits), os.getpid(), f"{type(error).__name__}: {error}")
+        record_reason(Path(job.exits), os.getpid(), _gist(error))
         return 1
     return 0
+
+
+async def _watched(job: SpawnJob) -> None:
+    """Run the agent, and tell its node when its event loop does not turn."""
+    with contextlib.ExitStack() as stack:
+        if job.stalls and job.health.stall:
+            stack.enter_context(StallWatch(Path(job.stalls), job.health.stall))
+        await AgentProcess(job).run()
 
 
 def _become(job: SpawnJob) -> None:

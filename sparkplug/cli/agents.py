@@ -11,6 +11,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
 from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -91,7 +92,38 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
         )
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
+        if agent.limits:
+            cli.out.text(f"  limits     {agent.limits}")
         cli.out.text(f"  subject    {agent.subject or '—'}")
+        _print_trouble(cli, agent)
+
+
+def _print_trouble(cli: Cli, agent: ObservedAgent) -> None:
+    """How a replica came to be as it is, its last words, and what can be done."""
+    if agent.history:
+        cli.out.text("  history")
+    for one in agent.history:
+        why = f": {one.reason}" if one.reason else ""
+        cli.out.text(f"    {figures.clock(one.since)}  {one.state} (by the {one.source}){why}")
+    if agent.last_lines:
+        cli.out.text("  last lines of its log")
+        for line in agent.last_lines.splitlines():
+            cli.out.text(f"    {line}")
+    offered = [line for one in agent.recovery if (line := _command(one, agent.name))]
+    for place, line in enumerate(offered):
+        cli.out.text(f"  {'you can' if not place else '':<10} {line}")
+
+
+def _command(one: Recovery, name: str) -> str:
+    """The verb for something that can be done about an agent; empty where there is none."""
+    from sparkplug.actions.registry import ACTIONS
+
+    if one is Recovery.LOGS:
+        return f"sparkplug agents logs {name}"
+    if one is Recovery.PREVIOUS_LOGS:
+        return f"sparkplug agents logs {name} --previous"
+    action = ACTIONS.get(one.value)
+    return f"sparkplug {' '.join(action.verb)} {name}" if action is not None else ""
 
 
 async def logs(cli: Cli) -> int:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
@@ -14,7 +16,6 @@ from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import (
-    SERVING,
     AgentSpec,
     AgentState,
     DesiredAgent,
@@ -50,6 +51,9 @@ class AgentDescription(Record):
     desired: DesiredAgent | None = None
     revision: int | None = None
     replicas: list[ObservedAgent]
+    recovery: dict[str, list[str]] = Field(
+        default_factory=dict, description="what can be done about each replica that failed"
+    )
 
 
 async def list_agents(client: Client) -> list[ObservedAgent]:
@@ -74,7 +78,10 @@ async def describe(client: Client, name: str) -> AgentDescription:
     if wanted is not None:
         spec = wanted.spec.model_copy(update={"env": without_secrets(wanted.spec.env)})
         wanted = wanted.model_copy(update={"spec": spec})
-    return AgentDescription(name=name, desired=wanted, revision=revision, replicas=replicas)
+    recovery = {a.replica: [one.value for one in a.recovery] for a in replicas if a.recovery}
+    return AgentDescription(
+        name=name, desired=wanted, revision=revision, replicas=replicas, recovery=recovery
+    )
 
 
 async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool = False) -> bool:
@@ -193,7 +200,7 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
     if replica is not None and replica not in {agent.replica for agent in agents}:
         there = ", ".join(agent.replica for agent in agents)
         raise NotFoundError(f"{name} has no replica {replica}", hint=f"there are: {there}")
-    worst = next((a for a in agents if a.state not in SERVING), agents[0])
+    worst = next((a for a in agents if not a.takes_prompts), agents[0])
     why = f": {worst.reason}" if worst.reason else ""
     raise ConflictError(
         f"{name} takes no prompts now, it is {worst.state}{why}",

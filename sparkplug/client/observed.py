@@ -11,7 +11,15 @@ from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.nodes import node_age, node_state
-from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_state import (
+    AgentState,
+    ReasonKind,
+    StateSource,
+    Transition,
+    is_allowed,
+    remember,
+)
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import NodeState, ObservedNode
 
@@ -133,13 +141,23 @@ class MergedAgents:
         self, key: str, agent: ObservedAgent, silent: Mapping[str, ObservedNode], now: datetime
     ) -> ObservedAgent:
         node = silent.get(agent.node or "")
-        if node is None or agent.state in (AgentState.STOPPED, AgentState.ERROR):
+        if node is None or not is_allowed(agent.state, AgentState.STALE, StateSource.FACE):
             return agent
         reason = f"node {node.name} has been silent for {node_age(node, now):.0f} s"
         made = self._stale.get(key)
         if made is not None and made[0] is agent and made[1] is node and made[2].reason == reason:
             return made[2]
-        update = {"state": AgentState.STALE, "state_since": node.seen, "reason": reason}
+        told = Transition(
+            state=AgentState.STALE, since=node.seen, source=StateSource.FACE, reason=reason
+        )
+        update = {
+            "state": told.state,
+            "state_since": told.since,
+            "state_source": told.source,
+            "reason": reason,
+            "reason_kind": ReasonKind.SILENT,
+            "history": remember(agent.history, told),
+        }
         stale = agent.model_copy(update=update)
         self._stale[key] = agent, node, stale
         return stale
@@ -157,6 +175,7 @@ def _deploying(wanted: DesiredAgent, replica: str) -> ObservedAgent:
         owner=wanted.changed_by,
         state=AgentState.DEPLOYING,
         state_since=wanted.changed,
+        state_source=StateSource.FACE,
         reason="no node has taken it yet",
         generation=wanted.generation,
     )

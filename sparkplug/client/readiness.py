@@ -11,7 +11,7 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.client.agents import desired
 from sparkplug.client.observed import Observed
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import SERVING, AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
 from sparkplug.schema.errors import DeadlineError, NotFoundError, SparkplugError
 
 _GONE = frozenset({AgentState.STOPPED, AgentState.ERROR})
@@ -94,7 +94,7 @@ def _ready(observed: Observed, wanted: DesiredAgent) -> bool:
                 f"{agent.name}/{agent.replica} failed: {agent.reason or 'it gave no reason'}",
                 hint=f"`sparkplug agents logs {agent.name}` shows what it said",
             )
-        serving += agent.state in SERVING
+        serving += agent.takes_prompts
     return serving >= wanted.spec.replicas
 
 
@@ -102,7 +102,7 @@ def _waiting(observed: Observed, chosen: Mapping[str, DesiredAgent]) -> str:
     late = [name for name, wanted in chosen.items() if not _ready(observed, wanted)]
     parts = []
     for name in late:
-        late_ones = [a for a in _replicas(observed, name) if a.state not in SERVING]
+        late_ones = [a for a in _replicas(observed, name) if not a.takes_prompts]
         states = {f"{a.state}: {a.reason}" if a.reason else str(a.state) for a in late_ones}
         parts.append(f"{name} is {'/'.join(sorted(states)) or 'not taken by a node'}")
     return ", ".join(parts)

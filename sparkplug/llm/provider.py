@@ -7,9 +7,12 @@ POST {endpoint}/chat/completions with `stream: true`, answered by server-sent ev
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -38,9 +41,22 @@ class Model:
         self, endpoint: str = "", model: str = "", *, api_key_env: str = "", timeout: float = 20.0
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self.name = model
+        # Shared with its counted copies: the name is asked for once.
+        self._names = [model]
         self._api_key_env = api_key_env
         self._timeout = timeout
+        self._calling: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+
+    @property
+    def name(self) -> str:
+        """The model's name; empty until the endpoint was asked, where none is configured."""
+        return self._names[0]
+
+    def counted(self, calling: Callable[[], AbstractContextManager[object]]) -> Model:
+        """The same model, each of whose calls runs inside a context of `calling`."""
+        model = copy.copy(self)
+        model._calling = calling  # noqa: SLF001  a copy of its own
+        return model
 
     @property
     def configured(self) -> bool:
@@ -54,6 +70,12 @@ class Model:
                 "no model is configured",
                 hint="name an OpenAI-compatible endpoint: sparkplug config set llm.endpoint URL",
             )
+        with self._calling():
+            async with contextlib.aclosing(self._answer(prompt, system)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def _answer(self, prompt: str, system: str) -> AsyncGenerator[str, None]:
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt})
         key = os.environ.get(self._api_key_env, "") if self._api_key_env else ""
@@ -63,7 +85,7 @@ class Model:
         try:
             timeout = httpx.Timeout(self._timeout, connect=_CONNECT_S)
             async with httpx.AsyncClient(timeout=timeout, headers=headers) as client:
-                self.name = self.name or await self._first_model(client)
+                self._names[0] = self.name or await self._first_model(client)
                 asked = {"model": self.name, "messages": messages, "stream": True}
                 url = f"{self.endpoint}/chat/completions"
                 async with client.stream("POST", url, json=asked) as response:
@@ -110,7 +132,8 @@ class Model:
 
     async def answer(self, prompt: str, *, system: str = "") -> str:
         """The whole answer. Raises NoModelError."""
-        return "".join([piece async for piece in self.stream(prompt, system=system)])
+        async with contextlib.aclosing(self.stream(prompt, system=system)) as pieces:
+            return "".join([piece async for piece in pieces])
 
 
 def _piece(line: str, endpoint: str) -> str | None:

@@ -232,6 +232,7 @@ class Daemon:
             ("planner", planner.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
+            ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
             ("revocations", lambda: revocations.run(revoke)),
             ("node record", self._keep_record),

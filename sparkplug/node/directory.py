@@ -8,13 +8,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
-from sparkplug.schema.agent import (
-    SERVING,
-    ObservedAgent,
-    ResolveReply,
-    ResolveRequest,
-    Target,
-)
+from sparkplug.schema.agent import ObservedAgent, ResolveReply, ResolveRequest, Target
+from sparkplug.schema.agent_state import AgentState
 
 _QUEUE = "directory"
 
@@ -67,14 +62,14 @@ class Directory:
         found = [
             agent
             for agent in self._agents.values()
-            if (request.any_state or agent.state in SERVING)
+            if (request.any_state or agent.takes_prompts)
             and agent.subject
             and (request.name is None or agent.name == request.name)
             and (request.user is None or agent.user == request.user)
             and (request.capability is None or request.capability in agent.capabilities)
         ]
-        # Ours first: a foreign agent of the same name does not take over.
-        found.sort(key=lambda agent: (agent.foreign, agent.inflight, agent.replica))
+        # Ours first: a foreign agent of the same name does not take over. A degraded one last.
+        found.sort(key=lambda a: (a.foreign, a.state is AgentState.DEGRADED, a.inflight, a.replica))
         return ResolveReply(
             targets=[
                 Target(

@@ -16,8 +16,8 @@ from synadia_ai.agents.discovery import AgentInfo, build_agent_info, discover_ag
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.node.observed import ObservedState, foreign_key
-from sparkplug.schema.agent import AgentState, ObservedAgent
-from sparkplug.schema.base import utc_now
+from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent_state import AgentState, StateSource
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +144,6 @@ class ForeignAgents:
                 self._set(known, AgentState.STALE, "its heartbeats stopped")
 
     def _set(self, known: _Known, state: AgentState, reason: str | None) -> None:
-        known.observed.state, known.observed.reason = state, reason
-        known.observed.state_since = utc_now()
+        source = StateSource.NODE if state is AgentState.STALE else StateSource.AGENT
+        known.observed.enter(state, source, reason)
         self._observed.set(self._key(known), known.observed)

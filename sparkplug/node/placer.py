@@ -17,7 +17,8 @@ from sparkplug.bus.leases import Lease
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.placing import Candidate, place
-from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent_state import AgentState, ReasonKind, StateSource
 from sparkplug.schema.errors import SparkplugError
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,9 @@ class Placer:
                     capabilities=desired.spec.capabilities,
                     owner=self._owner,
                     state=AgentState.WAITING_GPU if waiting_gpu else AgentState.DEPLOYING,
+                    state_source=StateSource.PLACER,
                     reason=why,
+                    reason_kind=ReasonKind.NO_ROOM,
                     generation=desired.generation,
                 ),
             )

@@ -27,6 +27,9 @@ class ProcessRecord(Record):
     restarts: int = 0
     gpus: list[str] = Field(default_factory=list)
     user: str = Field("", description="public key of its NATS user; empty when it has none")
+    limits: str = Field("", description="the limits it runs under, in words")
+    group: str = Field("", description="folder of its control group")
+    cpus: list[int] = Field(default_factory=list, description="the CPUs it was bound to")
 
     def alive(self) -> bool:
         """True while this very process runs."""

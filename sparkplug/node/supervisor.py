@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sparkplug.agents.exits import Exit, take_exit
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.stalls import read_stalls
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
@@ -20,6 +21,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.bus.signing import Signer
+from sparkplug.node.limits import Given, Limits
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
@@ -32,11 +34,11 @@ from sparkplug.processes import start_time
 from sparkplug.schema.agent import (
     AgentReport,
     AgentSpec,
-    AgentState,
     Assignment,
     DesiredAgent,
     ObservedAgent,
 )
+from sparkplug.schema.agent_state import AgentState, StateSource
 from sparkplug.schema.base import Record
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.settings import SettingsDocument
@@ -45,6 +47,10 @@ log = logging.getLogger(__name__)
 
 _EXIT_SEEN_S = 0.5
 _LEAVE_S = 1.0
+_STALLS_EVERY_S = 0.25
+#: What is kept of the log of a process that failed.
+_LAST_LINES = 50
+_LAST_CHARACTERS = 8000
 _MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
@@ -88,6 +94,7 @@ class Supervisor:
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
         self._seen: dict[str, ObservedAgent] = {}
+        self._limits = Limits.find(node)
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
@@ -102,9 +109,11 @@ class Supervisor:
         records = await asyncio.to_thread(self._records.read)
         for record in records:
             if record.alive():
+                self._limits.adopt(_given(record))
                 self._left[record.agent, record.replica] = record
             else:
-                self.forget(record)
+                self._limits.release(_given(record))
+                self._records.remove(record.agent, record.replica)
         bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
         written = await bucket.read_all(ObservedAgent, "agents.>")
         self._seen = {key: seen for key, seen in written.items() if seen.node == self._node}
@@ -187,8 +196,7 @@ class Supervisor:
             if self._replicas.get(key, (None,))[0] is replica:
                 del self._replicas[key]
         if self._closing:
-            replica.observed.state = AgentState.STOPPED
-            replica.observed.reason = "its node was taken down"
+            replica.observed.enter(AgentState.STOPPED, StateSource.NODE, "its node was taken down")
             self.observe(replica.observed)
             return
         self._observed.remove(agent_key(*key))
@@ -219,6 +227,7 @@ class Supervisor:
         env = _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
+        given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
         job = SpawnJob(
             id="",
             agent=spec.name,
@@ -235,6 +244,7 @@ class Supervisor:
             concurrency=spec.concurrency,
             senders=spec.senders,
             heartbeat_seconds=spec.health.interval,
+            health=spec.health,
             llm={
                 "endpoint": llm.endpoint,
                 "model": llm.model if spec.model == "auto" else spec.model,
@@ -251,6 +261,7 @@ class Supervisor:
             drain_seconds=max(self.stop_timeout - _LEAVE_S, 0.0),
             log=str(self.logs.begin(spec.name, observed.replica)),
             exits=str(self._paths.exits),
+            stalls=str(self._paths.stalls),
             record=str(self._records.path(spec.name, observed.replica)),
             recorded={
                 "agent": spec.name,
@@ -259,6 +270,9 @@ class Supervisor:
                 "restarts": observed.restarts,
                 "gpus": list(wanted.gpus),
                 "user": user,
+                "limits": given.words,
+                "group": given.group,
+                "cpus": list(given.cpus),
             },
             modules=self._modules,
         )
@@ -267,9 +281,13 @@ class Supervisor:
         except BaseException:
             # Whether it was forked is not known for sure: it could serve unseen.
             self._revocations.add(user)
+            self._limits.release(given)
             raise
+        given = self._limits.enforce(given, pid, spec.resources)
+        record = ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
+        record.limits, record.group, record.cpus = given.words, given.group, list(given.cpus)
         observed.user = user
-        return ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
+        return record
 
     async def exit_of(self, pid: int) -> Exit:
         """How a process ended, once its reaper wrote it down; it is given a moment to."""
@@ -283,15 +301,28 @@ class Supervisor:
     def forget(self, record: ProcessRecord) -> None:
         """The process of a record is gone: whoever still has its credentials is cut off."""
         self._revocations.add(record.user)
+        self._limits.release(_given(record))
         self._records.remove(record.agent, record.replica)
+
+    def out_of_memory(self, record: ProcessRecord) -> bool:
+        """Whether the kernel killed in the process's control group for want of memory."""
+        return self._limits.out_of_memory(_given(record))
+
+    async def last_lines(self, record: ProcessRecord) -> str:
+        """The end of what a process wrote, within a limit."""
+        found = await asyncio.to_thread(
+            self.logs.last_lines, record.agent, record.replica, _LAST_LINES
+        )
+        return found[-_LAST_CHARACTERS:]
 
     def observe(self, observed: ObservedAgent) -> None:
         """Publish a replica's state."""
         self._observed.set(agent_key(observed.name, observed.replica), observed)
 
-    def emit(self, name: str, observed: ObservedAgent, **data: object) -> None:
-        """Publish an event about a replica."""
-        self._events.emit(name, f"{observed.name}/{observed.replica}", data=data)
+    def emit(self, name: str, observed: ObservedAgent, *, actor: str = "", **data: object) -> None:
+        """Publish an event about a replica; `actor` is who did it, where it was not the node."""
+        told = {key: value for key, value in data.items() if value is not None}
+        self._events.emit(name, f"{observed.name}/{observed.replica}", actor=actor, data=told)
 
     async def _on_report(self, message: Msg) -> None:
         self._take_report(message.data)
@@ -325,6 +356,14 @@ class Supervisor:
                     replica.check_silence()
             await asyncio.to_thread(self.logs.rotate)
 
+    async def watch_stalls(self) -> None:
+        """Show those as blocked whose event loop does not turn, while it does not."""
+        while True:
+            await asyncio.sleep(_STALLS_EVERY_S)
+            stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
+            for replica, _ in list(self._replicas.values()):
+                replica.blocked(stalls.get(replica.process))
+
     async def stop_all(self) -> None:
         """Stop every replica of this node; they stay specified."""
         self._closing = True
@@ -355,6 +394,10 @@ def _passed(spec: AgentSpec) -> dict[str, str]:
             hint="set it for `sparkplug up`, or take it off the agent's pass_env",
         )
     return {name: os.environ[name] for name in spec.pass_env}
+
+
+def _given(record: ProcessRecord) -> Given:
+    return Given(record.limits, record.group, tuple(record.cpus))
 
 
 def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
+from sparkplug.schema.agent_state import SERVING as SERVING
+from sparkplug.schema.agent_state import AgentState as AgentState
+from sparkplug.schema.agent_state import (
+    ReasonKind,
+    Recovery,
+    StateSource,
+    Transition,
+    is_allowed,
+    recovery,
+    remember,
+)
 from sparkplug.schema.base import Document, Record, utc_now
 from sparkplug.schema.units import Bytes, Seconds
 
@@ -20,7 +30,10 @@ class Resources(Document):
 
     gpus: int = Field(0, ge=0, description="whole GPUs")
     gpu_memory: Bytes = Field(0, description="bytes of GPU memory, on each of them")
-    memory: Bytes | None = Field(None, description="bytes of host memory it may use")
+    memory: Bytes | None = Field(None, gt=0, description="bytes of host memory it may use")
+    cpus: float | None = Field(
+        None, gt=0, le=4096, description="CPUs it may use; by control group, else whole ones"
+    )
 
 
 class Placement(Document):
@@ -39,11 +52,35 @@ class Restart(Document):
     backoff: Seconds = Field(1.0, description="seconds before the first restart, then doubled")
 
 
+#: Characters of a reason, and of the reason of a state that is past.
+_LONGEST_REASON = 2000
+_LONGEST_KEPT_REASON = 300
+
+#: A function `module:name`, or the name of a method of the agent's class.
+ProbeName = Annotated[str, StringConstraints(pattern=r"^([\w.]+:)?[A-Za-z_][\w.]*$")]
+
+
 class Health(Document):
-    """How often a replica tells that it lives, and how long silence is tolerated."""
+    """How a replica tells that it lives and is ready, and how long silence is tolerated."""
 
     interval: Seconds = 2.0
     timeout: Seconds = 6.0
+    stall: Seconds = Field(
+        2.0,
+        description="seconds without a turn of its event loop from which it is blocked; 0: never",
+    )
+    ready: ProbeName | None = Field(
+        None, description="readiness probe: a method of its class, or module:name"
+    )
+    live: ProbeName | None = Field(
+        None, description="liveness probe: a method of its class, or module:name"
+    )
+    probe_interval: Seconds = Field(5.0, gt=0, description="seconds between two probes")
+    probe_timeout: Seconds = Field(2.0, gt=0, description="seconds a probe may take")
+    failures: int = Field(3, ge=1, description="failed liveness probes in a row that count")
+    restart_unhealthy: bool = Field(
+        False, description="end a process whose liveness fails; `restart` decides about the next"
+    )
 
 
 class AgentMemory(Document):
@@ -94,37 +131,6 @@ class AgentSpec(Document):
         return value
 
 
-class AgentState(StrEnum):
-    """The states an agent can be shown in. None of them is inferred from a timer alone."""
-
-    DEPLOYING = "deploying"
-    STARTING = "starting"
-    IDLE = "idle"
-    RUNNING = "running"
-    THINKING = "thinking"
-    WAITING_HUMAN = "waiting-human"
-    WAITING_AGENT = "waiting-agent"
-    WAITING_GPU = "waiting-gpu"
-    DEGRADED = "degraded"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    ERROR = "error"
-    STALE = "stale"
-
-
-#: The states in which a replica answers prompts.
-SERVING = frozenset(
-    {
-        AgentState.IDLE,
-        AgentState.RUNNING,
-        AgentState.THINKING,
-        AgentState.WAITING_HUMAN,
-        AgentState.WAITING_AGENT,
-        AgentState.DEGRADED,
-    }
-)
-
-
 class DesiredAgent(Record):
     """Desired state of one agent, in the `specs` bucket: the spec and whether it should run."""
 
@@ -162,7 +168,15 @@ class ObservedAgent(Record):
     pid: int | None = None
     state: AgentState
     state_since: datetime = Field(default_factory=utc_now)
+    state_source: StateSource = StateSource.NODE
     reason: str | None = Field(None, description="why it is in this state, in words")
+    reason_kind: ReasonKind | None = None
+    accepting: bool = Field(True, description="false: up, and takes no prompts (not ready)")
+    history: list[Transition] = Field(
+        default_factory=list, description="its last states, oldest first"
+    )
+    limits: str = Field("", description="which limits are in force, and by what")
+    last_lines: str = Field("", description="the end of the log of a process that failed")
     gpus: list[str] = Field(default_factory=list)
     restarts: int = 0
     started: datetime | None = None
@@ -181,6 +195,41 @@ class ObservedAgent(Record):
     foreign: bool = False
     sdk: str | None = Field(None, description="what a foreign agent says it runs on")
 
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether it can be asked now."""
+        return self.accepting and self.state in SERVING
+
+    @property
+    def recovery(self) -> tuple[Recovery, ...]:
+        """What can be done about it, best first; empty where nothing is wrong."""
+        return () if self.foreign else recovery(self.state, self.reason_kind)
+
+    def enter(
+        self,
+        state: AgentState,
+        source: StateSource,
+        reason: str | None = None,
+        kind: ReasonKind | None = None,
+    ) -> bool:
+        """Move to a state, as `source` says. False, and nothing changed, when it may not."""
+        if not is_allowed(self.state, state, source):
+            return False
+        # Reasons come from agents, too: a record must fit into a message.
+        reason = reason[:_LONGEST_REASON] if reason else None
+        short = reason[:_LONGEST_KEPT_REASON] if reason else None
+        if self.state is not state or not self.history:
+            if self.state is not state:
+                self.state_since = utc_now()
+            self.state, self.state_source = state, source
+            made = Transition(state=state, since=self.state_since, source=source, reason=short)
+            self.history = remember(self.history, made)
+        elif reason != self.reason:
+            told = self.history[-1].model_copy(update={"reason": short})
+            self.history = [*self.history[:-1], told]
+        self.reason, self.reason_kind = reason, kind
+        return True
+
 
 class AgentReport(Record):
     """What a replica says of itself when its state changes, and with every heartbeat."""
@@ -188,9 +237,14 @@ class AgentReport(Record):
     agent: str
     replica: str
     pid: int
+    process: str = Field("", description="pid and kernel start time: names the process for ever")
+    sequence: int = Field(0, description="counts its reports from 1; 0: it does not count")
     instance: str = ""
     state: AgentState
     reason: str | None = None
+    reason_kind: ReasonKind | None = None
+    accepting: bool = True
+    unhealthy: bool = Field(False, description="its liveness fails: it should be ended")
     inflight: int = 0
     served: int = 0
     failed: int = 0

@@ -45,6 +45,10 @@ class Command:
 _FAILED = frozenset({"error", "degraded", "stale"})
 
 
+#: What can be done about what failed, too, and is not what one wants first.
+_GIVES_UP = frozenset({"agents.stop", "agents.remove"})
+
+
 def own_commands(
     subject: Subject | None,
     themes: Iterable[str],
@@ -125,13 +129,19 @@ def action_commands(
             title = f"{action.title} {one_line(subject.name)}"
             why = action.applies(subject)
             given = {target.name: subject.name}
-            worth = 1 if _failed(subject) and action.id == "agents.restart" else 9
+            worth = _worth(subject, action.id)
             found.append(
                 Command(title, words, key, why, action=action, given=given, fits=True, worth=worth)
             )
         else:
             found.append(Command(f"{action.title} …", words, key, action=action))
     return found
+
+
+def _worth(subject: Subject, action: str) -> int:
+    """How soon one wants an action: in the order in which it mends what failed."""
+    offered = [one for one in getattr(subject.value, "recovery", ()) if one not in _GIVES_UP]
+    return 1 + offered.index(action) if action in offered else 9
 
 
 def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:

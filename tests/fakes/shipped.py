@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparkplug.agents.context import Activity, Context, Request, Routes
+from sparkplug.agents.context import Context, Request, RequestActivity, Routes
 from sparkplug.agents.runtimes.langgraph import load
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text
 from sparkplug.bus.connection import Bus
@@ -62,7 +62,7 @@ async def ask_runtime(
         agent=agent,
         replica="0",
         host="gpu-1",
-        activity=Activity(lambda: None),
+        activity=RequestActivity(lambda: None),
         routes=Routes(bus),
         model=model or Model(),
         progress=progress,

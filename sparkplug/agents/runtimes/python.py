@@ -55,6 +55,7 @@ class ClassAgent:
     """A class: every `@action` method is an action, `prompt` answers plain prompts."""
 
     def __init__(self, instance: object) -> None:
+        self.instance = instance
         self._actions = actions_of(instance)
         if not self._actions:
             raise InvalidError(

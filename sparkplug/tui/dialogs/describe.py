@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.agent_state import RECOVERY_WORDS
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line
@@ -55,6 +56,7 @@ def agent_nodes(
 def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
     facts: list[tuple[str, object]] = [
         ("reason", agent.reason),
+        ("you can", ", ".join(RECOVERY_WORDS[one] for one in agent.recovery)),
         ("description", agent.description),
         ("capabilities", ", ".join(agent.capabilities)),
         ("runtime", f"{agent.runtime}{' (foreign)' if agent.foreign else ''}"),
@@ -63,6 +65,7 @@ def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
         ("host", agent.host),
         ("pid", agent.pid),
         ("gpus", ", ".join(agent.gpus)),
+        ("limits", agent.limits),
         ("started", f"{since(agent.started, now)} ago" if agent.started else None),
         ("restarts", agent.restarts),
         ("in flight", agent.inflight),
@@ -74,9 +77,32 @@ def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
         for label, value in facts
         if value not in (None, "")
     ]
+    if agent.history:
+        found.append(_history(agent))
+    if agent.last_lines:
+        lines = agent.last_lines.splitlines()
+        found.append(data_node("last lines", lines, "last lines of its log"))
     if agent.actions:
         found.append(data_node("actions", agent.actions, "actions"))
     return found
+
+
+def _history(agent: ObservedAgent) -> Node:
+    """Its last states, the newest first."""
+    below = []
+    for one in reversed(agent.history):
+        symbol, pen = symbols.of_agent(str(one.state))
+        when = f"{one.since.astimezone():%H:%M:%S}"
+        line: Line = (
+            ("dim", f"{when}  "),
+            (pen, f"{symbol} {one.state}"),
+            ("dim", f" by the {one.source}"),
+            ("text", f"  {one_line(one.reason[:_LOOKED_AT])}" if one.reason else ""),
+        )
+        below.append(Node(one.since.isoformat(), line, one.model_dump(mode="json", exclude={"v"})))
+    count: Line = (("focus", "history:"), ("dim", f"  {len(below)}"))
+    values = [node.value for node in below]
+    return Node("history", count, values, lambda: below)
 
 
 def _fact(label: str, value: object, pen: str = "text") -> Node:

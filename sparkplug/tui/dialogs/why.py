@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.agent_state import RECOVERY_WORDS
+from sparkplug.schema.text import strip_controls
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.figures import age, percent, since
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Events of trouble shown, the newest first.
 _EVENTS = 5
+#: Lines shown of the log of a process that failed; describing it shows all that were kept.
+_LAST_LINES = 10
 _TROUBLE = frozenset({"error", "failed", "left", "lost", "stale", "stopped", "throttled", "xid"})
 #: What a state says of itself, where that is a reason.
 _WAITS = {
@@ -30,7 +34,7 @@ _WAITS = {
     "waiting-gpu": "it waits for GPUs to be free",
     "stopping": "it finishes what is in flight, then ends",
     "stopped": "it was stopped",
-    "stale": "its host is silent: how it is now is not known",
+    "stale": "it says nothing, or its host does not: how it is now is not known",
 }
 _FULL_PERCENT = 95.0
 #: Share of the last ten seconds in which something had to wait, from which it is felt.
@@ -85,6 +89,13 @@ def agent_why(
             found += pair("failed", text, width, "warn")
         host = next((view for view in hosts if view.name == (agent.host or agent.node)), None)
         found += _beneath(agent, host, width)
+        if agent.limits and str(agent.reason_kind) in ("out-of-memory", "blocked"):
+            found += pair("limits", agent.limits, width)
+        for place, said in enumerate(agent.last_lines.splitlines()[-_LAST_LINES:]):
+            found += pair("" if place else "last lines", strip_controls(said), width, "dim")
+        if agent.recovery:
+            offered = ", ".join(RECOVERY_WORDS[one] for one in agent.recovery)
+            found += pair("you can", offered, width, "focus")
         lines += found or [(("dim", "nothing is known that would keep it"),)]
         lines.append(())
     if not agents:

@@ -177,6 +177,6 @@ async def test_closing_ends_the_threads() -> None:
     until = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < until:
         await asyncio.sleep(0.01)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     assert spool.lines(0, 9, 9) == []
     scan.end()
