@@ -35,6 +35,7 @@ class SpawnJob(Record):
     drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
+    lease: str = Field("", description="file with the node's lease; empty: it outlives that lease")
     modules: list[str] = Field(default_factory=list, description="more folders to import from")
 
 

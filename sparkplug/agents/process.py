@@ -24,6 +24,7 @@ from sparkplug.agents.context import Activity, Context, Request, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.lease_watch import watch_lease
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
@@ -251,6 +252,8 @@ def main(job: SpawnJob) -> int:
     """Run one agent in this process, freshly forked, and return its exit code."""
     forget_exit(Path(job.exits), os.getpid())
     _become(job)
+    if job.lease:
+        watch_lease(Path(job.lease))
     try:
         asyncio.run(AgentProcess(job).run())
     except SparkplugError as error:

@@ -90,9 +90,17 @@ class Bucket:
         """Remove a key, under the same conditions as `put`."""
         await self._write(key, b"", {"KV-Operation": "DEL"}, revision, fence)
 
-    async def raise_fence(self, key: str) -> int:
-        """Leave a fence: later writes carry its sequence, so an older holder is refused."""
-        return await self._write(f"f.{key}", b"", {}, None, None)
+    async def raise_fence(self, key: str, standing: int | None = None) -> int:
+        """Leave a fence: later writes carry its sequence, so an older holder is refused.
+
+        With `standing` only if that fence still stands (0: none does). Raises ConflictError.
+        """
+        return await self._write(f"f.{key}", b"", {}, standing, None)
+
+    async def fence(self, key: str) -> int:
+        """The sequence of the fence that stands; 0: none was ever raised."""
+        entry = await self.get(f"f.{key}")
+        return entry.revision if entry is not None else 0
 
     async def _write(
         self,

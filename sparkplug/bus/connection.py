@@ -24,6 +24,8 @@ cancellation.install()
 #: Per-key TTL and message tracing came with this release.
 FLOOR = (2, 11, 0)
 _RECONNECT_WAIT_S = 0.25
+#: A link that takes everything and brings nothing is given up after three of these.
+_PING_EVERY_S = 2
 _SECRET = re.compile(r"://[^/@]*@")
 _JETSTREAM_DEADLINE_S = 5.0
 
@@ -114,7 +116,7 @@ class Bus:
                     allow_reconnect=True,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                    ping_interval=10,
+                    ping_interval=_PING_EVERY_S,
                     max_outstanding_pings=2,
                     inbox_prefix=self.inbox_prefix,
                     **options,  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sparkplug import __version__
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
+from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, Permissions
@@ -29,10 +31,12 @@ from sparkplug.bus.service import Services
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import run_files
+from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
 from sparkplug.node.placer import Placer
@@ -53,6 +57,7 @@ from sparkplug.telemetry.sampler import Sampler
 log = logging.getLogger(__name__)
 
 _RECORD_EVERY_S = 5.0
+_CLOCK_EVERY_S = 30.0
 _NATS_PAUSE_S = 0.2
 _NATS_LONGEST_PAUSE_S = 5.0
 _CONNECT_DEADLINE_S = 10.0
@@ -80,6 +85,8 @@ class Daemon:
         self._server: PrivateServer | None = None
         self._simulated = False
         self._gpus: list[str] = []
+        self._state = NodeState.JOINING
+        self._clock_offset: float | None = None
         self._started = utc_now()
 
     def stop(self) -> None:
@@ -143,7 +150,16 @@ class Daemon:
         self, bus: Bus, keys: MeshKeys | None, credentials: Credentials | None
     ) -> None:
         settings, paths = self._settings, self._paths
-        self._observed = ObservedState(bus)
+        holder = f"{self.name} {run_files.holder(paths.run / run_files.HOLDER)}"
+        lease = self._lease = NodeLease(
+            bus,
+            self.name,
+            holder,
+            paths.lease,
+            server_down=self._server_down if self._server is not None else None,
+        )
+        company = self._company = Company(self.name, lease)
+        self._observed = ObservedState(bus, lease.fence, lease.refused)
         self._events = EventLog(bus, self.name, f"node {self.name}")
         services = Services(bus)
         zygotes = ZygotePool(paths.logs, self._agent_environment())
@@ -158,12 +174,13 @@ class Daemon:
             zygotes=zygotes,
             observed=self._observed,
             events=self._events,
+            lease=lease,
             modules=[str(shipped("plugins"))],
         )
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
-        placer = Placer(bus, self.name, owner_name(), state, self._observed)
+        placer = Placer(bus, holder, owner_name(), state, self._observed, self._events)
         observer = Observer(bus, owner_name())
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
@@ -174,6 +191,16 @@ class Daemon:
         )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
+
+        def new_epoch() -> None:
+            self._observed.set(node_key(self.name), self._record())
+            supervisor.new_epoch()
+
+        def stand(standing: Standing) -> None:
+            self._say_standing(standing, supervisor)
+
+        lease.on_epoch(new_epoch)
+        lease.on_standing(stand)
 
         async def publish(sample: HostSample) -> None:
             gpu_events.take(sample)
@@ -198,7 +225,9 @@ class Daemon:
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("zygotes", zygotes.keep_alive),
-            ("node record", self._keep_record),
+            ("node record", lambda: self._keep_record(supervisor)),
+            ("clock", self._keep_clock),
+            ("company", lambda: company.run(state, self._observed, self._record)),
         ]
         if self._server is not None:
             loops.append(("nats-server", self._keep_server))
@@ -207,7 +236,10 @@ class Daemon:
         tasks = [asyncio.create_task(_named(name, loop), name=name) for name, loop in loops]
         placing = asyncio.create_task(_named("placer", placer.run), name="placer")
         tasks.append(placing)
+        leasing = asyncio.create_task(_named("lease", lease.run), name="lease")
+        tasks.append(leasing)
         try:
+            await lease.joined()
             await self._wait_ready(python.ready())
             self._events.emit("host:joined", self.name, data={"version": __version__})
             stopping = asyncio.create_task(self._stopping.wait())
@@ -219,6 +251,8 @@ class Daemon:
             # Nobody places on a node that is going down, least of all itself.
             await end(placing)
             await self._take_down(supervisor)
+            await end(leasing)
+            await lease.release()
         finally:
             await end(*tasks)
             await services.close()
@@ -228,16 +262,19 @@ class Daemon:
     async def _wait_ready(self, warm: Awaitable[None]) -> None:
         """Ready means that an agent would be taken: the zygote is warm, the record written."""
         await warm
+        self._state = NodeState.READY
         self._write_info(NodeState.READY)
-        self._observed.set(node_key(self.name), self._record(NodeState.READY))
+        self._observed.set(node_key(self.name), self._record())
 
     async def _take_down(self, supervisor: Supervisor) -> None:
         log.info("going down")
-        self._write_info(NodeState.STOPPING)
-        self._observed.set(node_key(self.name), self._record(NodeState.STOPPING))
+        self._state = NodeState.STOPPING
+        self._write_info(self._state)
+        self._observed.set(node_key(self.name), self._record())
         await supervisor.stop_all()
         self._events.emit("host:left", self.name)
-        self._observed.set(node_key(self.name), self._record(NodeState.STOPPED))
+        self._state = NodeState.STOPPED
+        self._observed.set(node_key(self.name), self._record())
         await self._events.drain(_CLOSE_DEADLINE_S)
         await self._observed.flush()
 
@@ -252,7 +289,7 @@ class Daemon:
         gpus = [gpu.uuid for gpu in sample.gpus if gpu.state is GpuState.OK]
         if gpus != self._gpus:
             self._gpus = gpus
-            self._observed.set(node_key(self.name), self._record(NodeState.READY))
+            self._observed.set(node_key(self.name), self._record())
 
     async def _publish_sample(self, sample: HostSample) -> None:
         if not self._bus.connected:
@@ -264,11 +301,11 @@ class Daemon:
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
-    def _record(self, state: NodeState) -> ObservedNode:
+    def _record(self) -> ObservedNode:
         return ObservedNode(
             name=self.name,
             host=self.name,
-            state=state,
+            state=self._state,
             version=__version__,
             pid=os.getpid(),
             started=self._started,
@@ -276,14 +313,54 @@ class Daemon:
             labels=self._settings.node.labels,
             gpus=self._gpus,
             simulated=self._simulated,
+            epoch=self._lease.epoch,
+            alone=self._company.alone,
+            clock_offset_seconds=self._clock_offset,
         )
 
-    async def _keep_record(self) -> None:
+    async def _keep_record(self, supervisor: Supervisor) -> None:
         while True:
             await asyncio.sleep(_RECORD_EVERY_S)
-            self._observed.set(node_key(self.name), self._record(NodeState.READY))
+            self._observed.set(node_key(self.name), self._record())
+            if self._lease.cut_off is not None:
+                self._say_cut_off(supervisor)
 
-    def _write_info(self, state: NodeState) -> None:
+    async def _keep_clock(self) -> None:
+        while True:
+            try:
+                if self._bus.connected:
+                    self._clock_offset = await clock_offset(self._bus)
+            except (TimeoutError, SparkplugError) as error:
+                log.debug("clock: %s", error)
+            await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _server_down(self) -> bool:
+        process = self._server.process if self._server is not None else None
+        return process is None or not process.alive()
+
+    def _say_standing(self, standing: Standing, supervisor: Supervisor) -> None:
+        """Act on the lease's standing, and write it down for who looks on this host."""
+        if standing >= Standing.ENDING:
+            supervisor.stop_movable()
+        if standing is Standing.OVER:
+            supervisor.kill_movable()
+        if standing is Standing.HELD:
+            log.info("the mesh is reached again")
+            supervisor.lease_held()
+            self._write_info(self._state)
+            return
+        if standing is Standing.CUT_OFF:
+            log.warning("cut off from the mesh since %s", self._lease.cut_off)
+        self._say_cut_off(supervisor)
+
+    def _say_cut_off(self, supervisor: Supervisor) -> None:
+        """For who looks on this host: since when, and what runs on."""
+        if self._state is NodeState.READY:
+            self._write_info(NodeState.CUT_OFF, self._lease.cut_off, supervisor.running())
+
+    def _write_info(
+        self, state: NodeState, cut_off: datetime | None = None, agents: Sequence[str] = ()
+    ) -> None:
         info = NodeInfo(
             name=self.name,
             pid=os.getpid(),
@@ -292,6 +369,8 @@ class Daemon:
             state=state,
             url=self._bus.shown_url,
             version=__version__,
+            cut_off=cut_off,
+            agents=list(agents),
         )
         run_files.write(self._paths.run / run_files.NODE, info.model_dump(mode="json"))
 

@@ -150,6 +150,11 @@ class Replica:
         if silent > max(health.timeout, _SILENT_BEATS):
             self._set(AgentState.STALE, f"silent for {silent:.0f} s, its process runs")
 
+    def kill(self) -> None:
+        """Kill its process, and whatever that started."""
+        if self._record is not None:
+            self._record.signal_group(signal.SIGKILL)
+
     def heard_nothing_yet(self) -> None:
         """Count silence from now: the bus was away, so no word could come."""
         self._heard_at = time.monotonic()

@@ -1,0 +1,57 @@
+"""An agent that may run elsewhere ends with its node's lease, also when nobody tells it to.
+
+Its node tells it first, while that node lives. A daemon that hangs, or was killed and is not
+started again, tells nobody: the lease lapses, others start the agent, and this one must be gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sparkplug.bus.leases import lease_clock
+from sparkplug.schema.node_lease import STOP_AFTER_S, LeaseTerm
+
+log = logging.getLogger("sparkplug.agent")
+
+#: A deadline is never set nearer than `STOP_AFTER_S` ahead: asking twice in that time finds it.
+_LOOK_EVERY_S = STOP_AFTER_S / 2.5
+_NEAR_S = 0.1
+
+
+def watch_lease(path: Path) -> None:
+    """Follow the node's term from a thread of its own: a blocked event loop changes nothing."""
+    threading.Thread(target=_watch, args=(path,), name="lease", daemon=True).start()
+
+
+def _watch(path: Path) -> None:
+    told = False
+    while True:
+        term = _read(path)
+        wait = _LOOK_EVERY_S
+        if term is not None and term.stop_at is not None and term.kill_at is not None:
+            now = lease_clock()
+            if now >= term.kill_at:
+                os.killpg(os.getpgrp(), signal.SIGKILL)
+            if now >= term.stop_at:
+                if not told:
+                    log.warning("its node lost its lease: the agent ends, it may be elsewhere")
+                    os.kill(os.getpid(), signal.SIGTERM)
+                told = True
+                wait = min(term.kill_at - now, _NEAR_S)
+            else:
+                wait = min(_LOOK_EVERY_S, term.stop_at - now)
+        time.sleep(max(wait, 0.01))
+
+
+def _read(path: Path) -> LeaseTerm | None:
+    try:
+        return LeaseTerm.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
