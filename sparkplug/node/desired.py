@@ -139,8 +139,9 @@ class DesiredState:
         ]
 
 
+
 def _same(before: BaseModel | None, after: BaseModel | None) -> bool:
-    """Whether a record says what it said before; of a node, when it said so does not count."""
-    if isinstance(before, ObservedNode) and isinstance(after, ObservedNode):
-        return before.model_copy(update={"seen": after.seen}) == after
-    return before == after
+    """Whether a node's record says what it said before, but for when it says so."""
+    if not isinstance(before, ObservedNode) or not isinstance(after, ObservedNode):
+        return False
+    return before.model_copy(update={"seen": after.seen}) == after
