@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import nats.errors
@@ -28,11 +29,15 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key's value and the revision (stream sequence) it was written under."""
+    """A key's value, the revision (stream sequence) it was written under, and when.
+
+    `time` is of the server's clock; None where it was not asked for.
+    """
 
     key: str
     value: bytes | None
     revision: int
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ class Bucket:
             return None
         headers = message.headers or {}
         gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
-        return Entry(key, None if gone else message.data, revision)
+        return Entry(key, None if gone else message.data, revision, message.metadata.timestamp)
 
 
 def decode(model: type[ModelT], entry: Entry) -> ModelT | None:

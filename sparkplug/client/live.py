@@ -15,6 +15,7 @@ import nats.js.errors
 
 from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
+from sparkplug.bus.clock import clock_offset
 from sparkplug.client import hosts, runs, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import node_age, node_state
@@ -164,7 +165,7 @@ class LiveMesh:
         async with contextlib.aclosing(watch) as changes:
             async for change in changes:
                 if change.reset:
-                    fresh = Observed()
+                    fresh = Observed(ahead=await clock_offset(self.client.bus))
                     self._written.clear()
                 elif change.entry is None:
                     if fresh is not None:

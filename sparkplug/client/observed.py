@@ -8,9 +8,10 @@ from datetime import datetime
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
+from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
-from sparkplug.client.nodes import node_age, node_state
+from sparkplug.client.nodes import decode_node, node_age, node_state
 from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import NodeState, ObservedNode
@@ -22,11 +23,13 @@ class Observed:
 
     agents: dict[str, ObservedAgent] = field(default_factory=dict)
     nodes: dict[str, ObservedNode] = field(default_factory=dict)
+    #: Seconds by which this host's clock is ahead of the server's.
+    ahead: float = 0.0
 
     def take(self, entry: Entry) -> bool:
         """Take in one entry of the bucket. False when it holds nothing that is shown."""
         if entry.key.startswith("nodes."):
-            node = decode(ObservedNode, entry)
+            node = decode_node(entry, self.ahead)
             if node is not None:
                 self.nodes[entry.key] = node
             elif entry.value is None:
@@ -44,8 +47,8 @@ class Observed:
 
 async def read_observed(bus: Bus) -> Observed:
     """Observed state now."""
-    found = Observed()
     async with within(READ_S, "observed state"):
+        found = Observed(ahead=await clock_offset(bus))
         for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
             found.take(entry)
     return found

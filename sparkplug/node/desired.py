@@ -139,7 +139,6 @@ class DesiredState:
         ]
 
 
-
 def _same(before: BaseModel | None, after: BaseModel | None) -> bool:
     """Whether a node's record says what it said before, but for when it says so."""
     if not isinstance(before, ObservedNode) or not isinstance(after, ObservedNode):
