@@ -35,7 +35,7 @@ def decode_node(entry: Entry, ahead: float) -> ObservedNode | None:
     """
     node = decode(ObservedNode, entry)
     if node is not None and entry.time is not None:
-        node.seen = entry.time + timedelta(seconds=ahead)
+        node.seen = entry.time + timedelta(seconds=ahead - node.silent_seconds)
     return node
 
 

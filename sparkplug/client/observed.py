@@ -138,6 +138,9 @@ class MergedAgents:
         node = silent.get(agent.node or "")
         if node is None or agent.state in (AgentState.STOPPED, AgentState.ERROR):
             return agent
+        if agent.state is AgentState.STALE and node.state is NodeState.STALE:
+            # The placer has said what becomes of it.
+            return agent
         reason = f"node {node.name} has been silent for {node_age(node, now):.0f} s"
         made = self._stale.get(key)
         if made is not None and made[0] is agent and made[1] is node and made[2].reason == reason:

@@ -55,10 +55,10 @@ class Lapses:
                 continue
             silent = lease_clock() - max(self._state.heard.get(node.name, 0.0), self._since)
             if silent >= (TTL_S if node.epoch else _SILENT_AFTER_S):
-                gone |= await self._judge(node)
+                gone |= await self._judge(node, silent)
         return gone
 
-    async def _judge(self, node: ObservedNode) -> bool:
+    async def _judge(self, node: ObservedNode, silent: float) -> bool:
         key = subjects.node_lease(node.name)
         # In this order: a node that comes back now raises its fence after it has its lease, so
         # either its lease is seen or our fence is refused.
@@ -69,7 +69,11 @@ class Lapses:
         try:
             fence = key, await self._observed.raise_fence(key, standing)
             gone = node.model_copy(
-                update={"state": NodeState.STALE, "reason": "it is silent and its lease lapsed"}
+                update={
+                    "state": NodeState.STALE,
+                    "reason": "its lease lapsed",
+                    "silent_seconds": silent,
+                }
             )
             await self._observed.put(node_key(node.name), gone, fence=fence)
         except ConflictError:

@@ -48,6 +48,7 @@ class ObservedNode(Record):
     alone: bool = Field(
         False, description="no other node is there: what runs on it runs on without a lease"
     )
+    silent_seconds: float = Field(0.0, description="how long it had been silent when this was said")
     clock_offset_seconds: float | None = Field(
         None, description="how far its clock is ahead of the server's; none: not measured"
     )
