@@ -38,6 +38,7 @@ log = logging.getLogger("sparkplug.agent")
 
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
+_GOODBYE_DEADLINE_S = 1.0
 _MAX_DESCRIPTION = 200
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
@@ -108,7 +109,10 @@ class AgentProcess:
             await self._drain()
         finally:
             reporter.cancel()
-            await service.stop()
+            # On a link that is cut it would wait until long after the lease of its node.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_DEADLINE_S):
+                    await service.stop()
 
     async def _drain(self) -> None:
         """Finish what is in hand, for a while."""

@@ -5,9 +5,11 @@ They share the file system, so that what agents write there is seen from outside
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -53,15 +55,7 @@ class HostNode(Node):
 
     def kill_all(self) -> None:
         """The host dies: every process of it at once."""
-        pids = subprocess.run(
-            ["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True
-        ).stdout.split()
-        for pid in pids:
-            try:
-                os.kill(int(pid), 9)
-            except ProcessLookupError:
-                continue
-        assert wait_until(lambda: not any(map(_runs, map(int, pids))))
+        assert wait_until(lambda: not _kill_all(self.namespace))
 
     def lives(self, pid: int) -> bool:
         """Whether a process runs in this namespace."""
@@ -136,12 +130,20 @@ class ThreeHosts:
                 node.close()
         finally:
             for namespace in self._namespaces.values():
-                pids = subprocess.run(
-                    ["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False
-                ).stdout.split()
-                for pid in pids:
-                    os.kill(int(pid), 9)
+                wait_until(lambda namespace=namespace: not _kill_all(namespace))  # type: ignore[misc]
                 _ip("netns", "del", namespace)
+
+
+def _kill_all(namespace: str) -> list[int]:
+    """Kill what runs there; one starts another until all are gone. Those that were found."""
+    listed = subprocess.run(
+        ["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True
+    ).stdout
+    found = [pid for pid in map(int, listed.split()) if _runs(pid)]
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return found
 
 
 def _runs(pid: int) -> bool:
