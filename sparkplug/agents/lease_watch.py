@@ -26,28 +26,39 @@ _NEAR_S = 0.1
 
 
 def watch_lease(path: Path) -> None:
-    """Follow the node's term from a thread of its own: a blocked event loop changes nothing."""
-    threading.Thread(target=_watch, args=(path,), name="lease", daemon=True).start()
+    """Follow the node's term from a thread of its own: a blocked event loop changes nothing.
+
+    A process that begins when the term is over ends here, before it did anything.
+    """
+    watch = _Watch(path)
+    watch.look()
+    threading.Thread(target=watch.run, name="lease", daemon=True).start()
 
 
-def _watch(path: Path) -> None:
-    told = False
-    while True:
-        term = _read(path)
-        wait = _LOOK_EVERY_S
-        if term is not None and term.stop_at is not None and term.kill_at is not None:
-            now = lease_clock()
-            if now >= term.kill_at:
-                os.killpg(os.getpgrp(), signal.SIGKILL)
-            if now >= term.stop_at:
-                if not told:
-                    log.warning("its node lost its lease: the agent ends, it may be elsewhere")
-                    os.kill(os.getpid(), signal.SIGTERM)
-                told = True
-                wait = min(term.kill_at - now, _NEAR_S)
-            else:
-                wait = min(_LOOK_EVERY_S, term.stop_at - now)
-        time.sleep(max(wait, 0.01))
+class _Watch:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked = False
+
+    def run(self) -> None:
+        while True:
+            time.sleep(max(self.look(), 0.01))
+
+    def look(self) -> float:
+        """End this process as the term says, or tell in how many seconds to look again."""
+        term = _read(self._path)
+        if term is None or term.stop_at is None or term.kill_at is None:
+            return _LOOK_EVERY_S
+        now = lease_clock()
+        if now >= term.kill_at:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        if now < term.stop_at:
+            return min(_LOOK_EVERY_S, term.stop_at - now)
+        if not self._asked:
+            log.warning("its node lost its lease: the agent ends, it may be started elsewhere")
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._asked = True
+        return min(term.kill_at - now, _NEAR_S)
 
 
 def _read(path: Path) -> LeaseTerm | None:

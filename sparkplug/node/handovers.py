@@ -39,7 +39,7 @@ class Handovers:
         assignments = dict(placed.assignments)
         unplaced = dict(placed.unplaced)
         self.pending = False
-        for key, current in state.assignments.items():
+        for key, current in list(state.assignments.items()):
             if not self._wanted(current):
                 continue
             given = assignments.get(key)

@@ -139,9 +139,9 @@ class Placer:
     def _tell_unplaced(self, unplaced: Mapping[tuple[str, str], str]) -> None:
         """Until a node has it, the placer is who knows how a replica is."""
         for key, why in unplaced.items():
-            if self._told.get(key) == why:
+            desired = self._state.specs.get(key[0])
+            if desired is None or self._told.get(key) == why:
                 continue
-            desired = self._state.specs[key[0]]
             waiting_gpu = desired.spec.resources.gpus > 0 and "GPU" in why
             self._observed.set(
                 agent_key(*key),

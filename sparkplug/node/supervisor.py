@@ -86,6 +86,8 @@ class Supervisor:
         self._told_under: dict[ReplicaKey, int] = {}
         self._told: dict[ReplicaKey, int] = {}
         self._said_left: dict[ReplicaKey, str] = {}
+        #: Whether what is wanted here was ever read.
+        self._known = False
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
@@ -123,6 +125,7 @@ class Supervisor:
     ) -> None:
         """Make the replicas here those that are assigned here and still specified."""
         self._specs, self._assignments = specs, assignments
+        self._known = True
         if self._closing:
             return
         here = {
@@ -201,12 +204,16 @@ class Supervisor:
     def lease_held(self) -> None:
         """The lease is held again: what was to end may be begun, if it still is ours."""
         self.stop_timeout = self._settings.agents.stop_timeout
-        self.reconcile(self._specs, self._assignments)
+        self._reconcile_again()
 
     def new_epoch(self) -> None:
         """The node has a new epoch: begin what is pinned here, the rest once it is given anew."""
         self._observed.drop_late()
-        self.reconcile(self._specs, self._assignments)
+        self._reconcile_again()
+
+    def _reconcile_again(self) -> None:
+        if self._known:
+            self.reconcile(self._specs, self._assignments)
 
     def running(self) -> list[str]:
         """The replicas that have a process, as name/replica."""
