@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from sparkplug.bus import subjects
@@ -10,7 +11,10 @@ from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.node import NodeState, ObservedNode
+
+log = logging.getLogger(__name__)
 
 #: A node writes its state every 5 s; after three missed writes it is silent.
 STALE_AFTER_S = 15.0
@@ -22,10 +26,19 @@ async def read_nodes(bus: Bus) -> list[ObservedNode]:
     `seen` is by this host's clock, whatever the clocks of the nodes say.
     """
     async with within(READ_S, "the nodes of the mesh"):
-        ahead = await clock_offset(bus)
         entries = await Bucket(bus, subjects.BUCKET_OBSERVED).entries("nodes.>")
+        ahead = await clock_ahead(bus)
     found = [node for entry in entries if (node := decode_node(entry, ahead)) is not None]
     return sorted(found, key=lambda node: node.name)
+
+
+async def clock_ahead(bus: Bus) -> float:
+    """Seconds by which this host's clock is ahead of the server's; 0 where that is not told."""
+    try:
+        return await clock_offset(bus)
+    except (TimeoutError, SparkplugError) as error:
+        log.debug("clock: %s", error)
+        return 0.0
 
 
 def decode_node(entry: Entry, ahead: float) -> ObservedNode | None:

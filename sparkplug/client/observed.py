@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
-from sparkplug.client.nodes import decode_node, node_age, node_state
+from sparkplug.client.nodes import clock_ahead, decode_node, node_age, node_state
 from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import NodeState, ObservedNode
@@ -48,7 +47,7 @@ class Observed:
 async def read_observed(bus: Bus) -> Observed:
     """Observed state now."""
     async with within(READ_S, "observed state"):
-        found = Observed(ahead=await clock_offset(bus))
+        found = Observed(ahead=await clock_ahead(bus))
         for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
             found.take(entry)
     return found
