@@ -121,7 +121,8 @@ class Placer:
             await self._bucket.delete(key, fence=fence)
             # By then it may have been heard of as deleted.
             state.assignments.pop(key, None)
-            if not self._handovers.lives(assignment.node):
+            waits = (assignment.agent, str(assignment.replica)) in placed.unplaced
+            if not waits and not self._handovers.lives(assignment.node):
                 # Nobody else is there to say that it is no more.
                 self._observed.remove(agent_key(assignment.agent, str(assignment.replica)))
         self._tell_unplaced(placed.unplaced)

@@ -229,6 +229,24 @@ def test_the_host_of_the_server_dies_and_returns(mesh: Mesh) -> None:
     assert mesh.doubles() == {}
 
 
+def test_a_daemon_that_hangs_keeps_no_agent_beyond_its_lease(mesh: Mesh) -> None:
+    b = mesh.hosts.nodes["b"]
+    moving = [name for name in mesh.recorders if mesh.host(name) == "b"]
+    assert moving
+    daemon = int(b.run_file("node.json")["pid"])
+    hung = time.monotonic()
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        again = took(lambda: all(mesh.host(name) in ("a", "c") for name in moving), hung)
+        mesh.note(f"daemon hangs: {len(moving)} agents run elsewhere after {again:.1f} s")
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
+    assert wait_until(lambda: all(map(mesh.serves, mesh.recorders)), 30)
+    assert all(mesh.host(name) != "b" for name in moving)
+    assert mesh.doubles() == {}
+
+
 def test_a_host_that_dies_has_its_agents_placed_elsewhere_once(mesh: Mesh) -> None:
     b = mesh.hosts.nodes["b"]
     moving = [name for name in mesh.recorders if mesh.host(name) == "b"]

@@ -26,6 +26,7 @@ from sparkplug.node.handovers import Handovers
 from sparkplug.node.lapses import Lapses
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key, node_key
+from sparkplug.node.placer import Placer
 from sparkplug.node.placing import Placed
 from sparkplug.schema.agent import (
     AgentSpec,
@@ -34,6 +35,7 @@ from sparkplug.schema.agent import (
     DesiredAgent,
     ObservedAgent,
     Placement,
+    Resources,
 )
 from sparkplug.schema.errors import ConflictError
 from sparkplug.schema.node import NodeState, ObservedNode
@@ -256,6 +258,35 @@ async def test_a_host_that_lives_lets_go_before_another_is_given(mesh_bus: Bus) 
         assert kept.assignments["a.0"].node == "x" and not kept.assignments["a.0"].leave
     state.nodes[node_key("x")] = node("x", epoch=3, state=NodeState.STOPPED)
     assert (await handovers.hold_back(given)).assignments["a.0"].node == "y"
+
+
+async def test_what_fits_nowhere_when_its_host_is_gone_waits_with_the_reason(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    bucket = observed_bucket(mesh_bus)
+    state = DesiredState(mesh_bus)
+    spec = AgentSpec(name="a", entrypoint="m:f", resources=Resources(gpus=1))
+    await Bucket(mesh_bus, subjects.BUCKET_SPECS).put("a", DesiredAgent(spec=spec))
+    given = Assignment(agent="a", replica=0, node="x", gpus=["GPU-1"], epoch=1)
+    await Bucket(mesh_bus, subjects.BUCKET_ASSIGNMENTS).put("a.0", given)
+    await bucket.put(agent_key("a", "0"), replica("x"))
+    gone = node("x", state=NodeState.STALE, gpus=["GPU-1"], epoch=1)
+    await bucket.put(node_key("x"), gone)
+    async with leased(mesh_bus, tmp_path / "lease", "y") as lease:
+        await bucket.put(node_key("y"), node("y", epoch=lease.epoch))
+        observed = ObservedState(mesh_bus, lease.fence, lease.refused)
+        events = EventLog(mesh_bus, "y", "node y")
+        placer = Placer(mesh_bus, "y", "o", state, observed, events)
+        tasks = [asyncio.create_task(one.run()) for one in (state, observed, placer)]
+
+        async def waits() -> ObservedAgent | None:
+            found = await bucket.read_all(ObservedAgent, "agents.>")
+            agent = found.get(agent_key("a", "0"))
+            return agent if agent and agent.state is AgentState.WAITING_GPU else None
+
+        waiting = await eventually(waits)
+        assert "free GPUs" in waiting.reason and waiting.node is None
+        await end(*tasks)
 
 
 async def test_one_wanted_again_waits_until_it_has_ended_where_it_was(mesh_bus: Bus) -> None:
