@@ -91,8 +91,13 @@ class Mesh:
         rows = [row for row in self.a.json("status")["nodes"] if row["name"] == name]
         return rows[0] if rows else {}
 
-    def serves(self, name: str) -> bool:
-        return self.row(name).get("state") == "idle" and self.host(name) != ""
+    def serve(self, *names: str) -> bool:
+        """Whether these agents, or all, are ready, as is told and as they record it."""
+        names = names or tuple(self.recorders)
+        if not all(map(self.host, names)):
+            return False
+        rows = {row["name"]: row["state"] for row in self.a.json("agents", "list")}
+        return all(rows.get(name) == "idle" for name in names)
 
     def doubles(self) -> dict[str, list[str]]:
         found = {name: recorder.doubles() for name, recorder in self.recorders.items()}
@@ -169,12 +174,13 @@ def test_a_host_that_is_cut_off_lets_go_before_others_take(mesh: Mesh) -> None:
     assert mesh.owner("waiting") is None
     healed = time.monotonic()
     mesh.hosts.heal("c")
-    whole = took(lambda: mesh.serves("waiting") and mesh.serves("pinned"), healed)
+    whole = took(lambda: mesh.serve("waiting", "pinned"), healed)
     mesh.note(f"cut: whole {whole:.1f} s after the link came back")
     assert mesh.node_row("c")["state"] == "ready"
     for name in [*staying, "pinned"]:
         assert mesh.owner(name).pid == before[name].pid, "undisturbed"  # type: ignore[union-attr]
-    assert all(mesh.serves(name) and mesh.host(name) in ("a", "b") for name in moving)
+    assert mesh.serve(*moving)
+    assert all(mesh.host(name) in ("a", "b") for name in moving)
     assert mesh.doubles() == {}
     assert mesh.events("host:stale", "c") == 1
     assert mesh.events("agent:lost", f"{moving[0]}/0") == 1
@@ -185,7 +191,7 @@ def test_a_server_that_is_killed_moves_and_stops_nothing(mesh: Mesh) -> None:
     server = int(mesh.a.run_file("nats.json")["pid"])
     os.kill(server, signal.SIGKILL)
     assert wait_until(lambda: mesh.a.run_file("nats.json").get("pid") != server, 30)
-    assert wait_until(lambda: all(map(mesh.serves, mesh.recorders)), 60)
+    assert wait_until(mesh.serve, 60)
     assert {name: mesh.owner(name).pid for name in mesh.recorders} == before  # type: ignore[union-attr]
     assert mesh.doubles() == {}
 
@@ -198,7 +204,7 @@ def test_a_daemon_that_is_killed_has_a_new_epoch_and_loses_nothing(mesh: Mesh) -
     os.kill(int(b.run_file("node.json")["pid"]), signal.SIGKILL)
     assert wait_until(lambda: json.loads(b.paths.lease.read_text())["epoch"] > epoch, 30)
     assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
-    assert wait_until(lambda: all(map(mesh.serves, mesh.recorders)), 30)
+    assert wait_until(mesh.serve, 30)
     assert {name: mesh.owner(name).pid for name in mesh.recorders} == before  # type: ignore[union-attr]
 
 
@@ -224,7 +230,7 @@ def test_the_host_of_the_server_dies_and_returns(mesh: Mesh) -> None:
         f"server's host returns: the others are back {back:.1f} s after its server is, "
         f"all agents run after {serving:.1f} s"
     )
-    assert wait_until(lambda: all(map(mesh.serves, mesh.recorders)), 60)
+    assert wait_until(mesh.serve, 60)
     assert mesh.owner("pinned") == pinned or mesh.owner("pinned").pid == pinned.pid  # type: ignore[union-attr]
     assert mesh.doubles() == {}
 
@@ -242,7 +248,7 @@ def test_a_daemon_that_hangs_keeps_no_agent_beyond_its_lease(mesh: Mesh) -> None
     finally:
         os.kill(daemon, signal.SIGCONT)
     assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
-    assert wait_until(lambda: all(map(mesh.serves, mesh.recorders)), 30)
+    assert wait_until(mesh.serve, 30)
     assert all(mesh.host(name) != "b" for name in moving)
     assert mesh.doubles() == {}
 
@@ -259,7 +265,7 @@ def test_a_host_that_dies_has_its_agents_placed_elsewhere_once(mesh: Mesh) -> No
     b.kill_all()
     again = took(lambda: all(mesh.host(name) for name in moving), died)
     mesh.note(f"host dies: {len(moving)} agents run elsewhere after {again:.1f} s")
-    assert wait_until(lambda: all(map(mesh.serves, moving)), 30)
+    assert wait_until(lambda: mesh.serve(*moving), 30)
     b.up()
     assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
     mesh.deploy("fresh", hosts="b")
