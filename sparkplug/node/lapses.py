@@ -64,7 +64,6 @@ class Lapses:
         # either its lease is seen or our fence is refused.
         standing = await self._observed.fence(key)
         if await self._leases.get(key) is not None:
-            self._state.heard[node.name] = lease_clock()
             return False
         try:
             fence = key, await self._observed.raise_fence(key, standing)

@@ -183,6 +183,20 @@ async def test_a_node_whose_lease_lapsed_is_gone_once(
     assert (lost.state, lost.reason) == (AgentState.STALE, "gone is gone; it is started elsewhere")
 
 
+async def test_one_that_is_silent_is_looked_at_again_until_its_lease_has_lapsed(
+    mesh_bus: Bus,
+) -> None:
+    state = DesiredState(mesh_bus)
+    state.nodes[node_key("x")] = node("x", epoch=1)
+    lease = Lease(mesh_bus, subjects.node_lease("x"), "h", 60)
+    assert await lease.acquire()
+    judge = Lapses(mesh_bus, state, EventLog(mesh_bus, "m", "node m"))
+    judge._since = state.heard["x"] = lease_clock() - 2 * TTL_S
+    assert not await judge.judge()
+    await lease.release()
+    assert await judge.judge()
+
+
 async def test_one_that_comes_back_in_that_moment_is_not_gone(
     mesh_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
