@@ -78,6 +78,11 @@ class Paths:
         return self.run / "stalls"
 
     @property
+    def lease(self) -> Path:
+        """How long the node's lease stands, for the processes of its agents."""
+        return self.run / "lease.json"
+
+    @property
     def logs(self) -> Path:
         """Logs of the node and its services."""
         return self.home / "logs"

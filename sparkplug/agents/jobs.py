@@ -48,6 +48,7 @@ class SpawnJob(Record):
     stalls: str = Field(
         "", description="folder where it tells that it is blocked; empty: it does not"
     )
+    lease: str = Field("", description="file with the node's lease; empty: it outlives that lease")
     record: str = Field("", description="path where the process writes that it is the one")
     recorded: dict[str, Any] = Field(
         default_factory=dict, description="what it writes there, beside its pid and start time"

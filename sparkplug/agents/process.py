@@ -30,6 +30,7 @@ from sparkplug.agents.exits import (
     record_reason,
 )
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.lease_watch import watch_lease
 from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
@@ -51,6 +52,7 @@ log = logging.getLogger("sparkplug.agent")
 
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
+_GOODBYE_DEADLINE_S = 1.0
 _MAX_DESCRIPTION = 200
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
@@ -139,7 +141,10 @@ class AgentProcess:
             await self._drain()
         finally:
             await end(reporter, prober)
-            await service.stop()
+            # On a link that is cut it would wait until long after the lease of its node.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_DEADLINE_S):
+                    await service.stop()
 
     async def _drain(self) -> None:
         """Finish what is in hand, for a while."""
@@ -310,6 +315,8 @@ def main(job: SpawnJob) -> int:
     """Run one agent in this process, freshly forked, and return its exit code."""
     forget_exit(Path(job.exits), os.getpid())
     _become(job)
+    if job.lease:
+        watch_lease(Path(job.lease))
     try:
         if job.record:
             pid = os.getpid()

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import nats.errors
@@ -28,11 +29,15 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key's value and the revision (stream sequence) it was written under."""
+    """A key's value, the revision (stream sequence) it was written under, and when.
+
+    `time` is of the server's clock; None where it was not asked for.
+    """
 
     key: str
     value: bytes | None
     revision: int
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,17 @@ class Bucket:
         """Remove a key, under the same conditions as `put`."""
         await self._write(key, b"", {"KV-Operation": "DEL"}, revision, fence)
 
-    async def raise_fence(self, key: str) -> int:
-        """Leave a fence: later writes carry its sequence, so an older holder is refused."""
-        return await self._write(f"f.{key}", b"", {}, None, None)
+    async def raise_fence(self, key: str, standing: int | None = None) -> int:
+        """Leave a fence: later writes carry its sequence, so an older holder is refused.
+
+        With `standing` only if that fence still stands (0: none does). Raises ConflictError.
+        """
+        return await self._write(f"f.{key}", b"", {}, standing, None)
+
+    async def fence(self, key: str) -> int:
+        """The sequence of the fence that stands; 0: none was ever raised."""
+        entry = await self.get(f"f.{key}")
+        return entry.revision if entry is not None else 0
 
     async def _write(
         self,
@@ -171,7 +184,7 @@ class Bucket:
             return None
         headers = message.headers or {}
         gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
-        return Entry(key, None if gone else message.data, revision)
+        return Entry(key, None if gone else message.data, revision, message.metadata.timestamp)
 
 
 def decode(model: type[ModelT], entry: Entry) -> ModelT | None:

@@ -1,4 +1,4 @@
-"""Leases: the only keys that expire. One holder at a time, renewed every third of the TTL.
+"""Leases: the only keys that expire. One holder at a time, renewed well within the TTL.
 
 `kv.update` would drop the TTL and make a lease permanent, so a lease is written by raw
 publish with `Nats-TTL` and the expected last sequence of its key (0, then the revision).
@@ -14,54 +14,91 @@ import nats.errors
 import nats.js.errors
 
 from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 
 log = logging.getLogger(__name__)
+
+#: Goes on while the machine is suspended, as the server's clock does (Linux).
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def lease_clock() -> float:
+    """Seconds by the clock that leases are counted with: the same in all processes of a host."""
+    return time.clock_gettime(_CLOCK)
 
 
 class Lease:
     """A named lease, held by at most one process of the mesh.
 
     `ttl` in whole seconds, at least 1. A holder that cannot renew stops believing in its
-    lease before the server lets it lapse.
+    lease before the server lets it lapse. With `own`, a lease that stands under the same
+    holder's name was taken by an earlier process of ours and is taken over: `holder` must then
+    name one place where never two such processes run.
     """
 
-    def __init__(self, bus: Bus, key: str, holder: str, ttl: int = 3) -> None:
+    def __init__(self, bus: Bus, key: str, holder: str, ttl: int = 3, *, own: bool = False) -> None:
         self._bus = bus
         self.key = key
         self.holder = holder
         self.ttl = ttl
+        self._own = own
         self._revision = 0
         self._valid_until = 0.0
+        #: When the last request that the server granted was sent (`lease_clock`); 0: none was.
+        self.renewed = 0.0
+        #: Counts up whenever the lease was taken anew, and not just renewed.
+        self.taken = 0
 
     @property
     def held(self) -> bool:
         """True while this process may act under the lease (by this machine's own clock)."""
-        return time.monotonic() < self._valid_until
+        return lease_clock() < self._valid_until
 
     async def acquire(self) -> bool:
         """Take or renew the lease. False when another holds it or the server is away."""
-        asked = time.monotonic()
-        expected = self._revision if self.held else 0
+        asked = lease_clock()
+        anew = not self.held
         try:
-            ack = await self._bus.js.publish(
-                f"$KV.{subjects.BUCKET_LEASES}.{self.key}",
-                self.holder.encode(),
-                headers={
-                    "Nats-Expected-Last-Subject-Sequence": str(expected),
-                    "Nats-TTL": f"{self.ttl}s",
-                },
-                timeout=max(0.5, self.ttl / 3),
-            )
+            revision = await self._publish(0 if anew else self._revision)
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
             log.debug("lease %s: %s", self.key, error)
-            if isinstance(error, nats.js.errors.APIError):
-                self._valid_until = 0.0
-            return self.held
-        self._revision = int(ack.seq)
+            if not isinstance(error, nats.js.errors.APIError):
+                return self.held
+            self._valid_until = 0.0
+            taken = await self._take_over() if self._own else 0
+            if not taken:
+                return False
+            revision, anew = taken, True
+        self._revision = revision
+        self.taken += anew
         # Counted from before the request left: never later than the server counts.
         self._valid_until = asked + self.ttl
+        self.renewed = asked
         return True
+
+    async def _publish(self, expected: int) -> int:
+        ack = await self._bus.js.publish(
+            f"$KV.{subjects.BUCKET_LEASES}.{self.key}",
+            self.holder.encode(),
+            headers={
+                "Nats-Expected-Last-Subject-Sequence": str(expected),
+                "Nats-TTL": f"{self.ttl}s",
+            },
+            timeout=max(0.5, self.ttl / 3),
+        )
+        return int(ack.seq)
+
+    async def _take_over(self) -> int:
+        """Renew what an earlier process of ours took. 0 when it is another's."""
+        try:
+            entry = await Bucket(self._bus, subjects.BUCKET_LEASES).get(self.key)
+            if entry is not None and entry.value != self.holder.encode():
+                return 0
+            return await self._publish(entry.revision if entry is not None else 0)
+        except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+            log.debug("lease %s: %s", self.key, error)
+            return 0
 
     async def release(self) -> None:
         """Give the lease up, so that the next holder need not wait for it to lapse."""

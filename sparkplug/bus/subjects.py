@@ -41,6 +41,14 @@ BUCKET_MESH = "sparkplug-mesh"
 OBJECTS_FILES = "sparkplug-files"
 
 
+def node_lease(node: str) -> str:
+    """The key of a node's lease, and of the fence that its writes carry."""
+    return f"node.{node}"
+
+
+ALL_NODE_LEASES = "node.>"
+
+
 def prompt(agent: str, owner: str, replica: str) -> str:
     """Where a replica takes prompts."""
     return f"agents.prompt.{agent}.{owner}.{replica}"

@@ -39,6 +39,7 @@ def host_data(view: HostView) -> dict[str, Any]:
         "state": str(view.state),
         "age_seconds": round(view.age_seconds, 1),
         "reason": view.node.reason,
+        "clock_offset_seconds": view.node.clock_offset_seconds,
         "labels": view.node.labels,
         "simulated": _simulated(view),
         "cpu_percent": sample.cpu.percent if sample else None,
@@ -79,6 +80,12 @@ def _gpus(view: HostView) -> str | None:
     return f"{mark}{len(sample.gpus)}×{'/'.join(names)}{load}" + (f", {lost} not ok" * bool(lost))
 
 
+def _clock(view: HostView) -> str | None:
+    """How far its clock is ahead of the server's."""
+    offset = view.node.clock_offset_seconds
+    return f"{offset:+.3f}s" if offset is not None else None
+
+
 def _used(view: HostView) -> str | None:
     if view.sample is None:
         return None
@@ -99,6 +106,7 @@ HOSTS: Listing[HostView] = Listing(
         Column("load", lambda v: f"{v.sample.cpu.load1:.1f}" if v.sample else None, wide=True),
         Column("memory", _used, right=True),
         Column("gpus", _gpus),
+        Column("clock", _clock, wide=True, right=True),
         Column("version", lambda v: v.node.version, wide=True),
         Column("pid", lambda v: v.node.pid, wide=True, right=True),
         Column("reason", lambda v: v.node.reason, wide=True),

@@ -6,10 +6,16 @@ import os
 import platform
 import shlex
 import sys
+from datetime import datetime
 
 from sparkplug import __version__
+from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
+from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
+
+#: A clock that is off by less changes nothing one sees.
+CLOCK_TOLD_S = 0.5
 
 _MARKS = {"ok": "✔", "warn": "▲", "fail": "✖"}
 
@@ -78,9 +84,12 @@ async def status(cli: Cli) -> int:
     ]
     for title, text in rows:
         cli.out.text(f"{title:<8} {text}")
+    if node["cut_off"]:
+        cli.out.text(f"  ◌ {_cut_off(str(node['cut_off']), node['agents'])}")
     for other in found.nodes:
         differs = f"  version {other['version']}" if other["version"] != found.version else ""
         why = f"  {other['reason']}" if other["reason"] else ""
+        why += _clock(other["clock_offset_seconds"])
         old = f", last heard {other['age_seconds']} s ago" if other["state"] == "stale" else ""
         cli.out.text(
             f"  {_mark(other['state'])} {other['name']}  {other['state']}{old}{differs}{why}"
@@ -91,8 +100,26 @@ async def status(cli: Cli) -> int:
     return 0
 
 
+def _cut_off(since: str, agents: object) -> str:
+    """Since when this host is cut off, and what runs on here."""
+    began = datetime.fromisoformat(since)
+    for_so_long = figures.span(max(0.0, (utc_now() - began).total_seconds()))
+    names = agents if isinstance(agents, list) else []
+    run_on = f"{len(names)} agent{'s' * (len(names) != 1)} run{'s' * (len(names) == 1)} on"
+    listed = f": {', '.join(names)}" if names else ""
+    local = began.astimezone().strftime("%H:%M:%S")
+    return f"cut off from the mesh since {local} ({for_so_long}); {run_on}{listed}"
+
+
+def _clock(offset: object) -> str:
+    """How far a host's clock is off, when that is worth a word."""
+    if not isinstance(offset, int | float) or abs(offset) < CLOCK_TOLD_S:
+        return ""
+    return f"  its clock is {abs(offset):.1f} s {'ahead' if offset > 0 else 'behind'}"
+
+
 def _mark(state: object) -> str:
-    marks = {"ready": "●", "degraded": "▲", "stale": "◌", "stopped": "○"}
+    marks = {"ready": "●", "degraded": "▲", "stale": "◌", "cut-off": "◌", "stopped": "○"}
     return marks.get(str(state), "◐")
 
 

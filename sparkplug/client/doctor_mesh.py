@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 
 import nats.errors
 import nats.js.errors
 
 from sparkplug import __version__
-from sparkplug.bus import subjects
+from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.streams import layout
 from sparkplug.client.agents import list_agents
 from sparkplug.client.check import Check, fail, ok, warn
@@ -123,18 +121,10 @@ async def storage(client: Client) -> Check:
 
 async def clock(client: Client) -> Check:
     """The clocks of this host and of the server agree. JetStream's answers carry its time."""
-    subject = f"$JS.API.STREAM.INFO.{subjects.STREAM_EVENTS}"
-    before = datetime.now(UTC)
     try:
-        message = await client.bus.nc.request(subject, b"", timeout=_ASK_S)
-    except nats.errors.Error as error:
+        skew = -await clock_offset(client.bus)
+    except (TimeoutError, SparkplugError) as error:
         return fail("clock", f"JetStream does not answer: {error}")
-    after = datetime.now(UTC)
-    told = json.loads(message.data).get("ts")
-    if not told:
-        return ok("clock", "the server does not tell its time")
-    instant = datetime.fromisoformat(told)
-    skew = (instant - (before + (after - before) / 2)).total_seconds()
     if abs(skew) > _SKEW_S:
         text = f"the server's clock is {skew:+.1f} s from this host's"
         return warn("clock", text, "let NTP set both; ages and times are shown wrong meanwhile")

@@ -17,7 +17,7 @@ from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.client import hosts, runs, topology
 from sparkplug.client.events import follow_events
-from sparkplug.client.nodes import node_age, node_state
+from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
 from sparkplug.clock import until_next
@@ -194,7 +194,7 @@ class LiveMesh:
         async with contextlib.aclosing(watch) as changes:
             async for change in changes:
                 if change.reset:
-                    fresh = Observed()
+                    fresh = Observed(ahead=await clock_ahead(self.client.bus))
                     self._written.clear()
                 elif change.entry is None:
                     if fresh is not None:

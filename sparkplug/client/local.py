@@ -23,6 +23,7 @@ from sparkplug.schema.node import NodeInfo, NodeState
 _UP_DEADLINE_S = 60.0
 _DOWN_DEADLINE_S = 60.0
 _LOOK_EVERY_S = 0.02
+_UP = (NodeState.READY, NodeState.CUT_OFF)
 
 
 def read_node(paths: Paths) -> NodeInfo | None:
@@ -50,7 +51,7 @@ async def up(paths: Paths, *, until: int | None = None) -> NodeInfo:
         async with asyncio.timeout(_UP_DEADLINE_S):
             while True:
                 info = read_node(paths)
-                if info is not None and info.state is NodeState.READY:
+                if info is not None and info.state in _UP:
                     return info
                 outcome = _read(paths.run / "outcome.json")
                 if outcome.get("outcome") == "failed":

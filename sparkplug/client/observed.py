@@ -10,7 +10,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
-from sparkplug.client.nodes import node_age, node_state
+from sparkplug.client.nodes import clock_ahead, decode_node, node_age, node_state
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.agent_state import (
     AgentState,
@@ -30,11 +30,13 @@ class Observed:
 
     agents: dict[str, ObservedAgent] = field(default_factory=dict)
     nodes: dict[str, ObservedNode] = field(default_factory=dict)
+    #: Seconds by which this host's clock is ahead of the server's.
+    ahead: float = 0.0
 
     def take(self, entry: Entry) -> bool:
         """Take in one entry of the bucket. False when it holds nothing that is shown."""
         if entry.key.startswith("nodes."):
-            node = decode(ObservedNode, entry)
+            node = decode_node(entry, self.ahead)
             if node is not None:
                 self.nodes[entry.key] = node
             elif entry.value is None:
@@ -52,8 +54,8 @@ class Observed:
 
 async def read_observed(bus: Bus) -> Observed:
     """Observed state now."""
-    found = Observed()
     async with within(READ_S, "observed state"):
+        found = Observed(ahead=await clock_ahead(bus))
         for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
             found.take(entry)
     return found
@@ -142,6 +144,9 @@ class MergedAgents:
     ) -> ObservedAgent:
         node = silent.get(agent.node or "")
         if node is None or not is_allowed(agent.state, AgentState.STALE, StateSource.FACE):
+            return agent
+        if agent.state is AgentState.STALE and node.state is NodeState.STALE:
+            # The placer has said what becomes of it.
             return agent
         reason = f"node {node.name} has been silent for {node_age(node, now):.0f} s"
         made = self._stale.get(key)

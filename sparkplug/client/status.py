@@ -17,6 +17,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
     from sparkplug.client.local import read_node
 
     node = read_node(paths)
+    cut_off = node.cut_off if node else None
     server = read_server(paths.run)
     version: str | None = server.version if server else None
     nodes: list[dict[str, str | float | int | None]] = []
@@ -37,6 +38,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
                 "pid": found.pid,
                 "age_seconds": round(node_age(found, now), 1),
                 "reason": found.reason,
+                "clock_offset_seconds": found.clock_offset_seconds,
             }
             for found in await read_nodes(client.bus)
         ]
@@ -48,6 +50,8 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
             "name": node.name if node else settings.node.name,
             "pid": node.pid if node else None,
             "state": str(node.state) if node else "stopped",
+            "cut_off": cut_off.isoformat() if cut_off else None,
+            "agents": list(node.agents) if node and cut_off else [],
         },
         nats={
             "version": version,

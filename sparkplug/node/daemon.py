@@ -8,7 +8,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.certificates import read_ca
 from sparkplug.bus.claims import Account
+from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, Permissions
@@ -32,11 +34,13 @@ from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import run_files
+from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
 from sparkplug.node.placer import Placer
@@ -49,7 +53,7 @@ from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, RefusedError
+from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
@@ -59,6 +63,7 @@ from sparkplug.telemetry.sampler import Sampler
 log = logging.getLogger(__name__)
 
 _RECORD_EVERY_S = 5.0
+_CLOCK_EVERY_S = 30.0
 _CONNECT_DEADLINE_S = 10.0
 _CLOSE_DEADLINE_S = 5.0
 
@@ -84,6 +89,8 @@ class Daemon:
         self._keeper: ServerKeeper | None = None
         self._simulated = False
         self._gpus: list[str] = []
+        self._state = NodeState.JOINING
+        self._clock_offset: float | None = None
         self._started = utc_now()
 
     def stop(self) -> None:
@@ -173,7 +180,16 @@ class Daemon:
         self, bus: Bus, keys: MeshKeys | None, credentials: Credentials | None
     ) -> None:
         settings, paths = self._settings, self._paths
-        self._observed = ObservedState(bus)
+        holder = f"{self.name} {run_files.holder(paths.run / run_files.HOLDER)}"
+        lease = self._lease = NodeLease(
+            bus,
+            self.name,
+            holder,
+            paths.lease,
+            server_down=self._server_down if self._keeper is not None else None,
+        )
+        company = self._company = Company(self.name, lease)
+        self._observed = ObservedState(bus, lease.fence, lease.refused)
         self._events = EventLog(bus, self.name, f"node {self.name}")
         services = Services(bus)
         zygotes = ZygotePool(paths.logs, self._agent_environment())
@@ -190,12 +206,13 @@ class Daemon:
             revocations=revocations,
             observed=self._observed,
             events=self._events,
+            lease=lease,
             modules=[str(shipped("plugins"))],
         )
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
-        placer = Placer(bus, self.name, owner_name(), state, self._observed)
+        placer = Placer(bus, holder, owner_name(), state, self._observed, self._events)
         observer = Observer(bus, owner_name(), directory, self._events)
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
@@ -206,6 +223,16 @@ class Daemon:
         )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
+
+        def new_epoch() -> None:
+            self._observed.set(node_key(self.name), self._record())
+            supervisor.new_epoch()
+
+        def stand(standing: Standing) -> None:
+            self._say_standing(standing, supervisor)
+
+        lease.on_epoch(new_epoch)
+        lease.on_standing(stand)
 
         async def publish(sample: HostSample) -> None:
             gpu_events.take(sample)
@@ -235,7 +262,9 @@ class Daemon:
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
             ("revocations", lambda: revocations.run(revoke)),
-            ("node record", self._keep_record),
+            ("node record", lambda: self._keep_record(supervisor)),
+            ("clock", self._keep_clock),
+            ("company", lambda: company.run(state, self._observed, self._record)),
             ("admission", self._keep_admitted),
         ]
         if self._keeper is not None:
@@ -246,7 +275,10 @@ class Daemon:
         tasks = [asyncio.create_task(_named(name, loop), name=name) for name, loop in loops]
         placing = asyncio.create_task(_named("placer", placer.run), name="placer")
         tasks.append(placing)
+        leasing = asyncio.create_task(_named("lease", lease.run), name="lease")
+        tasks.append(leasing)
         try:
+            await lease.joined()
             await self._wait_ready(python.ready())
             self._events.emit("host:joined", self.name, data={"version": __version__})
             stopping = asyncio.create_task(self._stopping.wait())
@@ -258,6 +290,8 @@ class Daemon:
             # Nobody places on a node that is going down, least of all itself.
             await end(placing)
             await self._take_down(supervisor)
+            await end(leasing)
+            await lease.release()
         finally:
             await end(*tasks)
             await services.close()
@@ -267,16 +301,19 @@ class Daemon:
     async def _wait_ready(self, warm: Awaitable[None]) -> None:
         """Ready means that an agent would be taken: the zygote is warm, the record written."""
         await warm
+        self._state = NodeState.READY
         self._write_info(NodeState.READY)
-        self._observed.set(node_key(self.name), self._record(NodeState.READY))
+        self._observed.set(node_key(self.name), self._record())
 
     async def _take_down(self, supervisor: Supervisor) -> None:
         log.info("going down")
-        self._write_info(NodeState.STOPPING)
-        self._observed.set(node_key(self.name), self._record(NodeState.STOPPING))
+        self._state = NodeState.STOPPING
+        self._write_info(self._state)
+        self._observed.set(node_key(self.name), self._record())
         await supervisor.stop_all()
         self._events.emit("host:left", self.name)
-        self._observed.set(node_key(self.name), self._record(NodeState.STOPPED))
+        self._state = NodeState.STOPPED
+        self._observed.set(node_key(self.name), self._record())
         await self._events.drain(_CLOSE_DEADLINE_S)
         await self._observed.flush()
 
@@ -291,7 +328,7 @@ class Daemon:
         gpus = [gpu.uuid for gpu in sample.gpus if gpu.state is GpuState.OK]
         if gpus != self._gpus:
             self._gpus = gpus
-            self._observed.set(node_key(self.name), self._record(NodeState.READY))
+            self._observed.set(node_key(self.name), self._record())
 
     async def _publish_sample(self, sample: HostSample) -> None:
         if not self._bus.connected:
@@ -303,11 +340,11 @@ class Daemon:
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
-    def _record(self, state: NodeState) -> ObservedNode:
+    def _record(self) -> ObservedNode:
         return ObservedNode(
             name=self.name,
             host=self.name,
-            state=state,
+            state=self._state,
             version=__version__,
             protocol=PROTOCOL,
             pid=os.getpid(),
@@ -316,14 +353,54 @@ class Daemon:
             labels=self._settings.node.labels,
             gpus=self._gpus,
             simulated=self._simulated,
+            epoch=self._lease.epoch,
+            alone=self._company.alone,
+            clock_offset_seconds=self._clock_offset,
         )
 
-    async def _keep_record(self) -> None:
+    async def _keep_record(self, supervisor: Supervisor) -> None:
         while True:
             await asyncio.sleep(_RECORD_EVERY_S)
-            self._observed.set(node_key(self.name), self._record(NodeState.READY))
+            self._observed.set(node_key(self.name), self._record())
+            if self._lease.cut_off is not None:
+                self._say_cut_off(supervisor)
 
-    def _write_info(self, state: NodeState) -> None:
+    async def _keep_clock(self) -> None:
+        while True:
+            try:
+                if self._bus.connected:
+                    self._clock_offset = await clock_offset(self._bus)
+            except (TimeoutError, SparkplugError) as error:
+                log.debug("clock: %s", error)
+            await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _server_down(self) -> bool:
+        process = self._keeper.server.process if self._keeper is not None else None
+        return process is None or not process.alive()
+
+    def _say_standing(self, standing: Standing, supervisor: Supervisor) -> None:
+        """Act on the lease's standing, and write it down for who looks on this host."""
+        if standing >= Standing.ENDING:
+            supervisor.stop_movable()
+        if standing is Standing.OVER:
+            supervisor.kill_movable()
+        if standing is Standing.HELD:
+            log.info("the mesh is reached again")
+            supervisor.lease_held()
+            self._write_info(self._state)
+            return
+        if standing is Standing.CUT_OFF:
+            log.warning("cut off from the mesh since %s", self._lease.cut_off)
+        self._say_cut_off(supervisor)
+
+    def _say_cut_off(self, supervisor: Supervisor) -> None:
+        """For who looks on this host: since when, and what runs on."""
+        if self._state is NodeState.READY:
+            self._write_info(NodeState.CUT_OFF, self._lease.cut_off, supervisor.running())
+
+    def _write_info(
+        self, state: NodeState, cut_off: datetime | None = None, agents: Sequence[str] = ()
+    ) -> None:
         info = NodeInfo(
             name=self.name,
             pid=os.getpid(),
@@ -332,6 +409,8 @@ class Daemon:
             state=state,
             url=self._bus.shown_url,
             version=__version__,
+            cut_off=cut_off,
+            agents=list(agents),
         )
         run_files.write(self._paths.run / run_files.NODE, info.model_dump(mode="json"))
 

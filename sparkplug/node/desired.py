@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -14,16 +13,13 @@ from pydantic import BaseModel
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.leases import lease_clock
 from sparkplug.schema.agent import Assignment, DesiredAgent
-from sparkplug.schema.base import utc_now
 from sparkplug.schema.node import NodeState, ObservedNode
 
 log = logging.getLogger(__name__)
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-#: A node that has not written its record for so long is stale (it writes every 5 s).
-STALE_AFTER_S = 15.0
 
 
 class DesiredState:
@@ -34,6 +30,8 @@ class DesiredState:
         self.specs: dict[str, DesiredAgent] = {}
         self.assignments: dict[str, Assignment] = {}
         self.nodes: dict[str, ObservedNode] = {}
+        #: When a node's lease, or its record, was last heard of (`lease_clock`), by its name.
+        self.heard: dict[str, float] = {}
         self.version = 0
         self._ready = {"specs": False, "assignments": False, "nodes": False}
         self._changed = asyncio.Event()
@@ -55,6 +53,13 @@ class DesiredState:
 
     async def run(self) -> None:
         """Follow for ever."""
+
+        async def on_reconnect() -> None:
+            # Others may have placed meanwhile: nothing is settled until all was read again.
+            self._ready = dict.fromkeys(self._ready, False)
+            self._settled.clear()
+
+        self._bus.on_reconnect(on_reconnect)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 self._follow(subjects.BUCKET_SPECS, ">", DesiredAgent, self.specs, "specs")
@@ -67,6 +72,16 @@ class DesiredState:
             tasks.create_task(
                 self._follow(subjects.BUCKET_OBSERVED, "nodes.>", ObservedNode, self.nodes, "nodes")
             )
+            tasks.create_task(self._follow_leases())
+
+    async def _follow_leases(self) -> None:
+        """Hear of every renewal: it wakes nobody, since nothing differs."""
+        watch = Bucket(self._bus, subjects.BUCKET_LEASES).watch(subjects.ALL_NODE_LEASES)
+        async with contextlib.aclosing(watch) as changes:
+            async for change in changes:
+                if change.entry is not None and change.entry.value:
+                    name = change.entry.key.removeprefix(subjects.node_lease(""))
+                    self.heard[name] = lease_clock()
 
     async def _follow(
         self, bucket: str, pattern: str, model: type[ModelT], into: dict[str, ModelT], what: str
@@ -87,12 +102,18 @@ class DesiredState:
                 else:
                     key = change.entry.key
                     value = decode(model, change.entry)
-                    if value is None:
-                        into.pop(key, None)
-                    else:
+                    before = into.pop(key, None) if value is None else into.get(key)
+                    if value is not None:
                         into[key] = value
                         if seen is not None:
                             seen.add(key)
+                        if isinstance(value, ObservedNode):
+                            self.heard.setdefault(value.name, lease_clock())
+                            if not value.epoch:
+                                # It knows no leases: its word is what is heard of it.
+                                self.heard[value.name] = lease_clock()
+                    if seen is None and _same(before, value):
+                        continue
                 if seen is None:
                     self._notify()
 
@@ -110,10 +131,16 @@ class DesiredState:
         return {(a.agent, str(a.replica)): a for a in self.assignments.values()}
 
     def live_nodes(self) -> list[ObservedNode]:
-        """The nodes that are up and were heard of lately."""
-        oldest = utc_now() - timedelta(seconds=STALE_AFTER_S)
+        """The nodes that take agents. One that is gone is `stale`, once the placer has seen it."""
         return [
             node
             for node in self.nodes.values()
-            if node.state in (NodeState.READY, NodeState.DEGRADED) and node.seen > oldest
+            if node.state in (NodeState.READY, NodeState.DEGRADED)
         ]
+
+
+def _same(before: BaseModel | None, after: BaseModel | None) -> bool:
+    """Whether a node's record says what it said before, but for when it says so."""
+    if not isinstance(before, ObservedNode) or not isinstance(after, ObservedNode):
+        return False
+    return before.model_copy(update={"seen": after.seen}) == after

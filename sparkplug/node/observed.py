@@ -1,9 +1,14 @@
-"""The node's writer of observed state: the newest value of each key, coalesced, never lost."""
+"""The node's writer of observed state: the newest value of each key, coalesced, never lost.
+
+Every write carries the node's fence. A value that the server refuses is of a node that lost its
+lease: it is dropped, since another may have written that key meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import nats.errors
 import nats.js.errors
@@ -12,28 +17,49 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.base import Record
-from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.errors import ConflictError, SparkplugError
 
 log = logging.getLogger(__name__)
 
+_AGENTS = "agents."
+
 
 class ObservedState:
-    """Values waiting to be written. A key set twice before it is written is written once."""
+    """Values waiting to be written. A key set twice before it is written is written once.
 
-    def __init__(self, bus: Bus) -> None:
+    `fence` gives the fence of the moment, None while nothing may be written; `refused` is called
+    when the server refused one.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        fence: Callable[[], tuple[str, int] | None],
+        refused: Callable[[], None],
+    ) -> None:
         self._bucket = Bucket(bus, subjects.BUCKET_OBSERVED)
+        self._fence = fence
+        self._refused = refused
         self._dirty: dict[str, Record | None] = {}
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def set(self, key: str, value: Record) -> None:
         """Write `value` soon."""
+        self._dirty.pop(key, None)
         self._dirty[key] = value.model_copy(deep=True)
         self._wake.set()
 
     def remove(self, key: str) -> None:
         """Delete the key soon."""
+        self._dirty.pop(key, None)
         self._dirty[key] = None
         self._wake.set()
+
+    def drop_late(self) -> None:
+        """Forget what was said of replicas under the epoch before: they may be elsewhere now."""
+        for key in [key for key in self._dirty if key.startswith(_AGENTS)]:
+            del self._dirty[key]
 
     async def run(self) -> None:
         """Write for ever; what the server did not take is tried again."""
@@ -46,29 +72,48 @@ class ObservedState:
 
     async def flush(self) -> bool:
         """Write all that waits. False when something could not be written."""
-        while self._dirty:
-            key = next(iter(self._dirty))
-            value = self._dirty.pop(key)
-            try:
-                if value is None:
-                    await self._bucket.delete(key)
-                else:
-                    await self._bucket.put(key, value)
-            except (
-                TimeoutError,
-                nats.errors.Error,
-                nats.js.errors.Error,
-                SparkplugError,
-            ) as error:
-                log.debug("%s is written later: %s", key, error)
-                self._dirty.setdefault(key, value)
-                return False
-        return True
+        async with self._writing:
+            while self._dirty:
+                fence = self._fence()
+                if fence is None:
+                    return False
+                key = next(iter(self._dirty))
+                value = self._dirty.pop(key)
+                try:
+                    await self._write(key, value, fence)
+                except ConflictError:
+                    log.warning("%s is refused: it was written under an old epoch", key)
+                    if not key.startswith(_AGENTS):
+                        self._dirty.setdefault(key, value)
+                    if fence == self._fence():
+                        self._refused()
+                    return False
+                except (
+                    TimeoutError,
+                    nats.errors.Error,
+                    nats.js.errors.Error,
+                    SparkplugError,
+                ) as error:
+                    log.debug("%s is written later: %s", key, error)
+                    self._keep(key, value, fence)
+                    return False
+            return True
+
+    def _keep(self, key: str, value: Record | None, fence: tuple[str, int]) -> None:
+        """Try again, unless the epoch passed while the server did not answer."""
+        if key not in self._dirty and not (key.startswith(_AGENTS) and fence != self._fence()):
+            self._dirty = {key: value, **self._dirty}
+
+    async def _write(self, key: str, value: Record | None, fence: tuple[str, int]) -> None:
+        if value is None:
+            await self._bucket.delete(key, fence=fence)
+        else:
+            await self._bucket.put(key, value, fence=fence)
 
 
 def agent_key(name: str, replica: str) -> str:
     """Where a replica's observed state is."""
-    return f"agents.{name}.{replica}"
+    return f"{_AGENTS}{name}.{replica}"
 
 
 def foreign_key(name: str, owner: str, session: str) -> str:

@@ -13,8 +13,11 @@ import nats.js.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.events import EventLog
 from sparkplug.bus.leases import Lease
 from sparkplug.node.desired import DesiredState
+from sparkplug.node.handovers import Handovers
+from sparkplug.node.lapses import Lapses
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.placing import Candidate, place
 from sparkplug.schema.agent import ObservedAgent
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _LEASE = "placer"
 _TTL_S = 3
+#: How often leases are looked at, and nodes that are to let go of a replica.
+_LOOK_S = 1.0
+_LEAVING_LOOK_S = 0.2
 
 
 def _candidates(state: DesiredState) -> list[Candidate]:
@@ -38,13 +44,22 @@ class Placer:
     """Stands for election on every node; the holder of the lease places."""
 
     def __init__(
-        self, bus: Bus, node: str, owner: str, state: DesiredState, observed: ObservedState
+        self,
+        bus: Bus,
+        holder: str,
+        owner: str,
+        state: DesiredState,
+        observed: ObservedState,
+        events: EventLog,
     ) -> None:
-        self._lease = Lease(bus, _LEASE, node, _TTL_S)
+        self._bus = bus
+        self._lease = Lease(bus, _LEASE, holder, _TTL_S, own=True)
         self._bucket = Bucket(bus, subjects.BUCKET_ASSIGNMENTS)
         self._owner = owner
         self._state = state
         self._observed = observed
+        self._lapses = Lapses(bus, state, events)
+        self._handovers = Handovers(bus, state)
         self._told: dict[tuple[str, str], str] = {}
 
     @property
@@ -68,12 +83,20 @@ class Placer:
         try:
             # Every later write carries this fence: a placer that was replaced is refused.
             fence = (_LEASE, await self._bucket.raise_fence(_LEASE))
+            self._told = await self._told_before()
+            seen = -1
             while self._lease.held:
                 await self._state.settled()
-                seen = self._state.version
-                await self._place(fence)
+                gone = await self._lapses.judge()
+                if gone or self._handovers.pending or seen != self._state.version:
+                    seen = self._state.version
+                    await self._place(fence)
                 changed = asyncio.create_task(self._state.changed(seen))
-                await asyncio.wait({changed, keeper}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {changed, keeper},
+                    timeout=_LEAVING_LOOK_S if self._handovers.pending else _LOOK_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 changed.cancel()
         except (
             TimeoutError,
@@ -88,21 +111,39 @@ class Placer:
     async def _place(self, fence: tuple[str, int]) -> None:
         state = self._state
         placed = place(state.specs, state.assignments, _candidates(state))
+        placed = await self._handovers.hold_back(placed)
         for key, assignment in placed.assignments.items():
             if state.assignments.get(key) != assignment:
                 await self._bucket.put(key, assignment, fence=fence)
                 state.assignments[key] = assignment
-        for key in [key for key in state.assignments if key not in placed.assignments]:
+        for key, assignment in list(state.assignments.items()):
+            if key in placed.assignments:
+                continue
             await self._bucket.delete(key, fence=fence)
+            # By then it may have been heard of as deleted.
             state.assignments.pop(key, None)
+            waits = (assignment.agent, str(assignment.replica)) in placed.unplaced
+            if not waits and not self._handovers.lives(assignment.node):
+                # Nobody else is there to say that it is no more.
+                self._observed.remove(agent_key(assignment.agent, str(assignment.replica)))
         self._tell_unplaced(placed.unplaced)
+
+    async def _told_before(self) -> dict[tuple[str, str], str]:
+        """What placers said of the replicas that no node has."""
+        bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
+        found = await bucket.read_all(ObservedAgent, "agents.>")
+        return {
+            (agent.name, agent.replica): agent.reason or ""
+            for agent in found.values()
+            if agent.node is None
+        }
 
     def _tell_unplaced(self, unplaced: Mapping[tuple[str, str], str]) -> None:
         """Until a node has it, the placer is who knows how a replica is."""
         for key, why in unplaced.items():
-            if self._told.get(key) == why:
+            desired = self._state.specs.get(key[0])
+            if desired is None or self._told.get(key) == why:
                 continue
-            desired = self._state.specs[key[0]]
             waiting_gpu = desired.spec.resources.gpus > 0 and "GPU" in why
             self._observed.set(
                 agent_key(*key),

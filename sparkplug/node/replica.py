@@ -305,6 +305,11 @@ class Replica:
                     self._host.emit("agent:lost", self.observed, reason=reason)
         self._tell_activity()
 
+    def kill(self) -> None:
+        """Kill its process, and whatever that started."""
+        if self._record is not None:
+            self._record.signal_group(signal.SIGKILL)
+
     def heard_nothing_yet(self) -> None:
         """Count silence from now: the bus was away, so no word could come."""
         self._heard_at = time.monotonic()

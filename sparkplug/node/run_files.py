@@ -8,12 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 PARENT = "parent.json"
 NODE = "node.json"
 OUTCOME = "outcome.json"
+HOLDER = "holder"
 PARENT_LOCK = "parent.lock"
 NODE_LOCK = "node.lock"
 
@@ -34,6 +36,21 @@ def write(path: Path, data: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w") as file:
         json.dump(data, file)
     temporary.replace(path)
+
+
+def holder(path: Path) -> str:
+    """The word under which this state directory holds leases, made once and kept."""
+    try:
+        known = path.read_text().strip()
+    except OSError:
+        known = ""
+    if known:
+        return known
+    made = secrets.token_hex(8)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made)
+    return made
 
 
 def lock(path: Path) -> int | None:

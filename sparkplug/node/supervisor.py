@@ -20,9 +20,11 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, public_key
+from sparkplug.bus.leases import lease_clock
 from sparkplug.bus.signing import Signer
 from sparkplug.node.limits import Given, Limits
 from sparkplug.node.logs import AgentLogs
+from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.records import ProcessRecord, RecordFolder
@@ -73,6 +75,7 @@ class Supervisor:
         revocations: Revocations,
         observed: ObservedState,
         events: EventLog,
+        lease: NodeLease,
         modules: list[str],
     ) -> None:
         self._bus = bus
@@ -86,6 +89,7 @@ class Supervisor:
         self._revocations = revocations
         self._observed = observed
         self._events = events
+        self._lease = lease
         self._modules = modules
         self.ready_timeout = settings.agents.ready_timeout
         self.stop_timeout = settings.agents.stop_timeout
@@ -95,6 +99,14 @@ class Supervisor:
         self._left: dict[ReplicaKey, ProcessRecord] = {}
         self._seen: dict[str, ObservedAgent] = {}
         self._limits = Limits.find(node)
+        self._specs: Mapping[str, DesiredAgent] = {}
+        self._assignments: Mapping[ReplicaKey, Assignment] = {}
+        #: The epoch under which each replica's state is this node's to write.
+        self._told_under: dict[ReplicaKey, int] = {}
+        self._told: dict[ReplicaKey, int] = {}
+        self._said_left: dict[ReplicaKey, str] = {}
+        #: Whether what is wanted here was ever read.
+        self._known = False
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
@@ -133,20 +145,36 @@ class Supervisor:
         self, specs: Mapping[str, DesiredAgent], assignments: Mapping[ReplicaKey, Assignment]
     ) -> None:
         """Make the replicas here those that are assigned here and still specified."""
-        wanted = {
-            key: Wanted(specs[key[0]], tuple(assignment.gpus))
-            for key, assignment in assignments.items()
-            if assignment.node == self._node and key[0] in specs
-        }
+        self._specs, self._assignments = specs, assignments
+        self._known = True
         if self._closing:
             return
-        for key, want in wanted.items():
-            self._ensure(key, want.desired).want(want)
+        here = {
+            key: assignment
+            for key, assignment in assignments.items()
+            if assignment.node == self._node and key[0] in specs and not assignment.leave
+        }
+        for key, assignment in here.items():
+            desired = specs[key[0]]
+            given = not desired.spec.placement.stops_when_cut_off or self._given(assignment)
+            if given and self._lease.epoch:
+                self._told_under[key] = self._lease.epoch
+            if not given and key not in self._left:
+                # What runs runs on; nothing is begun until it is given under this epoch.
+                continue
+            replica = self._ensure(key, desired)
+            replica.want(Wanted(desired, tuple(assignment.gpus)))
+            if given:
+                self._tell_once(key, replica)
         for key, (replica, _) in self._replicas.items():
-            if key not in wanted:
+            if key not in here:
                 replica.want(None)
+        for key, assignment in assignments.items():
+            leaves = bool(assignment.leave) and assignment.node == self._node
+            if leaves and key not in self._replicas and key not in self._left:
+                self._say_left(key, assignment)
         for key, record in list(self._left.items()):
-            if key not in wanted:
+            if key not in here:
                 # Left running by an earlier daemon and not wanted any more.
                 orphan = self._ensure(key, None)
                 orphan.adopt(record, None)
@@ -155,12 +183,88 @@ class Supervisor:
 
     def _forget_gone(self) -> None:
         """What an earlier daemon wrote of replicas that ended and were removed while none ran."""
+        if not self._lease.epoch:
+            # Nothing can be written yet; it is done with the first epoch.
+            return
         for observed_key, seen in self._seen.items():
             key = (seen.name, seen.replica)
-            if key not in self._replicas and key not in self._left:
+            if key not in self._replicas and key not in self._left and not self._is_wanted(key):
                 self._observed.remove(observed_key)
                 self.logs.remove(*key)
         self._seen = {}
+
+    def _is_wanted(self, key: ReplicaKey) -> bool:
+        """Whether a replica is specified, here or elsewhere."""
+        desired = self._specs.get(key[0])
+        return desired is not None and int(key[1]) < desired.spec.replicas
+
+    def _given(self, assignment: Assignment) -> bool:
+        """Whether what may move may be begun here: given under the epoch that stands."""
+        lease = self._lease
+        return (
+            bool(lease.epoch)
+            and assignment.epoch == lease.epoch
+            and (lease.alone or lease.standing < Standing.ENDING)
+        )
+
+    def _tell_once(self, key: ReplicaKey, replica: Replica) -> None:
+        """Say how a replica is with every new epoch: what was said under the last is void."""
+        if self._told.get(key) != self._lease.epoch:
+            self._told[key] = self._lease.epoch
+            self.observe(replica.observed)
+
+    def _say_left(self, key: ReplicaKey, assignment: Assignment) -> None:
+        """Say that nothing of a replica runs here any more, so that others may have it."""
+        if self._said_left.get(key) == assignment.leave or not self._lease.epoch:
+            return
+        self._said_left[key] = assignment.leave
+        observed = self._new_observed(key, self._specs.get(key[0]))
+        observed.state, observed.reason = AgentState.STOPPED, "it goes to another host"
+        observed.left = assignment.leave
+        self._observed.set(agent_key(*key), observed)
+
+    def stop_movable(self) -> None:
+        """The lease runs out: end what others may start, in the time that is left."""
+        kill_at = self._lease.kill_at
+        self.stop_timeout = min(
+            self._settings.agents.stop_timeout,
+            max(0.0, kill_at - lease_clock()) if kill_at is not None else float("inf"),
+        )
+        for key, replica in self._movable():
+            desired = self._specs[key[0]]
+            log.warning("%s/%s ends: this host is cut off, it may be started elsewhere", *key)
+            replica.want(Wanted(desired.model_copy(update={"run": False})))
+
+    def kill_movable(self) -> None:
+        """The lease is about to lapse: nothing that others may start runs on."""
+        for _, replica in self._movable():
+            replica.kill()
+
+    def lease_held(self) -> None:
+        """The lease is held again: what was to end may be begun, if it still is ours."""
+        self.stop_timeout = self._settings.agents.stop_timeout
+        self._reconcile_again()
+
+    def new_epoch(self) -> None:
+        """The node has a new epoch: begin what is pinned here, the rest once it is given anew."""
+        self._observed.drop_late()
+        self._reconcile_again()
+
+    def _reconcile_again(self) -> None:
+        if self._known:
+            self.reconcile(self._specs, self._assignments)
+
+    def running(self) -> list[str]:
+        """The replicas that have a process, as name/replica."""
+        return sorted("/".join(key) for key, (replica, _) in self._replicas.items() if replica.pid)
+
+    def _movable(self) -> list[tuple[ReplicaKey, Replica]]:
+        found = []
+        for key, (replica, _) in self._replicas.items():
+            desired = self._specs.get(key[0])
+            if desired is not None and desired.spec.placement.stops_when_cut_off:
+                found.append((key, replica))
+        return found
 
     def _ensure(self, key: ReplicaKey, desired: DesiredAgent | None) -> Replica:
         if key in self._replicas:
@@ -168,6 +272,16 @@ class Supervisor:
             if desired is not None:
                 _describe(replica.observed, desired)
             return replica
+        observed = self._new_observed(key, desired)
+        replica = Replica(self, observed)
+        left = self._left.pop(key, None)
+        if left is not None:
+            replica.adopt(left, self._seen.get(agent_key(*key)))
+        task = asyncio.create_task(self._live(key, replica), name=f"replica {key[0]}/{key[1]}")
+        self._replicas[key] = (replica, task)
+        return replica
+
+    def _new_observed(self, key: ReplicaKey, desired: DesiredAgent | None) -> ObservedAgent:
         observed = ObservedAgent(
             name=key[0],
             replica=key[1],
@@ -181,13 +295,7 @@ class Supervisor:
         )
         if desired is not None:
             _describe(observed, desired)
-        replica = Replica(self, observed)
-        left = self._left.pop(key, None)
-        if left is not None:
-            replica.adopt(left, self._seen.get(agent_key(*key)))
-        task = asyncio.create_task(self._live(key, replica), name=f"replica {key[0]}/{key[1]}")
-        self._replicas[key] = (replica, task)
-        return replica
+        return observed
 
     async def _live(self, key: ReplicaKey, replica: Replica) -> None:
         try:
@@ -199,6 +307,14 @@ class Supervisor:
             replica.observed.enter(AgentState.STOPPED, StateSource.NODE, "its node was taken down")
             self.observe(replica.observed)
             return
+        assignment = self._assignments.get(key)
+        if assignment is not None and assignment.node == self._node and assignment.leave:
+            self._say_left(key, assignment)
+            return
+        if self._is_wanted(key):
+            # Others have it now, or will: its state and its log's name are theirs.
+            return
+        self._told_under.pop(key, None)
         self._observed.remove(agent_key(*key))
         self.logs.remove(*key)
         await asyncio.to_thread(self._records.remove_lock, *key)
@@ -262,6 +378,7 @@ class Supervisor:
             log=str(self.logs.begin(spec.name, observed.replica)),
             exits=str(self._paths.exits),
             stalls=str(self._paths.stalls),
+            lease=str(self._paths.lease) if spec.placement.stops_when_cut_off else "",
             record=str(self._records.path(spec.name, observed.replica)),
             recorded={
                 "agent": spec.name,
@@ -316,8 +433,13 @@ class Supervisor:
         return found[-_LAST_CHARACTERS:]
 
     def observe(self, observed: ObservedAgent) -> None:
-        """Publish a replica's state."""
-        self._observed.set(agent_key(observed.name, observed.replica), observed)
+        """Publish a replica's state, unless it is not this node's to tell (any more)."""
+        key = observed.name, observed.replica
+        assignment = self._assignments.get(key)
+        if assignment is not None and assignment.node != self._node:
+            return
+        if self._told_under.get(key) == self._lease.epoch:
+            self._observed.set(agent_key(*key), observed)
 
     def emit(self, name: str, observed: ObservedAgent, *, actor: str = "", **data: object) -> None:
         """Publish an event about a replica; `actor` is who did it, where it was not the node."""

@@ -41,6 +41,24 @@ class Placement(Document):
 
     hosts: str | list[str] = "any"
     labels: dict[str, str] = Field(default_factory=dict)
+    partition: Literal["stop", "keep"] | None = Field(
+        None,
+        description="of a host cut off from the mesh: stop, and run elsewhere, or run on there; "
+        "default: stop, and keep what one host's name pins",
+    )
+
+    @property
+    def stops_when_cut_off(self) -> bool:
+        """Whether replicas end with their node's lease, and may then be started elsewhere."""
+        if self.partition is not None:
+            return self.partition == "stop"
+        return not self.pinned
+
+    @property
+    def pinned(self) -> bool:
+        """Whether a single host is named: nowhere else may they run."""
+        hosts = [self.hosts] if isinstance(self.hosts, str) else self.hosts
+        return len(set(hosts)) == 1 and "any" not in hosts
 
 
 class Restart(Document):
@@ -151,6 +169,8 @@ class Assignment(Record):
     node: str
     gpus: list[str] = Field(default_factory=list, description="GPU UUIDs")
     generation: int = 1
+    epoch: int = Field(0, description="the node's epoch under which it was given")
+    leave: str = Field("", description="set: the node is to end it, and say so with this word")
 
 
 class ObservedAgent(Record):
@@ -193,6 +213,7 @@ class ObservedAgent(Record):
     served: int = 0
     failed: int = 0
     foreign: bool = False
+    left: str = Field("", description="the `leave` of an assignment that has been followed")
     sdk: str | None = Field(None, description="what a foreign agent says it runs on")
 
     @property

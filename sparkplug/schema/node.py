@@ -16,10 +16,17 @@ PROTOCOL = 1
 
 
 class NodeState(StrEnum):
-    """How a node is. `stale` means silent: its lease lapsed and it was not taken down."""
+    """How a node is.
+
+    `joining`: it has its lease and takes no agents yet. `cut-off`: it has no lease, as it says
+    itself on its own host. `stale`: the same as the mesh says it: it is silent, its lease lapsed,
+    and it was not taken down.
+    """
 
     STARTING = "starting"
+    JOINING = "joining"
     READY = "ready"
+    CUT_OFF = "cut-off"
     DEGRADED = "degraded"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -42,6 +49,14 @@ class ObservedNode(Record):
     labels: dict[str, str] = Field(default_factory=dict)
     gpus: list[str] = Field(default_factory=list, description="UUIDs of the GPUs that work")
     simulated: bool = False
+    epoch: int = Field(0, description="raised with every new lease; 0: it holds none")
+    alone: bool = Field(
+        False, description="no other node is there: what runs on it runs on without a lease"
+    )
+    silent_seconds: float = Field(0.0, description="how long it had been silent when this was said")
+    clock_offset_seconds: float | None = Field(
+        None, description="how far its clock is ahead of the server's; none: not measured"
+    )
 
 
 class MeshStatus(Record):
@@ -50,7 +65,7 @@ class MeshStatus(Record):
     mesh: str
     url: str | None
     version: str
-    node: dict[str, str | int | None]
+    node: dict[str, str | int | list[str] | None]
     nats: dict[str, str | int | bool | None]
     nodes: list[dict[str, str | float | int | None]]
 
@@ -69,6 +84,10 @@ class NodeInfo(Record):
     state: NodeState
     url: str
     version: str
+    cut_off: datetime | None = Field(None, description="since when its lease was not renewed")
+    agents: list[str] = Field(
+        default_factory=list, description="the replicas that run while it is cut off"
+    )
 
 
 class NodeOutcome(Record):

@@ -19,6 +19,7 @@ _AGENT: dict[str, tuple[str, str]] = {
 }
 _NODE: dict[str, tuple[str, str]] = {
     "starting": ("◌", "focus"),
+    "joining": ("◌", "focus"),
     "ready": ("●", "ok"),
     "degraded": ("!", "warn"),
     "stopping": ("◍", "dim"),

@@ -51,7 +51,7 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end; `check` fails the test on a non-zero exit."""
         result = subprocess.run(
-            [*self.prefix, sys.executable, "-m", "sparkplug", *words],
+            self.command("-m", "sparkplug", *words),
             env=self.env,
             input=stdin if stdin is not None else "",
             capture_output=True,
@@ -62,6 +62,10 @@ class Node:
         if check:
             assert result.returncode == 0, f"{words}: {result.stdout}\n{result.stderr}"
         return result
+
+    def command(self, *words: str) -> list[str]:
+        """The command that runs Python on this node's host."""
+        return [*self.prefix, sys.executable, *words]
 
     def json(self, *words: str) -> Any:
         """Run a listing verb and parse its `--json`."""

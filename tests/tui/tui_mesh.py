@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from fakes.mesh_server import MeshServer
@@ -13,7 +12,6 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.service import Services
 from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
-from sparkplug.schema.base import utc_now
 from sparkplug.schema.host import (
     Cpu,
     Driver,
@@ -91,7 +89,7 @@ class Mesh:
             "state": NodeState.READY,
             "version": "1",
             "pid": 1,
-            "seen": utc_now() - timedelta(seconds=ago),
+            "silent_seconds": ago,
         }
         await self._observed().put(f"nodes.{name}", ObservedNode(**{**fields, **changes}))
 

@@ -31,7 +31,7 @@ _WIDER = 88
 _PAST = 8
 _NOTE = 12
 #: States of a node whose numbers are of now.
-_ALIVE = frozenset({"starting", "ready", "degraded", "stopping"})
+_ALIVE = frozenset({"starting", "joining", "ready", "degraded", "stopping"})
 
 
 def strip_lines(
