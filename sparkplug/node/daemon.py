@@ -28,13 +28,14 @@ from sparkplug.bus.server import PrivateServer, ServerSettings
 from sparkplug.bus.service import Services
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
-from sparkplug.node import run_files
+from sparkplug.node import gpu_room, run_files
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
+from sparkplug.node.placement import Placement, serve_holding
 from sparkplug.node.placer import Placer
 from sparkplug.node.supervisor import Supervisor
 from sparkplug.node.telemetry_services import serve_telemetry
@@ -45,7 +46,7 @@ from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
-from sparkplug.schema.node import NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.node import GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
 from sparkplug.telemetry.sampler import Sampler
@@ -79,7 +80,7 @@ class Daemon:
         self.name = settings.node.name
         self._server: PrivateServer | None = None
         self._simulated = False
-        self._gpus: list[str] = []
+        self._gpu_room: list[GpuRoom] = []
         self._started = utc_now()
 
     def stop(self) -> None:
@@ -163,7 +164,8 @@ class Daemon:
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
-        placer = Placer(bus, self.name, owner_name(), state, self._observed)
+        placement = Placement(bus, self.name, state, self._events, directory.replicas)
+        placer = Placer(bus, self.name, owner_name(), state, self._observed, placement)
         observer = Observer(bus, owner_name())
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
@@ -185,12 +187,14 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        await serve_holding(services, self.name, state, supervisor.holds)
         await supervisor.start()
         python = await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("observed state", self._observed.run),
             ("events", self._events.run),
             ("desired state", state.run),
+            ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
             ("observer", lambda: observer.run(services)),
             ("foreign agents", ForeignAgents(bus, self._observed).run),
@@ -249,9 +253,10 @@ class Daemon:
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated
-        gpus = [gpu.uuid for gpu in sample.gpus if gpu.state is GpuState.OK]
-        if gpus != self._gpus:
-            self._gpus = gpus
+        room = gpu_room.rooms(sample)
+        told = gpu_room.worth_telling(self._gpu_room, room)
+        self._gpu_room = room
+        if told:
             self._observed.set(node_key(self.name), self._record(NodeState.READY))
 
     async def _publish_sample(self, sample: HostSample) -> None:
@@ -274,7 +279,8 @@ class Daemon:
             started=self._started,
             cores=os.cpu_count() or 0,
             labels=self._settings.node.labels,
-            gpus=self._gpus,
+            gpus=[room.uuid for room in self._gpu_room if room.state is GpuState.OK],
+            gpu_room=self._gpu_room,
             simulated=self._simulated,
         )
 

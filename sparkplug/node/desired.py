@@ -34,6 +34,8 @@ class DesiredState:
         self.specs: dict[str, DesiredAgent] = {}
         self.assignments: dict[str, Assignment] = {}
         self.nodes: dict[str, ObservedNode] = {}
+        #: The last write of an assignment that was read.
+        self.assignments_revision = 0
         self.version = 0
         self._ready = {"specs": False, "assignments": False, "nodes": False}
         self._changed = asyncio.Event()
@@ -87,6 +89,8 @@ class DesiredState:
                 else:
                     key = change.entry.key
                     value = decode(model, change.entry)
+                    if what == "assignments":
+                        self.assignments_revision = change.entry.revision
                     if value is None:
                         into.pop(key, None)
                     else:
@@ -95,6 +99,10 @@ class DesiredState:
                             seen.add(key)
                 if seen is None:
                     self._notify()
+
+    def touch(self) -> None:
+        """Something else that placing looks at has changed."""
+        self._notify()
 
     def _notify(self) -> None:
         if not self._settled.is_set():

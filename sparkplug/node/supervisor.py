@@ -115,7 +115,7 @@ class Supervisor:
         wanted = {
             key: Wanted(specs[key[0]], tuple(assignment.gpus))
             for key, assignment in assignments.items()
-            if assignment.node == self._node and key[0] in specs
+            if assignment.node == self._node and key[0] in specs and not assignment.leaving
         }
         if self._closing:
             return
@@ -130,6 +130,10 @@ class Supervisor:
                 orphan = self._ensure(key, None)
                 orphan.adopt(record, None)
                 self._left.pop(key, None)
+
+    def holds(self, key: ReplicaKey) -> bool:
+        """Whether a replica is run here, or what an earlier daemon left of it."""
+        return key in self._replicas or key in self._left
 
     def _ensure(self, key: ReplicaKey, desired: DesiredAgent | None) -> Replica:
         if key in self._replicas:

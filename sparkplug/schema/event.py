@@ -23,6 +23,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "stopped",
         "lost",
         "changed",
+        "scaled",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
@@ -35,7 +36,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "cancelled",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
-    "host": ("joined", "left", "stale"),
+    "host": ("joined", "left", "stale", "cordoned", "uncordoned", "drained"),
     "gpu": ("xid", "throttled", "lost", "recovered"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),

@@ -1,0 +1,248 @@
+"""Placing as the mesh is now: who could run what, what has left, what a preview is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus
+from sparkplug.bus.events import EventLog
+from sparkplug.bus.service import Services, call
+from sparkplug.node.desired import DesiredState
+from sparkplug.node.orders import Orders
+from sparkplug.node.placing import Candidate, Placed, place, replica_key
+from sparkplug.node.scaler import Scaler
+from sparkplug.schema.agent import Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.node import GpuRoom, ObservedNode
+from sparkplug.schema.placement import (
+    HoldingReply,
+    HoldingRequest,
+    PreviewedReplica,
+    PreviewReply,
+    PreviewRequest,
+)
+
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN_S = 0.2
+_HOLDING_DEADLINE_S = 2.0
+
+
+class Placement:
+    """What the elected placer places by. Every node has one; only the elected one's `hold` runs."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        node: str,
+        state: DesiredState,
+        events: EventLog,
+        replicas: Callable[[], Iterable[ObservedAgent]],
+    ) -> None:
+        self._bus = bus
+        self._node = node
+        self._state = state
+        self._events = events
+        self.orders = Orders(bus, state.touch)
+        self._scaler = Scaler(bus, state, self.orders, events, replicas)
+        #: Leaving replicas of which their node said that it runs them no more.
+        self._released: set[str] = set()
+        #: Draining nodes that were told of as empty.
+        self._drained: set[str] | None = None
+        #: The revision of what this placer wrote last, by key.
+        self._written: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Follow what placing needs, for ever."""
+        await self.orders.run()
+
+    def count(self, name: str) -> int:
+        """The replicas an agent is to have now; 0 when it is not wanted."""
+        desired = self._state.specs.get(name)
+        if desired is None:
+            return 0
+        scaled = self.orders.scaled.get(name)
+        return scaled.of(desired.spec) if scaled is not None else desired.spec.first
+
+    def place(self) -> Placed:
+        """Where everything goes now."""
+        state = self._state
+        leaving = {key for key, given in state.assignments.items() if given.leaving}
+        self._released &= leaving
+        placed = self._place(state.specs)
+        self._tell_drained(placed.assignments)
+        return placed
+
+    def _place(self, specs: Mapping[str, DesiredAgent]) -> Placed:
+        state = self._state
+        counts = {
+            name: scaled.of(specs[name].spec)
+            for name, scaled in self.orders.scaled.items()
+            if name in specs
+        }
+        nodes = [self._candidate(node) for node in state.live_nodes()]
+        return place(specs, state.assignments, nodes, counts=counts, released=self._released)
+
+    def _candidate(self, node: ObservedNode) -> Candidate:
+        rooms = node.gpu_room or [GpuRoom(uuid=uuid) for uuid in node.gpus]
+        return Candidate(node.name, node.labels, tuple(rooms), self.orders.nodes.get(node.name))
+
+    def _tell_drained(self, assignments: Mapping[str, Assignment]) -> None:
+        """Emit host:drained once for each draining node that nothing movable is left on."""
+        draining = {name for name, order in self.orders.nodes.items() if order.draining}
+        busy = set()
+        for given in assignments.values():
+            desired = self._state.specs[given.agent]
+            stays = not given.leaving and desired.spec.placement.pinned_to(given.node)
+            if given.node in draining and not stays:
+                busy.add(given.node)
+        empty = draining - busy
+        # Those that were empty when this placer was elected were told of by the one before.
+        for name in sorted(empty - (empty if self._drained is None else self._drained)):
+            order = self.orders.nodes[name]
+            left = sorted({a.agent for a in assignments.values() if a.node == name})
+            self._events.emit("host:drained", name, data={"reason": order.reason, "pinned": left})
+        self._drained = empty
+
+    async def hold(self) -> None:
+        """The duties of the elected placer beside placing, until it is cancelled.
+
+        Raises ConflictError when another placer has been elected.
+        """
+        self._drained = None
+        services = Services(self._bus)
+        await services.serve(subjects.PLACEMENT_PREVIEW, PreviewRequest, self._preview)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._release())
+                tasks.create_task(self._scaler.hold())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            await services.close()
+
+    async def _preview(self, request: PreviewRequest) -> PreviewReply:
+        state = self._state
+        await state.settled()
+        specs = dict(state.specs)
+        for spec in request.specs:
+            before = specs.get(spec.name)
+            generation = before.generation if before else 1
+            specs[spec.name] = DesiredAgent(spec=spec, generation=generation)
+        placed = self._place(specs)
+        found = [
+            self._previewed(placed, spec.name, number, specs)
+            for spec in sorted(request.specs, key=lambda spec: spec.name)
+            for number in range(self._count_of(specs[spec.name]))
+        ]
+        return PreviewReply(placer=self._node, replicas=found)
+
+    def _count_of(self, desired: DesiredAgent) -> int:
+        scaled = self.orders.scaled.get(desired.spec.name)
+        return scaled.of(desired.spec) if scaled is not None else desired.spec.first
+
+    def _previewed(
+        self, placed: Placed, agent: str, number: int, specs: Mapping[str, DesiredAgent]
+    ) -> PreviewedReplica:
+        key = replica_key(agent, number)
+        choice, before = placed.choices[key], self._state.assignments.get(key)
+        given = placed.assignments.get(key)
+        shown = PreviewedReplica(
+            agent=agent,
+            replica=number,
+            what="waits",
+            why=choice.why,
+            elsewhere=dict(choice.elsewhere),
+        )
+        if given is None:
+            return shown
+        if given.leaving:
+            return self._previewed_leaving(shown, given, specs)
+        stays = before is not None and before.node == given.node
+        what = "stays" if stays else "goes"
+        return shown.model_copy(update={"what": what, "node": given.node, "gpus": given.gpus})
+
+    def _previewed_leaving(
+        self, shown: PreviewedReplica, given: Assignment, specs: Mapping[str, DesiredAgent]
+    ) -> PreviewedReplica:
+        """One that would have to stop where it is first: where it would be once it had."""
+        key = replica_key(shown.agent, shown.replica)
+        after = place(
+            specs,
+            self._state.assignments,
+            [self._candidate(node) for node in self._state.live_nodes()],
+            counts={name: self._count_of(desired) for name, desired in specs.items()},
+            released={*self._released, key},
+        )
+        there, choice = after.assignments.get(key), after.choices[key]
+        return shown.model_copy(
+            update={
+                "what": "moves" if there else "waits",
+                "node": there.node if there else None,
+                "gpus": there.gpus if there else [],
+                "why": f"leaves {given.node}: {given.leaving}; {choice.why}",
+                "elsewhere": dict(choice.elsewhere),
+            }
+        )
+
+    async def _release(self) -> None:
+        """Ask the nodes of leaving replicas until they run them no more; then place anew."""
+        while True:
+            await asyncio.sleep(_ASK_AGAIN_S)
+            asked: dict[str, list[str]] = {}
+            for key, given in self._state.assignments.items():
+                if given.leaving and key not in self._released:
+                    asked.setdefault(given.node, []).append(key)
+            for node, keys in asked.items():
+                await self._ask(node, keys)
+
+    async def _ask(self, node: str, keys: list[str]) -> None:
+        written = max((self._written.get(key, 0) for key in keys), default=0)
+        revision = max(self._state.assignments_revision, written)
+        request = HoldingRequest(replicas=keys, revision=revision)
+        subject = subjects.node_service(node, "holding")
+        try:
+            reply = await call(
+                self._bus, subject, request, HoldingReply, deadline=_HOLDING_DEADLINE_S
+            )
+        except SparkplugError as error:
+            # It is asked again; should it be gone, its lease lapses and it is no candidate.
+            log.debug("%s does not say what it runs: %s", node, error)
+            return
+        # What was called back meanwhile is not released, though it be leaving again.
+        gone = {key for key in keys if self._written.get(key, 0) <= revision} - set(reply.held)
+        if gone:
+            self._released |= gone
+            self._state.touch()
+
+    def written(self, key: str, revision: int) -> None:
+        """The placer wrote an assignment: a node has to have read it before its word counts."""
+        self._written[key] = revision
+
+    def removed(self, key: str) -> None:
+        """The placer removed an assignment."""
+        self._written.pop(key, None)
+
+
+async def serve_holding(
+    services: Services,
+    node: str,
+    state: DesiredState,
+    holds: Callable[[tuple[str, str]], bool],
+) -> None:
+    """Offer the service of one node that says which replicas it runs, see `HoldingRequest`."""
+
+    async def holding(request: HoldingRequest) -> HoldingReply:
+        if state.assignments_revision < request.revision:
+            return HoldingReply(held=request.replicas)
+        held = []
+        for key in request.replicas:
+            agent, _, replica = key.rpartition(".")
+            if holds((agent, replica)):
+                held.append(key)
+        return HoldingReply(held=held)
+
+    await services.serve(subjects.node_service(node, "holding"), HoldingRequest, holding)
