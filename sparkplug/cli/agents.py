@@ -10,7 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
-from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent import AgentSpec, ObservedAgent
 from sparkplug.schema.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
             ("folder", wanted.folder),
             ("description", spec.description),
             ("capabilities", ", ".join(spec.capabilities)),
-            ("wanted", f"{spec.replicas} running" if wanted.run else "stopped"),
+            ("wanted", f"{_replicas(found, spec)} running" if wanted.run else "stopped"),
+            ("scaled", _scaled(found)),
             ("restart", f"{spec.restart.policy}, at most {spec.restart.max or 'unlimited'}"),
             ("generation", wanted.generation),
             ("changed", f"by {wanted.changed_by or 'nobody known'}: {wanted.reason or '—'}"),
@@ -92,6 +93,21 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
         cli.out.text(f"  subject    {agent.subject or '—'}")
+
+
+def _replicas(found: AgentDescription, spec: AgentSpec) -> str:
+    """How many there are to be, and between which bounds load may change it."""
+    if spec.scale is None:
+        return str(spec.replicas)
+    count = found.scaled.of(spec) if found.scaled is not None else spec.first
+    return f"{count} ({spec.scale.min}..{spec.scale.max})"
+
+
+def _scaled(found: AgentDescription) -> str:
+    """When load changed it last, and why."""
+    if found.scaled is None:
+        return ""
+    return f"{figures.age(found.scaled.changed)} ago: {found.scaled.why}"
 
 
 async def logs(cli: Cli) -> int:

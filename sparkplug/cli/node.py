@@ -81,6 +81,7 @@ async def status(cli: Cli) -> int:
     for other in found.nodes:
         differs = f"  version {other['version']}" if other["version"] != found.version else ""
         why = f"  {other['reason']}" if other["reason"] else ""
+        why += f"  {other['order']}" if other["order"] else ""
         old = f", last heard {other['age_seconds']} s ago" if other["state"] == "stale" else ""
         cli.out.text(
             f"  {_mark(other['state'])} {other['name']}  {other['state']}{old}{differs}{why}"

@@ -11,6 +11,7 @@ from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
+from sparkplug.client.placement import read_scaled
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import (
     SERVING,
@@ -20,6 +21,7 @@ from sparkplug.schema.agent import (
     ObservedAgent,
     ResolveReply,
     ResolveRequest,
+    ScaledAgent,
     Target,
 )
 from sparkplug.schema.base import Record, utc_now
@@ -27,7 +29,7 @@ from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, 
 from sparkplug.schema.problems import did_you_mean
 
 #: What can change in a spec while its processes run on.
-_LIVE_FIELDS = frozenset({"replicas", "restart", "labels"})
+_LIVE_FIELDS = frozenset({"replicas", "scale", "restart", "labels"})
 _RESOLVE_DEADLINE_S = 3.0
 
 
@@ -38,6 +40,7 @@ class AgentDescription(Record):
     desired: DesiredAgent | None = None
     revision: int | None = None
     replicas: list[ObservedAgent]
+    scaled: ScaledAgent | None = None
 
 
 async def list_agents(client: Client) -> list[ObservedAgent]:
@@ -59,7 +62,10 @@ async def describe(client: Client, name: str) -> AgentDescription:
     if found is None and not replicas:
         raise await _no_agent(client, name)
     wanted, revision = found or (None, None)
-    return AgentDescription(name=name, desired=wanted, revision=revision, replicas=replicas)
+    scaled = await read_scaled(client, name) if wanted and wanted.spec.scale else None
+    return AgentDescription(
+        name=name, desired=wanted, revision=revision, replicas=replicas, scaled=scaled
+    )
 
 
 async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool = False) -> bool:
@@ -135,6 +141,12 @@ async def scale(client: Client, name: str, replicas: int) -> bool:
         raise InvalidError(f"an agent has 0 to {most} replicas, not {replicas}")
 
     def change(wanted: DesiredAgent) -> DesiredAgent | None:
+        if wanted.spec.scale is not None:
+            bounds = wanted.spec.scale
+            raise RefusedError(
+                f"{name} is scaled by load, between {bounds.min} and {bounds.max} replicas",
+                hint="change `scale` in its file, or take it out, and `sparkplug apply` it",
+            )
         if wanted.spec.replicas == replicas:
             return None
         spec = wanted.spec.model_copy(update={"replicas": replicas})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
@@ -16,7 +17,7 @@ from sparkplug.node.placing import Candidate, Placed, place, replica_key
 from sparkplug.node.scaler import Scaler
 from sparkplug.schema.agent import Assignment, DesiredAgent, ObservedAgent
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.schema.node import GpuRoom, ObservedNode
+from sparkplug.schema.node import GpuRoom, NodeOrder, ObservedNode
 from sparkplug.schema.placement import (
     HoldingReply,
     HoldingRequest,
@@ -76,19 +77,23 @@ class Placement:
         self._tell_drained(placed.assignments)
         return placed
 
-    def _place(self, specs: Mapping[str, DesiredAgent]) -> Placed:
+    def _place(
+        self,
+        specs: Mapping[str, DesiredAgent],
+        *,
+        orders: Mapping[str, NodeOrder] | None = None,
+        released: Iterable[str] = (),
+    ) -> Placed:
         state = self._state
+        orders = self.orders.nodes if orders is None else orders
         counts = {
             name: scaled.of(specs[name].spec)
             for name, scaled in self.orders.scaled.items()
             if name in specs
         }
-        nodes = [self._candidate(node) for node in state.live_nodes()]
-        return place(specs, state.assignments, nodes, counts=counts, released=self._released)
-
-    def _candidate(self, node: ObservedNode) -> Candidate:
-        rooms = node.gpu_room or [GpuRoom(uuid=uuid) for uuid in node.gpus]
-        return Candidate(node.name, node.labels, tuple(rooms), self.orders.nodes.get(node.name))
+        nodes = [_candidate(node, orders.get(node.name)) for node in state.live_nodes()]
+        gone = {*self._released, *released}
+        return place(specs, state.assignments, nodes, counts=counts, released=gone)
 
     def _tell_drained(self, assignments: Mapping[str, Assignment]) -> None:
         """Emit host:drained once for each draining node that nothing movable is left on."""
@@ -125,67 +130,67 @@ class Placement:
             await services.close()
 
     async def _preview(self, request: PreviewRequest) -> PreviewReply:
-        state = self._state
-        await state.settled()
-        specs = dict(state.specs)
+        await self._state.settled()
+        await self.orders.settled()
+        found = self._drained_preview(request) if request.drain else self._deployed_preview(request)
+        return PreviewReply(placer=self._node, replicas=found)
+
+    def _deployed_preview(self, request: PreviewRequest) -> list[PreviewedReplica]:
+        specs = dict(self._state.specs)
         for spec in request.specs:
             before = specs.get(spec.name)
             generation = before.generation if before else 1
             specs[spec.name] = DesiredAgent(spec=spec, generation=generation)
         placed = self._place(specs)
-        found = [
-            self._previewed(placed, spec.name, number, specs)
-            for spec in sorted(request.specs, key=lambda spec: spec.name)
-            for number in range(self._count_of(specs[spec.name]))
+        names = {spec.name for spec in request.specs}
+        # Those that would have to stop first: where they would be once they had.
+        leaving = {k for k, a in placed.assignments.items() if a.leaving and a.agent in names}
+        after = self._place(specs, released=leaving) if leaving else placed
+        return [
+            self._previewed(placed, after, name, number)
+            for name in sorted(names)
+            for number in range(self._count_of(specs[name]))
         ]
-        return PreviewReply(placer=self._node, replicas=found)
+
+    def _drained_preview(self, request: PreviewRequest) -> list[PreviewedReplica]:
+        name = request.drain or ""
+        order = NodeOrder(name=name, cordoned=True, draining=True, stop_pinned=request.stop_pinned)
+        orders = {**self.orders.nodes, name: order}
+        specs = self._state.specs
+        placed = self._place(specs, orders=orders)
+        there = {key: a for key, a in placed.assignments.items() if a.node == name}
+        leaving = {key for key, given in there.items() if given.leaving}
+        after = self._place(specs, orders=orders, released=leaving)
+        return [
+            self._previewed(placed, after, a.agent, a.replica) for _, a in sorted(there.items())
+        ]
 
     def _count_of(self, desired: DesiredAgent) -> int:
         scaled = self.orders.scaled.get(desired.spec.name)
         return scaled.of(desired.spec) if scaled is not None else desired.spec.first
 
     def _previewed(
-        self, placed: Placed, agent: str, number: int, specs: Mapping[str, DesiredAgent]
+        self, placed: Placed, after: Placed, agent: str, number: int
     ) -> PreviewedReplica:
         key = replica_key(agent, number)
-        choice, before = placed.choices[key], self._state.assignments.get(key)
-        given = placed.assignments.get(key)
-        shown = PreviewedReplica(
+        before, given = self._state.assignments.get(key), placed.assignments.get(key)
+        choice = placed.choices[key]
+        what: Literal["stays", "goes", "moves", "waits"] = "waits"
+        why = choice.why
+        if given is not None and given.leaving:
+            given, choice = after.assignments.get(key), after.choices[key]
+            what, why = "moves" if given is not None else "waits", f"{why}; then {choice.why}"
+        elif given is not None:
+            stays = before is not None and before.node == given.node
+            what = "stays" if stays else "goes"
+        return PreviewedReplica(
             agent=agent,
             replica=number,
-            what="waits",
-            why=choice.why,
+            what=what,
+            node=given.node if given else None,
+            gpus=given.gpus if given else [],
+            why=why,
             elsewhere=dict(choice.elsewhere),
-        )
-        if given is None:
-            return shown
-        if given.leaving:
-            return self._previewed_leaving(shown, given, specs)
-        stays = before is not None and before.node == given.node
-        what = "stays" if stays else "goes"
-        return shown.model_copy(update={"what": what, "node": given.node, "gpus": given.gpus})
-
-    def _previewed_leaving(
-        self, shown: PreviewedReplica, given: Assignment, specs: Mapping[str, DesiredAgent]
-    ) -> PreviewedReplica:
-        """One that would have to stop where it is first: where it would be once it had."""
-        key = replica_key(shown.agent, shown.replica)
-        after = place(
-            specs,
-            self._state.assignments,
-            [self._candidate(node) for node in self._state.live_nodes()],
-            counts={name: self._count_of(desired) for name, desired in specs.items()},
-            released={*self._released, key},
-        )
-        there, choice = after.assignments.get(key), after.choices[key]
-        return shown.model_copy(
-            update={
-                "what": "moves" if there else "waits",
-                "node": there.node if there else None,
-                "gpus": there.gpus if there else [],
-                "why": f"leaves {given.node}: {given.leaving}; {choice.why}",
-                "elsewhere": dict(choice.elsewhere),
-            }
         )
 
     async def _release(self) -> None:
@@ -225,6 +230,11 @@ class Placement:
     def removed(self, key: str) -> None:
         """The placer removed an assignment."""
         self._written.pop(key, None)
+
+
+def _candidate(node: ObservedNode, order: NodeOrder | None) -> Candidate:
+    rooms = node.gpu_room or [GpuRoom(uuid=uuid) for uuid in node.gpus]
+    return Candidate(node.name, node.labels, tuple(rooms), order)
 
 
 async def serve_holding(

@@ -11,9 +11,14 @@ from sparkplug.schema.base import Record
 
 
 class PreviewRequest(Record):
-    """Ask the placer where the replicas of these agents would go, were they wanted now."""
+    """Ask the placer where the replicas of these agents would go, were they wanted now.
 
-    specs: list[AgentSpec] = Field(max_length=1000)
+    With `drain` it is asked of the replicas on that node, were it drained.
+    """
+
+    specs: list[AgentSpec] = Field(default_factory=list, max_length=1000)
+    drain: str | None = None
+    stop_pinned: bool = False
 
 
 class PreviewedReplica(Record):
