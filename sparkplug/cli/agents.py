@@ -145,6 +145,7 @@ AGENTS: Listing[ObservedAgent] = Listing(
         Column("pid", lambda a: a.pid, right=True),
         Column("gpus", lambda a: len(a.gpus) or None, right=True),
         Column("restarts", lambda a: a.restarts, right=True),
+        Column("scale", lambda a: a.scale, wide=True),
         Column("owner", lambda a: f"{a.owner} (foreign)" if a.foreign else a.owner, wide=True),
         Column("inflight", lambda a: a.inflight, wide=True, right=True),
         Column("served", lambda a: a.served, wide=True, right=True),

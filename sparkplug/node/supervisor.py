@@ -314,3 +314,4 @@ def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:
     observed.type = spec.type
     observed.description = spec.description
     observed.capabilities = list(spec.capabilities)
+    observed.scale = f"{spec.scale.min}..{spec.scale.max}" if spec.scale else None

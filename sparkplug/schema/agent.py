@@ -259,6 +259,7 @@ class ObservedAgent(Record):
     failed: int = 0
     foreign: bool = False
     sdk: str | None = Field(None, description="what a foreign agent says it runs on")
+    scale: str | None = Field(None, description="bounds between which load scales it, as in 1..5")
 
 
 class AgentReport(Record):
