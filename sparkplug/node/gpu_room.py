@@ -70,6 +70,14 @@ class GpuLedger:
     rooms: Mapping[str, GpuRoom]
     #: By UUID, then by replica (name.replica): the bytes promised; 0: the GPU is its own.
     promised: dict[str, dict[str, int]] = field(default_factory=dict)
+    #: By UUID, then by replica: the bytes its process was seen to use.
+    _held: dict[str, dict[str, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._held = {
+            uuid: {name.replace("/", "."): used or 0 for name, used in room.held.items()}
+            for uuid, room in self.rooms.items()
+        }
 
     def take(self, key: str, assignment: Assignment) -> None:
         """Count a replica's GPUs as promised."""
@@ -81,7 +89,7 @@ class GpuLedger:
         room = self.rooms.get(uuid)
         if room is None or room.free_bytes is None:
             return None
-        held = {name.replace("/", "."): used or 0 for name, used in room.held.items()}
+        held = self._held[uuid]
         free = room.free_bytes + held.get(key, 0)
         for other, promised in self.promised.get(uuid, {}).items():
             if other != key:
