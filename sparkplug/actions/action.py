@@ -65,6 +65,7 @@ class Action:
     `applies` says why it does not fit a subject, or None when it does. `run` is awaited as
     `run(client, **arguments)`; `preview(**arguments)` says in a sentence what it would do.
     `check(client, **arguments)` raises what would keep it from being done, and changes nothing.
+    `trial(client, **arguments)` says more of what it would do, asked of the mesh, for a dry run.
     `many` actions are run once for each name given. `danger` asks before it does anything;
     `writes` is refused by a read-only face.
     """
@@ -82,6 +83,7 @@ class Action:
     writes: bool = True
     many: bool = False
     check: Callable[..., Awaitable[None]] | None = None
+    trial: Callable[..., Awaitable[ActionResult]] | None = None
     applies: Callable[[Subject | None], str | None] = always
 
     @property

@@ -105,6 +105,18 @@ async def _check_deploy(client: Client, path: str, **_: Any) -> None:
     await agents.refuse_taken(client, load_agents(_agent_files(path)))
 
 
+async def _try_deploy(client: Client, path: str, **_: Any) -> ActionResult:
+    """Where the replicas would go, and why: the placer's own answer."""
+    from sparkplug.client import placement
+    from sparkplug.schema.documents import load_agents
+
+    specs = [spec for _, spec in load_agents(_agent_files(path))]
+    found = await placement.preview_deploy(client, specs)
+    return ActionResult(
+        placement.preview_text(found), {"placement": placement.preview_data(found)}, changed=False
+    )
+
+
 async def _check_apply(client: Client, path: str, **_: Any) -> None:
     from sparkplug.schema.documents import load_agents
 
@@ -382,6 +394,7 @@ AGENT_ACTIONS: tuple[Action, ...] = (
         key="D",
         arguments=(_PATH, _NO_WAIT, _TIMEOUT),
         check=_check_deploy,
+        trial=_try_deploy,
         run=_deploy,
         preview=lambda path, **_: f"would deploy what {path} describes",
     ),
@@ -392,6 +405,7 @@ AGENT_ACTIONS: tuple[Action, ...] = (
         verb=("apply",),
         arguments=(_PATH, _NO_WAIT, _TIMEOUT),
         check=_check_apply,
+        trial=_try_deploy,
         run=_apply,
         preview=lambda path, **_: f"would make agents be as {path} says",
     ),

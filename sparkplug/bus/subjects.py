@@ -18,6 +18,7 @@ TOPOLOGY = "sparkplug.topology"
 TOPOLOGY_GET = "sparkplug.topology.get"
 EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
+PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 RUNS_CANCEL = "sparkplug.runs.cancel"
 
@@ -38,6 +39,8 @@ BUCKET_ASSIGNMENTS = "sparkplug-assignments"
 BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
 BUCKET_MESH = "sparkplug-mesh"
+BUCKET_NODES = "sparkplug-nodes"
+BUCKET_SCALE = "sparkplug-scale"
 OBJECTS_FILES = "sparkplug-files"
 
 
@@ -71,7 +74,7 @@ ALL_TELEMETRY = "sparkplug.telemetry.*"
 
 
 def node_service(node: str, verb: str) -> str:
-    """A service of one node: `window`, `processes`, `kernel-log`, `logs`."""
+    """A service of one node: `window`, `processes`, `kernel-log`, `logs`, `holding`."""
     return f"sparkplug.node.{node}.{verb}"
 
 

@@ -74,15 +74,23 @@ def _read_stdin() -> str:
 
 async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int:
     """Say what would be done, having looked that it could be."""
-    if action.check is not None:
+    tried: list[ActionResult] = []
+    if action.check is not None or action.trial is not None:
         async with cli.connect() as client:
             for arguments in calls:
-                await action.check(client, **arguments)
+                if action.check is not None:
+                    await action.check(client, **arguments)
+                if action.trial is not None:
+                    tried.append(await action.trial(client, **arguments))
     told = [action.preview(**arguments) for arguments in calls]
     if cli.out.structured:
-        cli.out.data({"dry_run": told})
+        data: dict[str, Any] = {"dry_run": told}
+        for result in tried:
+            for key, found in result.data.items():
+                data.setdefault(key, []).extend(found)
+        cli.out.data(data)
     else:
-        for text in told:
+        for text in [*told, *(result.message for result in tried if result.message)]:
             cli.out.text(text)
     return 0
 
@@ -106,7 +114,9 @@ def _confirm(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> None:
 def _tell(cli: Cli, result: ActionResult) -> None:
     if cli.out.format == "name":
         names = result.data or {}
-        for name in names.get("agents") or [names.get("agent") or names.get("run") or ""]:
+        for name in names.get("agents") or [
+            names.get("agent") or names.get("run") or names.get("host") or ""
+        ]:
             cli.out.text(name)
     else:
         cli.out.text(result.message)

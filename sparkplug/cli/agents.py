@@ -10,7 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
-from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent import AgentSpec, ObservedAgent
 from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.errors import InvalidError
 
@@ -64,7 +64,8 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
             ("folder", wanted.folder),
             ("description", spec.description),
             ("capabilities", ", ".join(spec.capabilities)),
-            ("wanted", f"{spec.replicas} running" if wanted.run else "stopped"),
+            ("wanted", f"{_replicas(found, spec)} running" if wanted.run else "stopped"),
+            ("scaled", _scaled(found)),
             ("restart", f"{spec.restart.policy}, at most {spec.restart.max or 'unlimited'}"),
             ("generation", wanted.generation),
             ("changed", f"by {wanted.changed_by or 'nobody known'}: {wanted.reason or '—'}"),
@@ -126,6 +127,21 @@ def _command(one: Recovery, name: str) -> str:
     return f"sparkplug {' '.join(action.verb)} {name}" if action is not None else ""
 
 
+def _replicas(found: AgentDescription, spec: AgentSpec) -> str:
+    """How many there are to be, and between which bounds load may change it."""
+    if spec.scale is None:
+        return str(spec.replicas)
+    count = found.scaled.of(spec) if found.scaled is not None else spec.first
+    return f"{count} ({spec.scale.min}..{spec.scale.max})"
+
+
+def _scaled(found: AgentDescription) -> str:
+    """When load changed it last, and why."""
+    if found.scaled is None:
+        return ""
+    return f"{figures.age(found.scaled.changed)} ago: {found.scaled.why}"
+
+
 async def logs(cli: Cli) -> int:
     """What an agent wrote."""
     from sparkplug.client import logs as room
@@ -161,6 +177,7 @@ AGENTS: Listing[ObservedAgent] = Listing(
         Column("pid", lambda a: a.pid, right=True),
         Column("gpus", lambda a: len(a.gpus) or None, right=True),
         Column("restarts", lambda a: a.restarts, right=True),
+        Column("scale", lambda a: a.scale, wide=True),
         Column("owner", lambda a: f"{a.owner} (foreign)" if a.foreign else a.owner, wide=True),
         Column("inflight", lambda a: a.inflight, wide=True, right=True),
         Column("served", lambda a: a.served, wide=True, right=True),

@@ -41,12 +41,26 @@ def host_data(view: HostView) -> dict[str, Any]:
         "reason": view.node.reason,
         "clock_offset_seconds": view.node.clock_offset_seconds,
         "labels": view.node.labels,
+        "cordoned": bool(view.order and view.order.cordoned),
+        "draining": bool(view.order and view.order.draining),
+        "order": _order(view),
         "simulated": _simulated(view),
         "cpu_percent": sample.cpu.percent if sample else None,
         "memory": sample.memory.model_dump(mode="json", exclude={"v"}) if sample else None,
         "driver": sample.driver.model_dump(mode="json", exclude={"v"}) if sample else None,
         "gpus": [gpu_data(gpu) for gpu in sample.gpus] if sample else [],
     }
+
+
+def _order(view: HostView) -> str:
+    """What people want of it, in words; empty when it takes what it is given."""
+    return view.order.words() if view.order is not None else ""
+
+
+def _state(view: HostView) -> str:
+    if view.order is None or not view.order.cordoned:
+        return view.state
+    return f"{view.state}, {'draining' if view.order.draining else 'cordoned'}"
 
 
 def gpu_data(gpu: Gpu) -> dict[str, Any]:
@@ -97,7 +111,7 @@ def _used(view: HostView) -> str | None:
 HOSTS: Listing[HostView] = Listing(
     columns=(
         Column("name", lambda v: v.name),
-        Column("state", lambda v: v.state),
+        Column("state", _state),
         Column("heard", lambda v: figures.span(v.age_seconds), right=True),
         Column(
             "cpu", lambda v: figures.percent(v.sample.cpu.percent if v.sample else None), right=True
@@ -110,6 +124,7 @@ HOSTS: Listing[HostView] = Listing(
         Column("version", lambda v: v.node.version, wide=True),
         Column("pid", lambda v: v.node.pid, wide=True, right=True),
         Column("reason", lambda v: v.node.reason, wide=True),
+        Column("order", _order, wide=True),
     ),
     name=lambda v: v.name,
     data=host_data,

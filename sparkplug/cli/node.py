@@ -90,6 +90,7 @@ async def status(cli: Cli) -> int:
         differs = f"  version {other['version']}" if other["version"] != found.version else ""
         why = f"  {other['reason']}" if other["reason"] else ""
         why += _clock(other["clock_offset_seconds"])
+        why += f"  {other['order']}" if other["order"] else ""
         old = f", last heard {other['age_seconds']} s ago" if other["state"] == "stale" else ""
         cli.out.text(
             f"  {_mark(other['state'])} {other['name']}  {other['state']}{old}{differs}{why}"

@@ -9,7 +9,7 @@ from typing import Any
 from sparkplug import __version__
 from sparkplug.actions.action import Action, Argument
 from sparkplug.actions.registry import ACTIONS
-from sparkplug.cli.verb import VerbParser, add_global, add_listing, seconds
+from sparkplug.cli.verb import Verb, VerbOrFilter, VerbParser, add_global, add_listing, seconds
 from sparkplug.cli.verbs import GROUPS, VERBS
 
 _EPILOG = "`sparkplug` alone opens the control centre. `sparkplug VERB --help` says more."
@@ -36,6 +36,9 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     groups: dict[str, Any] = {}
     for verb in VERBS:
         if first and verb.path[0] != first:
+            continue
+        if verb.path[0] in GROUPS and len(verb.path) == 1:
+            _add_listing_group(verbs, groups, verb)
             continue
         below = _add(verbs, groups, verb.path, verb.help)
         verb.arguments(below)
@@ -71,6 +74,23 @@ def _add(
         where = groups[group]
     made: argparse.ArgumentParser = where.add_parser(path[-1], help=text, description=text)
     return made
+
+
+def _add_listing_group(verbs: Any, groups: dict[str, Any], verb: Verb) -> None:
+    """A listing that is a group of verbs as well: a word that is none of them is its filter."""
+    name = verb.path[0]
+    above = verbs.add_parser(name, help=verb.help, description=verb.help)
+    add_listing(above, labels=verb.labels, filtered=False)
+    add_global(above)
+    above.set_defaults(handler=verb.handler, verb=verb, filter="")
+    listing = VerbParser(prog=above.prog, description=verb.help)
+    add_listing(listing, labels=verb.labels)
+    add_global(listing)
+    made = above.add_subparsers(
+        title="verbs", metavar="FILTER|VERB", action=VerbOrFilter, parser_class=VerbParser
+    )
+    made.listing = listing
+    groups[name] = made
 
 
 def add_action(parser: argparse.ArgumentParser, action: Action) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sparkplug.schema.errors import InvalidError
 
@@ -36,6 +37,29 @@ class VerbParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise InvalidError(plain(message), hint=f"`{self.prog} --help` shows the usage")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action, VerbOrFilter):
+            super()._check_value(action, value)
+
+
+class VerbOrFilter(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001
+    """Verbs below a listing: what is none of them is an argument of the listing."""
+
+    listing: VerbParser
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Go on with the verb's parser, or with the listing's."""
+        if values[0] in self.choices:
+            super().__call__(parser, namespace, values, option_string)
+        else:
+            self.listing.parse_args(values, namespace)
 
 
 def plain(message: str) -> str:
@@ -83,11 +107,12 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     add("--pane", metavar="NAME", help="pane the control centre opens on")
 
 
-def add_listing(parser: argparse.ArgumentParser, *, labels: bool) -> None:
+def add_listing(parser: argparse.ArgumentParser, *, labels: bool, filtered: bool = True) -> None:
     """The arguments of a listing."""
-    parser.add_argument(
-        "filter", nargs="?", default="", help="rows that match this expression; !x: that do not"
-    )
+    if filtered:
+        parser.add_argument(
+            "filter", nargs="?", default="", help="rows that match this expression; !x: that do not"
+        )
     if labels:
         parser.add_argument(
             "-l",

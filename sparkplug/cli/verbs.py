@@ -227,6 +227,7 @@ VERBS: tuple[Verb, ...] = (
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
+    "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "runs": "runs of plans: list, describe, watch, cancel",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",

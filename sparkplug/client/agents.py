@@ -14,6 +14,7 @@ from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
+from sparkplug.client.placement import read_scaled
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import (
     AgentSpec,
@@ -22,6 +23,7 @@ from sparkplug.schema.agent import (
     ObservedAgent,
     ResolveReply,
     ResolveRequest,
+    ScaledAgent,
     Target,
 )
 from sparkplug.schema.base import Record, utc_now
@@ -29,7 +31,7 @@ from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, 
 from sparkplug.schema.problems import did_you_mean
 
 #: What can change in a spec while its processes run on.
-_LIVE_FIELDS = frozenset({"replicas", "restart", "labels"})
+_LIVE_FIELDS = frozenset({"replicas", "scale", "restart", "labels"})
 _RESOLVE_DEADLINE_S = 3.0
 
 
@@ -54,6 +56,7 @@ class AgentDescription(Record):
     recovery: dict[str, list[str]] = Field(
         default_factory=dict, description="what can be done about each replica that failed"
     )
+    scaled: ScaledAgent | None = None
 
 
 async def list_agents(client: Client) -> list[ObservedAgent]:
@@ -79,8 +82,14 @@ async def describe(client: Client, name: str) -> AgentDescription:
         spec = wanted.spec.model_copy(update={"env": without_secrets(wanted.spec.env)})
         wanted = wanted.model_copy(update={"spec": spec})
     recovery = {a.replica: [one.value for one in a.recovery] for a in replicas if a.recovery}
+    scaled = await read_scaled(client, name) if wanted and wanted.spec.scale else None
     return AgentDescription(
-        name=name, desired=wanted, revision=revision, replicas=replicas, recovery=recovery
+        name=name,
+        desired=wanted,
+        revision=revision,
+        replicas=replicas,
+        recovery=recovery,
+        scaled=scaled,
     )
 
 
@@ -157,6 +166,12 @@ async def scale(client: Client, name: str, replicas: int) -> bool:
         raise InvalidError(f"an agent has 0 to {most} replicas, not {replicas}")
 
     def change(wanted: DesiredAgent) -> DesiredAgent | None:
+        if wanted.spec.scale is not None:
+            bounds = wanted.spec.scale
+            raise RefusedError(
+                f"{name} is scaled by load, between {bounds.min} and {bounds.max} replicas",
+                hint="change `scale` in its file, or take it out, and `sparkplug apply` it",
+            )
         if wanted.spec.replicas == replicas:
             return None
         spec = wanted.spec.model_copy(update={"replicas": replicas})

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import call
+from sparkplug.client.node_orders import read_orders
 from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
 from sparkplug.schema.host import HostSample
-from sparkplug.schema.node import NodeState, Nothing, ObservedNode
+from sparkplug.schema.node import NodeOrder, NodeState, Nothing, ObservedNode
 from sparkplug.schema.node_services import (
     HostView,
     KernelLogReply,
@@ -38,8 +39,9 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 async def list_hosts(client: Client) -> list[HostView]:
     """Every host by name, each with its latest sample when it answers within a second."""
     nodes = await read_nodes(client.bus)
+    orders = await read_orders(client.bus)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_view(client, node)) for node in nodes]
+        tasks = [group.create_task(_view(client, node, orders.get(node.name))) for node in nodes]
     return [task.result() for task in tasks]
 
 
@@ -51,7 +53,7 @@ async def describe(client: Client, name: str) -> HostView:
             f"no host {name}{did_you_mean(name, nodes)}",
             hint="`sparkplug hosts` shows all there are",
         )
-    return await _view(client, nodes[name])
+    return await _view(client, nodes[name], (await read_orders(client.bus)).get(name))
 
 
 async def window(client: Client, host: str, seconds: float) -> WindowReply:
@@ -113,14 +115,19 @@ async def receive(client: Client, subject: str) -> AsyncGenerator[bytes, None]:
             await subscription.unsubscribe()
 
 
-async def _view(client: Client, node: ObservedNode) -> HostView:
+async def _view(client: Client, node: ObservedNode, order: NodeOrder | None) -> HostView:
     now = utc_now()
     state = node_state(node, now)
     sample = None
     if state is not NodeState.STOPPED:
         sample = await _latest(client, node.name)
     return HostView(
-        name=node.name, state=state, age_seconds=node_age(node, now), node=node, sample=sample
+        name=node.name,
+        state=state,
+        age_seconds=node_age(node, now),
+        node=node,
+        sample=sample,
+        order=order,
     )
 
 

@@ -126,7 +126,7 @@ class MergedAgents:
         present = {(agent.name, agent.replica) for agent in shown.values() if not agent.foreign}
         known, self._deploying = self._deploying, {}
         for name, wanted in desired.items():
-            for number in map(str, range(wanted.spec.replicas if wanted.run else 0)):
+            for number in map(str, range(wanted.spec.least if wanted.run else 0)):
                 one = name, number
                 if one not in present:
                     made = known.get(one)

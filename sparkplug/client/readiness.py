@@ -95,7 +95,7 @@ def _ready(observed: Observed, wanted: DesiredAgent) -> bool:
                 hint=f"`sparkplug agents logs {agent.name}` shows what it said",
             )
         serving += agent.takes_prompts
-    return serving >= wanted.spec.replicas
+    return serving >= wanted.spec.least
 
 
 def _waiting(observed: Observed, chosen: Mapping[str, DesiredAgent]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug import __version__
 from sparkplug.bus.server import read_server
+from sparkplug.client.node_orders import read_orders
 from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.config import Settings
@@ -29,6 +30,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
         told = client.bus.nc.connected_server_version
         version = f"{told.major}.{told.minor}.{told.patch}"
         now = utc_now()
+        orders = await read_orders(client.bus)
         nodes = [
             {
                 "name": found.name,
@@ -39,6 +41,7 @@ async def mesh_status(client: Client | None, paths: Paths, settings: Settings) -
                 "age_seconds": round(node_age(found, now), 1),
                 "reason": found.reason,
                 "clock_offset_seconds": found.clock_offset_seconds,
+                "order": orders[found.name].words() if found.name in orders else "",
             }
             for found in await read_nodes(client.bus)
         ]

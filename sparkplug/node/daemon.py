@@ -33,7 +33,7 @@ from sparkplug.bus.service import Services
 from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
-from sparkplug.node import run_files
+from sparkplug.node import gpu_room, run_files
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
@@ -43,6 +43,7 @@ from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
+from sparkplug.node.placement import Placement
 from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
@@ -55,7 +56,7 @@ from sparkplug.processes import start_time, wait_process
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
-from sparkplug.schema.node import PROTOCOL, NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
 from sparkplug.telemetry.sampler import Sampler
@@ -88,7 +89,7 @@ class Daemon:
         self.name = settings.node.name
         self._keeper: ServerKeeper | None = None
         self._simulated = False
-        self._gpus: list[str] = []
+        self._gpu_room: list[GpuRoom] = []
         self._state = NodeState.JOINING
         self._clock_offset: float | None = None
         self._started = utc_now()
@@ -212,7 +213,8 @@ class Daemon:
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
-        placer = Placer(bus, holder, owner_name(), state, self._observed, self._events)
+        placement = Placement(bus, self.name, state, self._events, directory.replicas)
+        placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
         observer = Observer(bus, owner_name(), directory, self._events)
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
@@ -253,6 +255,7 @@ class Daemon:
             ("observed state", self._observed.run),
             ("events", self._events.run),
             ("desired state", state.run),
+            ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
             ("observer", lambda: observer.run(services)),
             ("foreign agents", ForeignAgents(bus, self._observed).run),
@@ -325,9 +328,10 @@ class Daemon:
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated
-        gpus = [gpu.uuid for gpu in sample.gpus if gpu.state is GpuState.OK]
-        if gpus != self._gpus:
-            self._gpus = gpus
+        room = gpu_room.rooms(sample)
+        told = gpu_room.worth_telling(self._gpu_room, room)
+        self._gpu_room = room
+        if told:
             self._observed.set(node_key(self.name), self._record())
 
     async def _publish_sample(self, sample: HostSample) -> None:
@@ -351,7 +355,8 @@ class Daemon:
             started=self._started,
             cores=os.cpu_count() or 0,
             labels=self._settings.node.labels,
-            gpus=self._gpus,
+            gpus=[room.uuid for room in self._gpu_room if room.state is GpuState.OK],
+            gpu_room=self._gpu_room,
             simulated=self._simulated,
             epoch=self._lease.epoch,
             alone=self._company.alone,

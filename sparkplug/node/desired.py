@@ -117,6 +117,10 @@ class DesiredState:
                 if seen is None:
                     self._notify()
 
+    def touch(self) -> None:
+        """Something else that placing looks at has changed."""
+        self._notify()
+
     def _notify(self) -> None:
         if not self._settled.is_set():
             return

@@ -37,6 +37,10 @@ class Directory:
                 else:
                     self._agents[change.entry.key] = observed
 
+    def replicas(self) -> list[ObservedAgent]:
+        """Every replica there is, foreign ones too."""
+        return list(self._agents.values())
+
     async def names(self) -> set[str]:
         """The names of all agents there are."""
         return {agent.name for agent in self._agents.values()}

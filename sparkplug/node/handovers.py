@@ -8,6 +8,8 @@ begun, until the placer has given it anew.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from dataclasses import replace
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
@@ -27,11 +29,18 @@ _BUSY = frozenset({NodeState.STOPPING, NodeState.STARTING, NodeState.JOINING})
 class Handovers:
     """Holds back what placing decided until it may be."""
 
-    def __init__(self, bus: Bus, state: DesiredState) -> None:
+    def __init__(self, bus: Bus, state: DesiredState, count: Callable[[str], int]) -> None:
         self._state = state
+        #: How many replicas an agent is to have now.
+        self._count = count
         self._observed = Bucket(bus, subjects.BUCKET_OBSERVED)
         #: Whether a node was asked to let go of something.
         self.pending = False
+
+    async def released(self) -> set[str]:
+        """The assignments whose nodes were asked to let go of them, and have."""
+        leaving = [(key, given) for key, given in self._state.assignments.items() if given.leave]
+        return {key for key, given in leaving if await self._left(given)}
 
     async def hold_back(self, placed: Placed) -> Placed:
         """What may be written now of `placed`; the rest stays as it is or is asked for."""
@@ -44,7 +53,9 @@ class Handovers:
                 continue
             given = assignments.get(key)
             if given is not None and given.node == current.node:
-                assignments[key] = given.model_copy(update={"leave": ""})
+                leave = (current.leave or secrets.token_hex(4)) if given.leaving else ""
+                self.pending = self.pending or bool(leave)
+                assignments[key] = given.model_copy(update={"leave": leave})
                 continue
             kept = await self._kept(current)
             if kept is not None:
@@ -56,7 +67,7 @@ class Handovers:
                 self.pending = True
             else:
                 assignments[key] = self._under_epoch(given)
-        return Placed(assignments, unplaced)
+        return replace(placed, assignments=assignments, unplaced=unplaced)
 
     def lives(self, name: str) -> bool:
         """Whether a node is there to tell of its replicas."""
@@ -64,8 +75,7 @@ class Handovers:
         return node is not None and node.state not in _LET_GO
 
     def _wanted(self, assignment: Assignment) -> bool:
-        desired = self._state.specs.get(assignment.agent)
-        return desired is not None and assignment.replica < desired.spec.replicas
+        return assignment.replica < self._count(assignment.agent)
 
     def _node(self, name: str) -> ObservedNode | None:
         return self._state.nodes.get(node_key(name))

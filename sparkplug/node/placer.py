@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import nats.errors
 import nats.js.errors
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.leases import Lease
@@ -19,7 +20,7 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.handovers import Handovers
 from sparkplug.node.lapses import Lapses
 from sparkplug.node.observed import ObservedState, agent_key
-from sparkplug.node.placing import Candidate, place
+from sparkplug.node.placement import Placement
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_state import AgentState, ReasonKind, StateSource
 from sparkplug.schema.errors import SparkplugError
@@ -33,13 +34,6 @@ _LOOK_S = 1.0
 _LEAVING_LOOK_S = 0.2
 
 
-def _candidates(state: DesiredState) -> list[Candidate]:
-    return [
-        Candidate(node.name, node.labels, tuple(node.gpus))
-        for node in sorted(state.live_nodes(), key=lambda node: node.name)
-    ]
-
-
 class Placer:
     """Stands for election on every node; the holder of the lease places."""
 
@@ -51,6 +45,7 @@ class Placer:
         state: DesiredState,
         observed: ObservedState,
         events: EventLog,
+        placement: Placement,
     ) -> None:
         self._bus = bus
         self._lease = Lease(bus, _LEASE, holder, _TTL_S, own=True)
@@ -58,8 +53,9 @@ class Placer:
         self._owner = owner
         self._state = state
         self._observed = observed
+        self._placement = placement
         self._lapses = Lapses(bus, state, events)
-        self._handovers = Handovers(bus, state)
+        self._handovers = Handovers(bus, state, placement.count)
         self._told: dict[tuple[str, str], str] = {}
 
     @property
@@ -80,6 +76,7 @@ class Placer:
 
     async def _hold_office(self) -> None:
         keeper = asyncio.create_task(self._lease.keep())
+        duties = asyncio.create_task(self._placement.hold())
         try:
             # Every later write carries this fence: a placer that was replaced is refused.
             fence = (_LEASE, await self._bucket.raise_fence(_LEASE))
@@ -87,17 +84,20 @@ class Placer:
             seen = -1
             while self._lease.held:
                 await self._state.settled()
+                await self._placement.orders.settled()
                 gone = await self._lapses.judge()
                 if gone or self._handovers.pending or seen != self._state.version:
                     seen = self._state.version
                     await self._place(fence)
                 changed = asyncio.create_task(self._state.changed(seen))
                 await asyncio.wait(
-                    {changed, keeper},
+                    {changed, keeper, duties},
                     timeout=_LEAVING_LOOK_S if self._handovers.pending else _LOOK_S,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 changed.cancel()
+                if duties.done():
+                    duties.result()
         except (
             TimeoutError,
             nats.errors.Error,
@@ -107,10 +107,11 @@ class Placer:
             log.info("placing is interrupted: %s", error)
         finally:
             keeper.cancel()
+            await end(duties)
 
     async def _place(self, fence: tuple[str, int]) -> None:
         state = self._state
-        placed = place(state.specs, state.assignments, _candidates(state))
+        placed = self._placement.place(await self._handovers.released())
         placed = await self._handovers.hold_back(placed)
         for key, assignment in placed.assignments.items():
             if state.assignments.get(key) != assignment:
@@ -126,7 +127,7 @@ class Placer:
             if not waits and not self._handovers.lives(assignment.node):
                 # Nobody else is there to say that it is no more.
                 self._observed.remove(agent_key(assignment.agent, str(assignment.replica)))
-        self._tell_unplaced(placed.unplaced)
+        self._tell_unplaced(placed.unplaced, placed.waiting_gpu)
 
     async def _told_before(self) -> dict[tuple[str, str], str]:
         """What placers said of the replicas that no node has."""
@@ -138,13 +139,14 @@ class Placer:
             if agent.node is None
         }
 
-    def _tell_unplaced(self, unplaced: Mapping[tuple[str, str], str]) -> None:
+    def _tell_unplaced(
+        self, unplaced: Mapping[tuple[str, str], str], waiting: Collection[tuple[str, str]]
+    ) -> None:
         """Until a node has it, the placer is who knows how a replica is."""
         for key, why in unplaced.items():
             desired = self._state.specs.get(key[0])
             if desired is None or self._told.get(key) == why:
                 continue
-            waiting_gpu = desired.spec.resources.gpus > 0 and "GPU" in why
             self._observed.set(
                 agent_key(*key),
                 ObservedAgent(
@@ -155,7 +157,7 @@ class Placer:
                     description=desired.spec.description,
                     capabilities=desired.spec.capabilities,
                     owner=self._owner,
-                    state=AgentState.WAITING_GPU if waiting_gpu else AgentState.DEPLOYING,
+                    state=AgentState.WAITING_GPU if key in waiting else AgentState.DEPLOYING,
                     state_source=StateSource.PLACER,
                     reason=why,
                     reason_kind=ReasonKind.NO_ROOM,
@@ -163,9 +165,7 @@ class Placer:
                 ),
             )
         for name, replica in self._told:
-            gone = name not in self._state.specs or (
-                int(replica) >= self._state.specs[name].spec.replicas
-            )
+            gone = int(replica) >= self._placement.count(name)
             if gone and (name, replica) not in unplaced:
                 self._observed.remove(agent_key(name, replica))
         self._told = dict(unplaced)

@@ -329,7 +329,10 @@ class Replica:
                     self._emit_stopped(wanted)
                 await self._changed.wait()
                 continue
-            if self._record and self._record.generation != wanted.desired.generation:
+            if self._record and (
+                self._record.generation != wanted.desired.generation
+                or tuple(self._record.gpus) != wanted.gpus
+            ):
                 await self._end_process(_why(wanted))
             if self._record is None and not await self._begin(wanted):
                 continue

@@ -196,7 +196,7 @@ class Supervisor:
     def _is_wanted(self, key: ReplicaKey) -> bool:
         """Whether a replica is specified, here or elsewhere."""
         desired = self._specs.get(key[0])
-        return desired is not None and int(key[1]) < desired.spec.replicas
+        return desired is not None and int(key[1]) < desired.spec.most
 
     def _given(self, assignment: Assignment) -> bool:
         """Whether what may move may be begun here: given under the epoch that stands."""
@@ -529,3 +529,4 @@ def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:
     observed.senders = spec.senders
     observed.description = spec.description
     observed.capabilities = list(spec.capabilities)
+    observed.scale = f"{spec.scale.min}..{spec.scale.max}" if spec.scale else None

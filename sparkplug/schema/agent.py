@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from sparkplug.schema.agent_state import SERVING as SERVING
 from sparkplug.schema.agent_state import AgentState as AgentState
@@ -28,12 +28,20 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,25
 class Resources(Document):
     """What one replica needs of its host."""
 
-    gpus: int = Field(0, ge=0, description="whole GPUs")
-    gpu_memory: Bytes = Field(0, description="bytes of GPU memory, on each of them")
+    gpus: int = Field(0, ge=0, description="GPUs, its own alone unless gpu_memory is given")
+    gpu_memory: Bytes = Field(
+        0, description="bytes reserved on each of its GPUs, which it then shares with others"
+    )
     memory: Bytes | None = Field(None, gt=0, description="bytes of host memory it may use")
     cpus: float | None = Field(
         None, gt=0, le=4096, description="CPUs it may use; by control group, else whole ones"
     )
+
+    @model_validator(mode="after")
+    def _memory_is_of_a_gpu(self) -> Self:
+        if self.gpu_memory and not self.gpus:
+            raise ValueError("gpu_memory is reserved on GPUs: say how many with gpus, like gpus: 1")
+        return self
 
 
 class Placement(Document):
@@ -59,6 +67,47 @@ class Placement(Document):
         """Whether a single host is named: nowhere else may they run."""
         hosts = [self.hosts] if isinstance(self.hosts, str) else self.hosts
         return len(set(hosts)) == 1 and "any" not in hosts
+
+    strategy: Literal["spread", "pack"] = Field(
+        "spread", description="replicas on as many hosts as there are, or on as few as hold them"
+    )
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The hosts it may run on; empty: on any."""
+        hosts = {self.hosts} if isinstance(self.hosts, str) else set(self.hosts)
+        return frozenset() if "any" in hosts else frozenset(hosts)
+
+    def pinned_to(self, host: str) -> bool:
+        """Whether this host alone may run it, so that it is not moved off."""
+        return self.named == {host}
+
+
+class Scale(Document):
+    """How many replicas there are by load, see `sparkplug.node.scaling`."""
+
+    min: int = Field(1, ge=1, le=1000, description="never fewer")
+    max: int = Field(ge=1, le=1000, description="never more")
+    queue: float | None = Field(
+        None, gt=0, le=1000, description="requests in hand, for each replica"
+    )
+    utilization: float | None = Field(
+        None, gt=0, le=1, description="share of its concurrency that is in use"
+    )
+    up_after: Seconds = Field(10.0, description="seconds of more load before there are more")
+    down_after: Seconds = Field(60.0, description="seconds of less load before there are fewer")
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min} and max is {self.max}: min is at most max")
+        if self.queue is not None and self.utilization is not None:
+            raise ValueError("queue and utilization both say when to scale: give one of them")
+        return self
+
+    def clamp(self, replicas: int) -> int:
+        """So many replicas, or the nearest number that is allowed."""
+        return max(self.min, min(self.max, replicas))
 
 
 class Restart(Document):
@@ -124,6 +173,9 @@ class AgentSpec(Document):
     capabilities: list[str] = Field(default_factory=list)
     model: str = "auto"
     replicas: int = Field(1, ge=0, le=1000)
+    scale: Scale | None = Field(
+        None, description="how many replicas by load; `replicas` is how many to begin with"
+    )
     concurrency: int = Field(8, ge=1, le=1000)
     isolation: Literal["process"] = "process"
     resources: Resources = Field(default_factory=Resources)
@@ -139,6 +191,31 @@ class AgentSpec(Document):
         default_factory=list, description="variables of the node's own environment it is given"
     )
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _scale_can_be_met(self) -> Self:
+        queue = self.scale.queue if self.scale else None
+        if queue is not None and queue > self.concurrency:
+            raise ValueError(
+                f"scale.queue is {queue:g}, and a replica has {self.concurrency} in hand at most"
+                " (concurrency)"
+            )
+        return self
+
+    @property
+    def least(self) -> int:
+        """The replicas there are at least, whatever the load."""
+        return self.scale.min if self.scale else self.replicas
+
+    @property
+    def most(self) -> int:
+        """The replicas there are at most, whatever the load."""
+        return self.scale.max if self.scale else self.replicas
+
+    @property
+    def first(self) -> int:
+        """The replicas to begin with."""
+        return self.scale.clamp(self.replicas) if self.scale else self.replicas
 
     @field_validator("env", mode="before")
     @classmethod
@@ -168,9 +245,26 @@ class Assignment(Record):
     replica: int
     node: str
     gpus: list[str] = Field(default_factory=list, description="GPU UUIDs")
+    gpu_memory: int = Field(0, description="bytes reserved on each of them; 0: they are its own")
     generation: int = 1
     epoch: int = Field(0, description="the node's epoch under which it was given")
     leave: str = Field("", description="set: the node is to end it, and say so with this word")
+    leaving: str = Field(
+        "", description="why it is to stop there; once it has, it may be placed elsewhere"
+    )
+
+
+class ScaledAgent(Record):
+    """How many replicas the load calls for, in the `scale` bucket: written by the placer."""
+
+    agent: str
+    replicas: int
+    why: str = ""
+    changed: datetime = Field(default_factory=utc_now)
+
+    def of(self, spec: AgentSpec) -> int:
+        """The replicas of the agent, within the bounds its spec has now."""
+        return spec.scale.clamp(self.replicas) if spec.scale else spec.replicas
 
 
 class ObservedAgent(Record):
@@ -215,6 +309,7 @@ class ObservedAgent(Record):
     foreign: bool = False
     left: str = Field("", description="the `leave` of an assignment that has been followed")
     sdk: str | None = Field(None, description="what a foreign agent says it runs on")
+    scale: str | None = Field(None, description="bounds between which load scales it, as in 1..5")
 
     @property
     def takes_prompts(self) -> bool:

@@ -24,6 +24,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "lost",
         "changed",
         "forged",
+        "scaled",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
@@ -36,7 +37,10 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "cancelled",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
-    "host": ("joined", "left", "stale", "invited", "admitted", "expelled"),
+    "host": (
+        *("joined", "left", "stale", "invited", "admitted", "expelled"),
+        *("cordoned", "uncordoned", "drained"),
+    ),
     "gpu": ("xid", "throttled", "lost", "recovered"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),

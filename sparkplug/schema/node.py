@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.host import GpuState
 
 #: What nodes and faces say to each other. It grows by one when an older release could not take
 #: part any more; more fields and more services do not change it.
@@ -33,6 +34,20 @@ class NodeState(StrEnum):
     STALE = "stale"
 
 
+class GpuRoom(Record):
+    """What is free on a GPU, as last sampled. None: the device does not tell."""
+
+    uuid: str
+    index: int = 0
+    name: str = ""
+    state: GpuState = GpuState.OK
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    held: dict[str, int | None] = Field(
+        default_factory=dict, description="bytes in use by agents, by name/replica"
+    )
+
+
 class ObservedNode(Record):
     """How a node is, in the `observed` bucket: written by that node, kept until removed."""
 
@@ -48,6 +63,7 @@ class ObservedNode(Record):
     reason: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     gpus: list[str] = Field(default_factory=list, description="UUIDs of the GPUs that work")
+    gpu_room: list[GpuRoom] = Field(default_factory=list, description="all its GPUs, lost ones too")
     simulated: bool = False
     epoch: int = Field(0, description="raised with every new lease; 0: it holds none")
     alone: bool = Field(
@@ -57,6 +73,29 @@ class ObservedNode(Record):
     clock_offset_seconds: float | None = Field(
         None, description="how far its clock is ahead of the server's; none: not measured"
     )
+
+
+class NodeOrder(Record):
+    """What people want of a node, in the `nodes` bucket: whether it takes anything new.
+
+    A node that nobody ever said anything about takes what it is given.
+    """
+
+    name: str
+    cordoned: bool = False
+    draining: bool = Field(False, description="what can run elsewhere moves off")
+    stop_pinned: bool = Field(False, description="draining stops what can run nowhere else, too")
+    reason: str = ""
+    changed_by: str = ""
+    changed: datetime = Field(default_factory=utc_now)
+
+    def words(self) -> str:
+        """How a person reads it; empty when the node takes what it is given."""
+        if not self.cordoned:
+            return ""
+        what = "draining" if self.draining else "cordoned"
+        by = f" by {self.changed_by}" if self.changed_by else ""
+        return f"{what}{by}" + (f": {self.reason}" if self.reason else "")
 
 
 class MeshStatus(Record):

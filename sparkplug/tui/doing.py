@@ -130,7 +130,7 @@ class Doing(Part):
         if result.chunks is not None:
             from sparkplug.tui.dialogs.answer import Answer
 
-            asked = f"> {given.get('text', '')}"
+            asked = f"> {given.get('text', result.message)}"
             app.push_screen(Answer(result.message, asked, result.chunks))
         elif isinstance(result.data, dict) and "plan" in result.data and "run" in result.data:
             app.open_run(str(result.data["run"]))

@@ -46,7 +46,14 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 def _state(view: HostView) -> tuple[str, str]:
     state = str(view.state)
+    if state == "ready" and view.order is not None and view.order.cordoned:
+        return "draining" if view.order.draining else "cordoned", ""
     return state, age(view.age_seconds) if state == "stale" else ""
+
+
+def _order(view: HostView) -> str | None:
+    """What people want of it; None when it takes what it is given."""
+    return (view.order.words() or None) if view.order is not None else None
 
 
 def _draw_state(value: tuple[str, str]) -> Span:
@@ -143,6 +150,7 @@ HOST_COLUMNS = (
     ),
     Column("started", 7, lambda view: view.node.started, kind="age", extra=True, rank=8),
     Column("pid", 7, lambda view: view.node.pid, kind="number", extra=True, rank=8, pen="dim"),
+    Column("order", 20, _order, extra=True, rank=8, full=50, pen="warn"),
     Column("reason", 20, lambda view: view.node.reason, extra=True, rank=8, full=50, pen="warn"),
 )
 

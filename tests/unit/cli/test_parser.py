@@ -69,7 +69,7 @@ def _leaves(
     for group in below:
         for name, child in group.choices.items():
             yield from _leaves(child, (*path, name))
-    if not below:
+    if not below or (path and parser.get_default("handler")):
         yield path, parser
 
 
@@ -101,3 +101,16 @@ def test_when_the_control_centre_opens(
     words: list[str], options: dict[str, str | bool] | None
 ) -> None:
     assert centre_options(words) == options
+
+
+def test_a_word_after_hosts_is_a_verb_or_a_filter() -> None:
+    parse = build_parser(["hosts"]).parse_args
+    assert parse(["hosts"]).filter == ""
+    args = parse(["hosts", "-l", "zone=lab", "gpu.*", "--watch", "--json"])
+    assert (args.filter, args.label, args.watch, args.json) == ("gpu.*", ["zone=lab"], True, True)
+    assert args.verb.path == ("hosts",)
+    args = parse(["hosts", "cordon", "gpu-1", "gpu-2", "--reason", "disk"])
+    assert args.action_object is ACTIONS["hosts.cordon"]
+    assert (args.host, args.reason) == (["gpu-1", "gpu-2"], "disk")
+    with pytest.raises(InvalidError, match="gpu-1"):
+        parse(["hosts", "drian", "gpu-1"])
