@@ -13,10 +13,8 @@ from synadia_ai.agent_service import RequestRejectedError
 from synadia_ai.agents import Envelope
 
 from sparkplug.bus import synadia as wire
-from sparkplug.schema.agent_control import ControlReply, ControlRequest, RequestView
+from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
 
-#: How long cancelled code is given to let go before whoever asked is told that it does not.
-LET_GO_S = 5.0
 _MOST_SHOWN = 100
 
 

@@ -113,9 +113,7 @@ class Bucket:
         """Every revision of a key that is kept, the oldest first. None for what is no key."""
         if not key or any(c.isspace() or c in "*>" for c in key):
             return []
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key
-        )
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key)
         found: list[Revision] = []
         async with contextlib.aclosing(follow(self._bus, self._stream, lambda _: config)) as items:
             async for item in items:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 
+import nats.errors
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 

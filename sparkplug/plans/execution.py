@@ -17,8 +17,8 @@ from sparkplug.plans.retry import delay
 from sparkplug.plans.scheduler import decide
 from sparkplug.plans.templates import render, render_text, variables
 from sparkplug.schema.errors import (
-    DeadlineError,
     CancelledRequestError,
+    DeadlineError,
     InvalidError,
     RefusedError,
     SparkplugError,

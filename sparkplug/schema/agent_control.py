@@ -6,6 +6,9 @@ from pydantic import Field
 
 from sparkplug.schema.base import Record
 
+#: How long cancelled code is given to let go before whoever asked is told that it does not.
+LET_GO_S = 5.0
+
 
 class ControlRequest(Record):
     """Sent to one replica. Without `cancel` and `drain` it only asks what is in hand."""
