@@ -111,7 +111,7 @@ class Bucket:
 
     async def history(self, key: str) -> list[Revision]:
         """Every revision of a key that is kept, the oldest first. None for what is no key."""
-        if not key or any(c.isspace() or c in "*>" for c in key):
+        if not all(key.split(".")) or any(c.isspace() or c in "*>" for c in key):
             return []
         config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key)
         found: list[Revision] = []
