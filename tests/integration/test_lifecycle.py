@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import pty
 import select
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fakes.node import Node, wait_until
+from fakes.node import Node, eventually
+from sparkplug.actions.registry import ACTIONS, ActionResult
+from sparkplug.bus import synadia as wire
+from sparkplug.client import agents, events, prompts, runs, spec_history
+from sparkplug.client.cancelling import in_hand
+from sparkplug.client.rollouts import rollout_text
+from sparkplug.client.session import Client
+from sparkplug.client.waiting import wait_for
+from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.errors import (
+    CancelledRequestError,
+    ConflictError,
+    InvalidError,
+    NoMeshError,
+    NotFoundError,
+    SparkplugError,
+)
 
 DEADLINE_S = 30.0
 
@@ -56,210 +74,246 @@ def node() -> Iterator[Node]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def replicas(node: Node, name: str) -> list[dict[str, object]]:
-    return [row for row in node.json("agents", "list") if row["name"] == name]
+@pytest.fixture
+async def client(node: Node) -> AsyncIterator[Client]:
+    async with node.client() as connected:
+        yield connected
 
 
-def prompting(node: Node, name: str, text: str) -> subprocess.Popen[str]:
-    """A prompt under way, once its agent works on it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sparkplug", "prompt", name, text],
-        env=node.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
-    assert wait_until(lambda: any(row["inflight"] for row in replicas(node, name)), DEADLINE_S)
-    return process
+async def act(client: Client, name: str, *words: str, **given: Any) -> ActionResult:
+    """Do an action as a face does it, having been agreed to."""
+    action = ACTIONS[f"agents.{name}"]
+    required = [argument.name for argument in action.arguments if argument.required]
+    return await action.run(client, **dict(zip(required, words, strict=True)), **given)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=DEADLINE_S)
-    return process.returncode, out, err
+async def replicas(client: Client, name: str) -> list[ObservedAgent]:
+    return [agent for agent in await agents.list_agents(client) if agent.name == name]
 
 
-def rollouts(node: Node, name: str) -> list[tuple[str, int]]:
-    found = node.json("events", "agent:rollout", "--since", "1h")
-    return [(e["data"]["state"], e["data"]["generation"]) for e in found if e["subject"] == name]
+async def states(client: Client, name: str) -> list[str]:
+    return [str(agent.state) for agent in await replicas(client, name)]
 
 
-def test_a_change_rolls_stops_where_it_fails_and_is_undone(node: Node, tmp_path: Path) -> None:
+async def inflight(client: Client, name: str) -> list[int]:
+    return [agent.inflight for agent in await replicas(client, name)]
+
+
+async def ask(client: Client, name: str, text: str, replica: str | None = None) -> str:
+    """Prompt an agent and return its whole answer."""
+    target = await agents.target(client, name, replica)
+    parts = []
+    async with contextlib.aclosing(prompts.prompt(client, target, text)) as chunks:
+        async for chunk in chunks:
+            if chunk.kind == "text":
+                parts.append(chunk.text)
+    return "".join(parts)
+
+
+async def asking(client: Client, name: str, text: str, busy: int = 1) -> asyncio.Task[str]:
+    """A prompt under way, once that many replicas are known to work."""
+    task = asyncio.create_task(ask(client, name, text))
+
+    async def at_work() -> bool:
+        return sum(map(bool, await inflight(client, name))) >= busy
+
+    await eventually(at_work, DEADLINE_S)
+    return task
+
+
+async def told(client: Client, event: str, subject: str) -> list[dict[str, Any]]:
+    found = await events.read_events(client)
+    return [e.data for e in found if (e.name, e.subject) == (event, subject)]
+
+
+async def rollouts(client: Client, name: str) -> list[tuple[str, int]]:
+    found = await told(client, "agent:rollout", name)
+    return [(data["state"], data["generation"]) for data in found]
+
+
+async def test_a_change_rolls_stops_where_it_fails_and_is_undone(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
     path = node.write_agent(tmp_path, "roll", CODE, replicas=3, env={"VERSION": "1"})
-    node.cli("apply", str(path))
-    first = {row["replica"]: row["pid"] for row in replicas(node, "roll")}
+    await act(client, "apply", str(path))
+    first = {agent.pid for agent in await replicas(client, "roll")}
     node.write_agent(tmp_path, "roll", CODE, replicas=3, env={"VERSION": "2"})
-    told = node.cli("apply", str(path), "--reason", "version 2").stdout
-    assert told == "roll: changed\n"
-    second = {row["replica"]: row["pid"] for row in replicas(node, "roll")}
-    assert not set(first.values()) & set(second.values())
-    starts = [
-        (e["name"], e["subject"])
-        for e in node.json("events", "agent:(started|ready|stopped) +roll/")
-    ][-6:]
+    done = await act(client, "apply", str(path), reason="version 2", timeout=DEADLINE_S)
+    assert done.message == "roll: changed"
+    assert not first & {agent.pid for agent in await replicas(client, "roll")}
+    order = [
+        e.name
+        for e in await events.read_events(client)
+        if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
+    ]
     # The next begins only when the one before is ready.
-    for ready, started in zip(starts[1::2], starts[2::2], strict=False):
-        assert (ready[0], started[0]) == ("agent:ready", "agent:started"), starts
-    assert wait_until(lambda: rollouts(node, "roll") == [("began", 2), ("finished", 2)])
+    assert order[-6:] == ["agent:started", "agent:ready"] * 3
+
+    async def came_to(what: tuple[str, int]) -> bool:
+        return what in await rollouts(client, "roll")
+
+    await eventually(lambda: came_to(("finished", 2)), DEADLINE_S)
+    assert await rollouts(client, "roll") == [("began", 2), ("finished", 2)]
     node.write_agent(tmp_path, "roll", CODE + "\n1 / 0\n", replicas=3, env={"VERSION": "3"})
-    broken = node.cli("apply", str(path), check=False)
-    assert broken.returncode == 1
-    assert "ZeroDivisionError" in broken.stderr
-    assert wait_until(lambda: ("stopped", 3) in rollouts(node, "roll"))
-    states = {row["replica"]: row["state"] for row in replicas(node, "roll")}
-    assert states == {"0": "error", "1": "idle", "2": "idle"}
-    assert "stopped: roll/0 failed" in node.cli("agents", "describe", "roll").stdout
+    with pytest.raises(SparkplugError, match="ZeroDivisionError"):
+        await act(client, "apply", str(path), timeout=DEADLINE_S)
+    await eventually(lambda: came_to(("stopped", 3)), DEADLINE_S)
+    assert await states(client, "roll") == ["error", "idle", "idle"]
+    described = await agents.describe(client, "roll")
+    assert "stopped: roll/0 failed" in rollout_text(described.desired, described.replicas)
     # A replica of the old generation that dies comes back as what it was.
-    old = next(int(str(row["pid"])) for row in replicas(node, "roll") if row["replica"] == "1")
-    (tmp_path / "roll_module.py").write_text(CODE)
-    os.kill(old, 9)
-    assert wait_until(
-        lambda: (
-            [r["state"] for r in replicas(node, "roll") if r["pid"] not in (None, old)]
-            == ["idle", "idle"]
-        ),
-        DEADLINE_S,
-    )
-    assert node.cli("prompt", "roll", "x", "--replica", "1").stdout == "2\n"
-    refused = node.cli("agents", "undo", "roll", check=False)
-    assert refused.returncode == 4
-    assert "-  VERSION: '3'" in refused.stderr
-    node.cli("agents", "undo", "roll", "--yes", "--reason", "it was broken")
-    for replica in "012":
-        assert node.cli("prompt", "roll", "x", "--replica", replica).stdout == "2\n"
-    history = node.cli("agents", "history", "roll").stdout
+    old = described.replicas[1].pid
+    assert old is not None
+    node.write_agent(tmp_path, "roll", CODE, replicas=3, env={"VERSION": "3"})
+    os.kill(old, signal.SIGKILL)
+
+    async def back() -> bool:
+        agent = (await replicas(client, "roll"))[1]
+        return agent.state == "idle" and agent.pid not in (None, old)
+
+    await eventually(back, DEADLINE_S)
+    assert await ask(client, "roll", "x", "1") == "2"
+    assert "-  VERSION: '3'" in await spec_history.undo_diff(client, "roll")
+    await act(client, "undo", "roll", reason="it was broken", timeout=DEADLINE_S)
+    assert [await ask(client, "roll", "x", replica) for replica in "012"] == ["2"] * 3
+    history = (await act(client, "history", "roll")).text
     assert "it was broken" in history
     assert "version 2" in history
-    changed = [e for e in node.json("events", "agent:changed") if e["subject"] == "roll"]
-    assert changed[-1]["data"]["reason"] == "it was broken"
-    node.cli("agents", "remove", "roll", "--now", "--yes")
+    assert (await told(client, "agent:changed", "roll"))[-1]["reason"] == "it was broken"
 
 
-def test_what_an_agent_does_is_cancelled_and_its_caller_told(node: Node, tmp_path: Path) -> None:
-    node.cli("agents", "deploy", str(node.write_agent(tmp_path, "worker", CODE, replicas=2)))
-    assert node.cli("agents", "cancel", "worker", "--yes").stdout.endswith("works on nothing\n")
-    asked = prompting(node, "worker", "slow")
-    told = node.cli("agents", "cancel", "worker", "--dry-run").stdout
-    request = told.split()[2]
-    assert (
-        node.cli("agents", "cancel", "worker", "--request", "none", "--yes", check=False).returncode
-        == 3
-    )
-    described = node.json("agents", "describe", "worker")["requests"]
-    assert [one["id"] for one in described] == [request]
-    done = node.json("agents", "cancel", "worker", "--request", request, "--reason", "why", "--yes")
-    assert done[0]["cancelled"][0]["requests"] == [request]
-    code, _, err = ended(asked)
-    assert code == 1
-    assert "cancelled by " in err
-    assert "why" in err
-    assert wait_until(lambda: [r["state"] for r in replicas(node, "worker")] == ["idle"] * 2)
-    first, second = prompting(node, "worker", "slow"), prompting(node, "worker", "slow")
-    assert wait_until(lambda: [r["inflight"] for r in replicas(node, "worker")] == [1, 1])
-    unclear = node.cli("agents", "cancel", "worker", "--yes", check=False)
-    assert unclear.returncode == 1
-    assert "worker/0, worker/1" in unclear.stderr
-    node.cli("agents", "cancel", "worker/0", "--yes")
-    assert wait_until(lambda: [r["inflight"] for r in replicas(node, "worker")] == [0, 1])
-    node.cli("agents", "cancel", "worker", "--all", "--yes")
-    assert {ended(first)[0], ended(second)[0]} == {1}
-    events = node.json("events", "agent:cancelled")
-    assert [e["subject"] for e in events][-2:] == ["worker/0", "worker/1"]
+async def test_what_an_agent_does_is_cancelled_and_its_caller_told(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    await act(client, "deploy", str(node.write_agent(tmp_path, "worker", CODE, replicas=2)))
+    assert not (await act(client, "cancel", "worker")).changed
+    asked = await asking(client, "worker", "slow")
+    (view,) = [v for one in await in_hand(client, "worker") for v in one.requests or ()]
+    with pytest.raises(NotFoundError, match="no request none"):
+        await act(client, "cancel", "worker", request="none")
+    result = await act(client, "cancel", "worker", request=view.id, reason="why")
+    assert result.data["cancelled"][0]["requests"] == [view.id]
+    with pytest.raises(CancelledRequestError, match=f"cancelled by {client.actor}: why"):
+        await asked
+
+    async def idle() -> bool:
+        return await states(client, "worker") == ["idle", "idle"]
+
+    await eventually(idle, DEADLINE_S)
+    first = await asking(client, "worker", "slow")
+    second = await asking(client, "worker", "slow", busy=2)
+    with pytest.raises(ConflictError, match="worker/0, worker/1"):
+        await act(client, "cancel", "worker")
+    await act(client, "cancel", "worker/0")
+    await act(client, "cancel", "worker", every=True)
+    for asked in (first, second):
+        with pytest.raises(CancelledRequestError):
+            await asked
+    await eventually(idle, DEADLINE_S)
+    assert len(await told(client, "agent:cancelled", "worker/1")) >= 1
 
 
-def test_a_step_of_a_plan_that_is_cancelled_is_not_tried_again(node: Node, tmp_path: Path) -> None:
-    node.cli("agents", "deploy", str(node.write_agent(tmp_path, "stepper", CODE)))
+async def test_a_step_of_a_plan_that_is_cancelled_is_not_tried_again(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    await act(client, "deploy", str(node.write_agent(tmp_path, "stepper", CODE)))
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "name: slow\nsteps:\n"
         "  - {id: one, agent: stepper, prompt: slow, retry: {max: 3}, timeout: 2m}\n"
     )
-    run = node.cli("run", str(plan), "--detach").stdout.strip()
-    assert wait_until(lambda: any(row["inflight"] for row in replicas(node, "stepper")))
-    node.cli("agents", "cancel", "stepper", "--yes", "--reason", "not today")
-    waited = node.cli("wait", f"run/{run}", "--for", "succeeded", check=False)
-    assert waited.returncode == 1
-    assert "failed" in waited.stderr
-    assert node.cli("wait", f"run/{run}", "--for", "failed").returncode == 0
-    (step,) = node.json("runs", "describe", run)["steps"]
-    assert step["attempts"] == 1
-    assert "cancelled by" in step["error"]
-    assert "not today" in step["error"]
+    run = (await ACTIONS["runs.submit"].run(client, str(plan))).data["run"]
+
+    async def at_work() -> bool:
+        return any(await inflight(client, "stepper"))
+
+    await eventually(at_work, DEADLINE_S)
+    await act(client, "cancel", "stepper", reason="not today")
+    with pytest.raises(SparkplugError, match=r"is failed: .*not today"):
+        await wait_for(client, f"run/{run}", "succeeded", DEADLINE_S)
+    await wait_for(client, f"run/{run}", "failed", DEADLINE_S)
+    (step,) = (await runs.describe(client, run)).steps
+    assert step.attempts == 1
+    assert f"cancelled by {client.actor}: not today" in (step.error or "")
 
 
-@pytest.mark.parametrize("text", ["deaf", "block"])
-def test_code_that_does_not_yield_is_told(node: Node, tmp_path: Path, text: str) -> None:
-    name = f"held-{text}"
-    path = node.write_agent(tmp_path, name, CODE, health={"timeout": "60s"})
-    node.cli("agents", "deploy", str(path))
-    asked = prompting(node, name, text) if text == "deaf" else None
-    if asked is None:
-        asked = subprocess.Popen(
-            [sys.executable, "-m", "sparkplug", "prompt", name, text],
-            env=node.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
-        assert wait_until(
-            lambda: "does not yield" in node.cli("agents", "cancel", name, "--dry-run").stdout,
-            DEADLINE_S,
-        )
-    result = node.cli("agents", "cancel", name, "--yes", check=False)
-    assert result.returncode == 1
-    assert "it did not stop within 5 s" in result.stderr
-    assert f"agents restart {name}" in result.stderr
-    node.cli("agents", "remove", name, "--now", "--yes")
-    assert ended(asked)[0] == 1
+async def test_code_that_does_not_yield_is_told(node: Node, client: Client, tmp_path: Path) -> None:
+    async def stuck(text: str) -> None:
+        name = f"held-{text}"
+        path = node.write_agent(tmp_path, name, CODE, health={"timeout": "60s"})
+        await act(client, "deploy", str(path), timeout=DEADLINE_S)
+        asked = asyncio.create_task(ask(client, name, text))
+
+        async def at_work() -> bool:
+            (one,) = await in_hand(client, name)
+            return one.requests is None or bool(one.requests)
+
+        await eventually(at_work, DEADLINE_S)
+        with pytest.raises(SparkplugError, match="it did not stop within 5 s") as told_so:
+            await act(client, "cancel", name)
+        assert f"agents restart {name}" in (told_so.value.hint or "")
+        await act(client, "remove", name, now=True)
+        with pytest.raises(SparkplugError):
+            await asked
+
+    async with asyncio.TaskGroup() as group:
+        for text in ("deaf", "block"):
+            group.create_task(stuck(text))
 
 
-def test_stopping_lets_it_finish_or_not_as_asked(node: Node, tmp_path: Path) -> None:
+async def test_stopping_lets_it_finish_or_not_as_asked(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
     path = node.write_agent(tmp_path, "drained", CODE, env={"WORK": "600"})
-    node.cli("agents", "deploy", str(path))
-    asked = prompting(node, "drained", "slow")
-    node.cli("agents", "stop", "drained", "--drain", "10m", "--no-wait", "--yes")
-    assert wait_until(lambda: replicas(node, "drained")[0]["state"] == "stopping", DEADLINE_S)
-    late = node.cli("prompt", "drained", "more", check=False)
-    assert "takes no prompts now, it is stopping" in late.stderr
+    await act(client, "deploy", str(path))
+    asked = await asking(client, "drained", "slow")
+    target = await agents.target(client, "drained")
+    await act(client, "stop", "drained", drain=600.0, no_wait=True)
+
+    async def stopping() -> bool:
+        return await states(client, "drained") == ["stopping"]
+
+    await eventually(stopping, DEADLINE_S)
+    with pytest.raises(ConflictError, match="takes no prompts now, it is stopping"):
+        await ask(client, "drained", "more")
+    with pytest.raises(NoMeshError, match="takes nothing new"):
+        await wire.call(client.bus, target, "more", {})
     # It would be given ten minutes; asked again, it is given none.
-    node.cli("agents", "stop", "drained", "--now", "--yes")
-    code, _, err = ended(asked)
-    assert code == 1
-    assert "the agent was stopped" in err
-    assert replicas(node, "drained")[0]["state"] == "stopped"
+    await act(client, "stop", "drained", now=True)
+    with pytest.raises(SparkplugError, match="stopped"):
+        await asked
+    assert await states(client, "drained") == ["stopped"]
     node.write_agent(tmp_path, "drained", CODE, env={"WORK": "1"})
-    node.cli("apply", str(path))
-    asked = prompting(node, "drained", "slow")
-    node.cli("agents", "stop", "drained", "--drain", "1m", "--yes")
-    assert ended(asked)[:2] == (0, "finished\n")
-    node.cli("agents", "start", "drained")
-    asked = prompting(node, "drained", "slow")
+    await act(client, "apply", str(path))
+    asked = await asking(client, "drained", "slow")
     # Wanted again while it finishes: it ends, and another begins.
-    node.cli("agents", "stop", "drained", "--no-wait", "--yes")
-    node.cli("agents", "start", "drained")
-    assert ended(asked)[:2] == (0, "finished\n")
-    node.cli("wait", "agent/drained", "--for", "idle")
+    before = (await replicas(client, "drained"))[0].pid
+    await act(client, "stop", "drained", drain=60.0, no_wait=True)
+    await act(client, "start", "drained", no_wait=True)
+    assert await asked == "finished"
+
+    async def anew() -> bool:
+        (agent,) = await replicas(client, "drained")
+        return agent.state == "idle" and agent.pid != before
+
+    await eventually(anew, DEADLINE_S)
 
 
-def test_edit_diff_and_wait_from_scripts(node: Node, tmp_path: Path) -> None:
+async def test_edit_diff_and_wait_from_scripts(node: Node, client: Client, tmp_path: Path) -> None:
     path = node.write_agent(tmp_path, "plain", CODE)
-    node.cli("agents", "deploy", str(path))
-    assert node.cli("agents", "diff", "plain").stdout == ""
+    await act(client, "deploy", str(path))
+    assert (await act(client, "diff", "plain")).exit_code == 0
     text = path.read_text()
     file = tmp_path / "edited.yaml"
     file.write_text(text + "env: {VERSION: edited}\n")
     result = node.cli("agents", "diff", str(file), check=False)
     assert result.returncode == 1
-    assert "+env:" in result.stdout
-    assert (
-        "+  VERSION: edited"
-        in node.cli("agents", "edit", "plain", "--file", str(file), "--dry-run").stdout
-    )
+    assert "+  VERSION: edited" in result.stdout
     refused = node.cli("agents", "edit", "plain", "--file", str(file), check=False)
     assert refused.returncode == 4
+    assert "+  VERSION: edited" in refused.stderr
     node.cli("agents", "edit", "plain", "--file", str(file), "--yes")
-    assert node.cli("prompt", "plain", "x").stdout == "edited\n"
+    assert await ask(client, "plain", "x") == "edited"
     file.write_text(text + "concurrency: none\n")
     result = node.cli("agents", "edit", "plain", "--file", str(file), "--yes", check=False)
     assert result.returncode == 2
@@ -267,28 +321,30 @@ def test_edit_diff_and_wait_from_scripts(node: Node, tmp_path: Path) -> None:
     assert node.cli("agents", "edit", "plain", check=False).returncode == 2  # no terminal
     late = node.cli("wait", "agent/plain", "--for", "gone", "--timeout", "300ms", check=False)
     assert late.returncode == 124
-    assert node.cli("wait", f"host/{node.json('hosts')[0]['name']}").returncode == 0
-    node.cli("agents", "remove", "plain", "--yes")
-    node.cli("wait", "agent/plain", "--for", "gone")
-    node.cli("agents", "undo", "plain", "--yes")
-    assert node.cli("prompt", "plain", "x").stdout == "edited\n"
+    await act(client, "remove", "plain")
+    await wait_for(client, "agent/plain", "gone", DEADLINE_S)
+    await act(client, "undo", "plain")
+    assert await ask(client, "plain", "x") == "edited"
 
 
-def test_a_folder_is_pruned_only_when_it_is_agreed(node: Node, tmp_path: Path) -> None:
+async def test_a_folder_is_pruned_only_when_it_is_agreed(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
     folder = tmp_path / "team"
     for name in ("left", "right"):
         node.write_agent(folder, name, CODE, labels={"team": "t"})
-    assert node.cli("apply", str(folder)).stdout == "left: created\nright: created\n"
+    assert (await act(client, "apply", str(folder))).message == "left: created\nright: created"
     (folder / "right.yaml").unlink()
     prune = ("apply", str(folder), "--prune", "-l", "team=t")
     assert node.cli(*prune, "--dry-run").stdout == (
         "left: would be unchanged\nright: would be removed\n"
     )
     assert node.cli(*prune, check=False).returncode == 4
-    assert len(replicas(node, "right")) == 1
+    assert len(await replicas(client, "right")) == 1
     assert node.cli(*prune, "--yes").stdout == "left: unchanged\nright: removed\n"
-    assert wait_until(lambda: not replicas(node, "right"))
-    assert node.cli("apply", str(folder), "--prune", check=False).returncode == 2
+    await wait_for(client, "agent/right", "gone", DEADLINE_S)
+    with pytest.raises(InvalidError, match="label=value"):
+        await act(client, "apply", str(folder), prune=True)
 
 
 def on_terminal(node: Node, words: list[str], answers: list[tuple[str, str]], **env: str) -> str:
