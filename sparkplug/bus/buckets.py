@@ -15,7 +15,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.reading import Mark, follow
+from sparkplug.bus.reading import Mark, follow, sequence
 from sparkplug.schema.errors import ConflictError, InvalidError, SparkplugError
 from sparkplug.schema.text import one_line
 
@@ -146,7 +146,8 @@ class Bucket:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(fence[1])
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = f"{self._prefix}f.{fence[0]}"
         try:
-            ack = await self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+            published = self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+            ack = await self._bus.answer(published)
         except nats.errors.BadSubjectError as error:
             raise InvalidError(f"{one_line(key)} cannot be a key", where=self.name) from error
         except nats.js.errors.APIError as error:
@@ -198,7 +199,7 @@ class Bucket:
                 if isinstance(item, Mark):
                     yield Change(None, reset=item is Mark.BEGIN)
                     continue
-                entry = self._entry(item, item.metadata.sequence.stream)
+                entry = self._entry(item, sequence(item))
                 if entry is not None:
                     yield Change(entry)
 
