@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from synadia_ai.agents import Envelope, StatusChunk
 
 from sparkplug import __version__
 from sparkplug.agents.authoring import as_json, as_text
+from sparkplug.agents.cancelling import Requests
 from sparkplug.agents.context import Activity, Context, Request, RequestActivity, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import (
@@ -41,9 +43,11 @@ from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
+from sparkplug.bus.service import Services
 from sparkplug.llm.provider import Model
 from sparkplug.processes import identity, start_time
 from sparkplug.schema.agent import AgentReport
+from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, ReasonKind
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
 from sparkplug.schema.units import bytes_text
@@ -53,6 +57,7 @@ log = logging.getLogger("sparkplug.agent")
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
 _GOODBYE_DEADLINE_S = 1.0
+_ABANDON_S = 0.5
 _MAX_DESCRIPTION = 200
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
@@ -67,6 +72,7 @@ class AgentProcess:
         self._probes: Probes | None = None
         self._process = identity(os.getpid())
         self._sequence = 0
+        self._requests = Requests()
         self._stopping = asyncio.Event()
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
@@ -126,6 +132,10 @@ class AgentProcess:
             accept_sender=KnownSenders(self._bus).accept if job.senders == "signed" else None,
         )
         service.on_prompt(self._on_prompt)
+        control = Services(self._bus)
+        await control.serve(
+            subjects.agent_control(job.agent, job.replica), ControlRequest, self._requests.control
+        )
         await service.start()
         self._changed()
         self._bus.on_reconnect(self._tell)
@@ -145,21 +155,27 @@ class AgentProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
                     await service.stop()
+                    await control.close()
 
     async def _drain(self) -> None:
-        """Finish what is in hand, for a while."""
+        """Finish what is in hand, for a while; the callers of what is not done are told."""
+        began = time.monotonic()
         await self._tell()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.job.drain_seconds):
-                while self._activity.inflight:
-                    await asyncio.sleep(0.02)
+        while self._activity.inflight:
+            given = self._requests.drain
+            if time.monotonic() - began >= (self.job.drain_seconds if given is None else given):
+                await self._requests.abandon("the agent was stopped", _ABANDON_S)
+                return
+            await asyncio.sleep(0.02)
 
     async def _on_prompt(self, envelope: Envelope, stream: PromptStream) -> None:
+        if self._stopping.is_set():
+            raise RequestRejectedError(503, "it is stopping and takes nothing new")
         if self._probes is not None and self._probes.not_ready is not None:
             raise RequestRejectedError(503, _one_line(f"not ready: {self._probes.not_ready}"))
         with self._activity.request() as activity:
             try:
-                await self._answer(envelope, stream, activity)
+                await self._requests.run(self._answer(envelope, stream, activity), envelope)
             except RequestRejectedError:
                 self._activity.failed += 1
                 raise

@@ -21,6 +21,7 @@ from sparkplug.node.handovers import Handovers
 from sparkplug.node.lapses import Lapses
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.placement import Placement
+from sparkplug.node.rollouts import Rollouts
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_state import AgentState, ReasonKind, StateSource
 from sparkplug.schema.errors import SparkplugError
@@ -56,6 +57,7 @@ class Placer:
         self._placement = placement
         self._lapses = Lapses(bus, state, events)
         self._handovers = Handovers(bus, state, placement.count)
+        self._rollouts = Rollouts(bus, state, events)
         self._told: dict[tuple[str, str], str] = {}
 
     @property
@@ -77,6 +79,7 @@ class Placer:
     async def _hold_office(self) -> None:
         keeper = asyncio.create_task(self._lease.keep())
         duties = asyncio.create_task(self._placement.hold())
+        watching = asyncio.create_task(self._rollouts.follow(), name="rollouts")
         try:
             # Every later write carries this fence: a placer that was replaced is refused.
             fence = (_LEASE, await self._bucket.raise_fence(_LEASE))
@@ -85,6 +88,7 @@ class Placer:
             while self._lease.held:
                 await self._state.settled()
                 await self._placement.orders.settled()
+                await self._rollouts.settled()
                 gone = await self._lapses.judge()
                 if gone or self._handovers.pending or seen != self._state.version:
                     seen = self._state.version
@@ -107,13 +111,13 @@ class Placer:
             log.info("placing is interrupted: %s", error)
         finally:
             keeper.cancel()
-            await end(duties)
+            await end(duties, watching)
 
     async def _place(self, fence: tuple[str, int]) -> None:
         state = self._state
         placed = self._placement.place(await self._handovers.released())
         placed = await self._handovers.hold_back(placed)
-        for key, assignment in placed.assignments.items():
+        for key, assignment in self._rollouts.pace(state.assignments, placed.assignments).items():
             if state.assignments.get(key) != assignment:
                 await self._bucket.put(key, assignment, fence=fence)
                 state.assignments[key] = assignment

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Mapping
 
+import nats.errors
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
@@ -40,6 +41,7 @@ from sparkplug.schema.agent import (
     DesiredAgent,
     ObservedAgent,
 )
+from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, StateSource
 from sparkplug.schema.base import Record
 from sparkplug.schema.errors import InvalidError
@@ -155,7 +157,7 @@ class Supervisor:
             if assignment.node == self._node and key[0] in specs and not assignment.leave
         }
         for key, assignment in here.items():
-            desired = specs[key[0]]
+            desired = specs[key[0]].at(assignment.generation)
             given = not desired.spec.placement.stops_when_cut_off or self._given(assignment)
             if given and self._lease.epoch:
                 self._told_under[key] = self._lease.epoch
@@ -414,6 +416,15 @@ class Supervisor:
                 while not status.exists():
                     await asyncio.sleep(0.01)
         return take_exit(self._paths.exits, pid)
+
+    async def drain(self, observed: ObservedAgent, seconds: float) -> None:
+        """Tell a replica that ends how long it may finish what it has in hand."""
+        request = ControlRequest(drain=seconds)
+        with contextlib.suppress(nats.errors.Error):
+            await self._bus.nc.publish(
+                subjects.agent_control(observed.name, observed.replica),
+                request.model_dump_json().encode(),
+            )
 
     def forget(self, record: ProcessRecord) -> None:
         """The process of a record is gone: whoever still has its credentials is cut off."""

@@ -25,6 +25,8 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "changed",
         "forged",
         "scaled",
+        "rollout",
+        "cancelled",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
