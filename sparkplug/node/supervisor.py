@@ -196,9 +196,12 @@ class Supervisor:
         self._seen = {}
 
     def _is_wanted(self, key: ReplicaKey) -> bool:
-        """Whether a replica is specified, here or elsewhere."""
+        """Whether a replica is to be, here or elsewhere; of one that load scales, whether it is
+        given to somebody."""
         desired = self._specs.get(key[0])
-        return desired is not None and int(key[1]) < desired.spec.most
+        if desired is None:
+            return False
+        return key in self._assignments or int(key[1]) < desired.spec.least
 
     def _given(self, assignment: Assignment) -> bool:
         """Whether what may move may be begun here: given under the epoch that stands."""

@@ -217,11 +217,6 @@ class AgentSpec(Document):
         return self.scale.min if self.scale else self.replicas
 
     @property
-    def most(self) -> int:
-        """The replicas there are at most, whatever the load."""
-        return self.scale.max if self.scale else self.replicas
-
-    @property
     def first(self) -> int:
         """The replicas to begin with."""
         return self.scale.clamp(self.replicas) if self.scale else self.replicas

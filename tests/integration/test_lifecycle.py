@@ -336,7 +336,7 @@ async def test_a_folder_is_pruned_only_when_it_is_agreed(
     assert (await act(client, "apply", str(folder))).message == "left: created\nright: created"
     (folder / "right.yaml").unlink()
     prune = ("apply", str(folder), "--prune", "-l", "team=t")
-    assert node.cli(*prune, "--dry-run").stdout == (
+    assert node.cli(*prune, "--dry-run").stdout.startswith(
         "left: would be unchanged\nright: would be removed\n"
     )
     assert node.cli(*prune, check=False).returncode == 4

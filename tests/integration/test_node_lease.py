@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from sparkplug.node.handovers import Handovers
 from sparkplug.node.lapses import Lapses
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key, node_key
+from sparkplug.node.placement import Placement as Placing
 from sparkplug.node.placer import Placer
 from sparkplug.node.placing import Placed
 from sparkplug.schema.agent import (
@@ -55,6 +56,11 @@ def replica(on: str, **changes: object) -> ObservedAgent:
 def wanted(**placement: object) -> DesiredAgent:
     spec = AgentSpec(name="a", entrypoint="m:f", placement=Placement.model_validate(placement))
     return DesiredAgent(spec=spec)
+
+
+def count_of(state: DesiredState) -> Callable[[str], int]:
+    """How many replicas an agent is to have."""
+    return lambda name: state.specs[name].spec.first if name in state.specs else 0
 
 
 def observed_bucket(bus: Bus) -> Bucket:
@@ -242,7 +248,7 @@ async def test_what_stays_with_a_host_that_is_gone(
     given = Assignment(agent="a", replica=0, node="y")
     why = lapses.why_it_stays(state, current)
     assert stays in why and bool(stays) == bool(why)
-    held = await Handovers(mesh_bus, state).hold_back(Placed({"a.0": given}, {}))
+    held = await Handovers(mesh_bus, state, count_of(state)).hold_back(Placed({"a.0": given}, {}))
     expected = current if stays else given.model_copy(update={"epoch": 7})
     assert held.assignments == {"a.0": expected}
 
@@ -255,7 +261,7 @@ async def test_a_host_that_lives_lets_go_before_another_is_given(mesh_bus: Bus) 
     state.nodes[node_key("y")] = node("y", epoch=4)
     state.assignments["a.0"] = Assignment(agent="a", replica=0, node="x", epoch=3)
     given = Placed({"a.0": Assignment(agent="a", replica=0, node="y")}, {})
-    handovers = Handovers(mesh_bus, state)
+    handovers = Handovers(mesh_bus, state, count_of(state))
     asked = (await handovers.hold_back(given)).assignments["a.0"]
     assert asked.node == "x" and asked.leave and handovers.pending
     state.assignments["a.0"] = asked
@@ -290,8 +296,10 @@ async def test_what_fits_nowhere_when_its_host_is_gone_waits_with_the_reason(
         await bucket.put(node_key("y"), node("y", epoch=lease.epoch))
         observed = ObservedState(mesh_bus, lease.fence, lease.refused)
         events = EventLog(mesh_bus, "y", "node y")
-        placer = Placer(mesh_bus, "y", "o", state, observed, events)
-        tasks = [asyncio.create_task(one.run()) for one in (state, observed, placer)]
+        placing = Placing(mesh_bus, "y", state, events, list)
+        placer = Placer(mesh_bus, "y", "o", state, observed, events, placing)
+        loops = (state, observed, placing, placer)
+        tasks = [asyncio.create_task(one.run()) for one in loops]
 
         async def waits() -> ObservedAgent | None:
             found = await bucket.read_all(ObservedAgent, "agents.>")
@@ -299,7 +307,7 @@ async def test_what_fits_nowhere_when_its_host_is_gone_waits_with_the_reason(
             return agent if agent and agent.state is AgentState.WAITING_GPU else None
 
         waiting = await eventually(waits)
-        assert "free GPUs" in waiting.reason and waiting.node is None
+        assert "GPU" in waiting.reason and waiting.node is None
         await end(*tasks)
 
 
@@ -309,7 +317,7 @@ async def test_one_wanted_again_waits_until_it_has_ended_where_it_was(mesh_bus: 
     state.specs["a"] = wanted()
     state.nodes = {node_key(name): node(name, epoch=1) for name in "xy"}
     given = Placed({"a.0": Assignment(agent="a", replica=0, node="y")}, {})
-    handovers = Handovers(mesh_bus, state)
+    handovers = Handovers(mesh_bus, state, count_of(state))
     await bucket.put(agent_key("a", "0"), replica("x", pid=7, state=AgentState.STOPPING))
     assert (await handovers.hold_back(given)).assignments == {}
     assert handovers.pending

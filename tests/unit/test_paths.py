@@ -80,10 +80,10 @@ def test_all_folders_are_made_private(tmp_path: Path) -> None:
     paths = Paths(tmp_path / "deep" / "home")
     (tmp_path / "deep").mkdir()
     paths.ensure()
-    folders = [paths.home, paths.keys, paths.nats, paths.run, paths.exits]
+    folders = [paths.home, paths.keys, paths.nats, paths.run, paths.exits, paths.stalls]
     folders += [paths.logs, paths.agent_logs, paths.cache]
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
-    assert list(paths.run.iterdir()) == [paths.exits]
+    assert set(paths.run.iterdir()) == {paths.exits, paths.stalls}
     paths.keys.chmod(0o755)
     paths.ensure()
     assert stat.S_IMODE(paths.keys.stat().st_mode) == 0o700
@@ -148,7 +148,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     with pytest.raises(SparkplugError, match="the disk is full"):
         write_private(paths.keys / "seed", b"x" * 9000)
     assert list(paths.keys.iterdir()) == []
-    assert list(paths.run.iterdir()) == [paths.exits]
+    assert set(paths.run.iterdir()) == {paths.exits, paths.stalls}
 
 
 def test_a_read_only_disk(small_disk: Path) -> None:
