@@ -13,6 +13,8 @@ class SpawnJob(Record):
     """Everything an agent process needs; its credentials come here, never by disk or argv."""
 
     id: str = Field(description="unique to this process, for the answer")
+    incarnation: str = Field("", description="one start of a replica in a shared process")
+    control: str = Field("", description="the socket a shared process listens on; empty = an agent")
     agent: str
     replica: str
     owner: str

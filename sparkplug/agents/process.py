@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import binascii
 import contextlib
+import importlib
 import json
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
@@ -32,12 +34,15 @@ from sparkplug.bus.jwt import Credentials
 from sparkplug.llm.provider import Model
 from sparkplug.schema.agent import AgentReport, AgentState
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.usage import AgentCounts, Latency
 
 log = logging.getLogger("sparkplug.agent")
 
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
 _MAX_DESCRIPTION = 200
+#: What the process is when it is to hold many agents; it imports this module in its turn.
+_SHARED = "sparkplug.agents.shared.process"
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
 
@@ -52,17 +57,16 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._state = AgentState.STARTING
         self._service: AgentService | None = None
+        self._latency = Latency()
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+        self._take_signals()
         job = self.job
         target = load_entrypoint(job.entrypoint, [job.folder, *job.modules])
         self._runtime: Runtime = await load_runtime(job.runtime, target)
         prefix = subjects.inbox("agent", f"{job.agent}={job.replica}")
-        wire.use_inbox(prefix)
+        self._take_inbox(prefix)
         self._bus: Bus = await connect(
             job.url,
             name=f"agent {job.agent}/{job.replica}",
@@ -75,6 +79,22 @@ class AgentProcess:
             await self._serve()
         finally:
             await self._bus.close()
+
+    def stop(self) -> None:
+        """End soon: finish what is in hand, take nothing new."""
+        self._stopping.set()
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    def _take_inbox(self, prefix: str) -> None:
+        wire.use_inbox(prefix)
+
+    def _cpu_seconds(self) -> float | None:
+        """Its share of the processor time of its process; None when it has all of it."""
+        return None
 
     async def _serve(self) -> None:
         job = self.job
@@ -118,6 +138,7 @@ class AgentProcess:
                     await asyncio.sleep(0.02)
 
     async def _on_prompt(self, envelope: Envelope, stream: PromptStream) -> None:
+        began = time.monotonic()
         with self._activity.doing("inflight"):
             try:
                 await self._answer(envelope, stream)
@@ -136,6 +157,8 @@ class AgentProcess:
                 raise RequestRejectedError(500, _one_line(gist)) from error
             else:
                 self._activity.served += 1
+            finally:
+                self._latency.note(time.monotonic() - began)
 
     async def _answer(self, envelope: Envelope, stream: PromptStream) -> None:
         request, ids = _read(envelope)
@@ -193,11 +216,24 @@ class AgentProcess:
             agent=self.job.agent,
             replica=self.job.replica,
             pid=os.getpid(),
+            incarnation=self.job.incarnation,
+            counts=self._counts(),
             instance=self._service.instance_id if self._service else "",
             state=state,
             inflight=activity.inflight,
             served=activity.served,
             failed=activity.failed,
+        )
+
+    def _counts(self) -> AgentCounts:
+        stats = self._bus.nc.stats
+        return AgentCounts(
+            received=stats["in_msgs"],
+            sent=stats["out_msgs"],
+            received_bytes=stats["in_bytes"],
+            sent_bytes=stats["out_bytes"],
+            cpu_seconds=self._cpu_seconds(),
+            latency=self._latency.buckets,
         )
 
     async def _tell(self) -> None:
@@ -252,7 +288,10 @@ def main(job: SpawnJob) -> int:
     forget_exit(Path(job.exits), os.getpid())
     _become(job)
     try:
-        asyncio.run(AgentProcess(job).run())
+        if job.control:
+            importlib.import_module(_SHARED).serve(job)
+        else:
+            asyncio.run(AgentProcess(job).run())
     except SparkplugError as error:
         log.error("%s", error)
         record_reason(Path(job.exits), os.getpid(), str(error))
@@ -278,9 +317,14 @@ def _become(job: SpawnJob) -> None:
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     os.environ.update(job.env)
     os.chdir(job.folder or "/")
+    log_to(sys.stderr)
+
+
+def log_to(stream: TextIO) -> None:
+    """Write what is logged to a stream, and nowhere else."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        stream=stream,
         force=True,
     )

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from sparkplug.paths import write_private
-from sparkplug.processes import same_process
+from sparkplug.node import run_files
+from sparkplug.processes import same_process, wait_process
 from sparkplug.schema.base import Record
 
 log = logging.getLogger(__name__)
 
 
 class ProcessRecord(Record):
-    """One agent process. Pid and start time together name it for ever."""
+    """One agent process. Pid and start time together name it for ever.
+
+    In a shared process, `shared` names that and `incarnation` the agent's own start in it.
+    """
 
     agent: str
     replica: str
@@ -26,6 +29,12 @@ class ProcessRecord(Record):
     generation: int
     restarts: int = 0
     gpus: list[str] = Field(default_factory=list)
+    shared: str = ""
+    incarnation: str = ""
+
+    async def wait(self) -> None:
+        """Return when this very process has ended."""
+        await wait_process(self.pid, self.alive)
 
     def alive(self) -> bool:
         """True while this very process runs."""
@@ -64,7 +73,9 @@ class RecordFolder:
 
     def write(self, record: ProcessRecord) -> None:
         """Keep a record; replaces the replica's earlier one."""
-        write_private(self._path(record.agent, record.replica), record.model_dump_json())
+        # Not synced: after the host itself went down, none of these processes is there.
+        path = self._path(record.agent, record.replica)
+        run_files.write(path, record.model_dump(mode="json"))
 
     def remove(self, agent: str, replica: str) -> None:
         """Forget a replica's process."""

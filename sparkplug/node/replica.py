@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from sparkplug.agents.exits import Exit
 from sparkplug.node.records import ProcessRecord
 from sparkplug.node.restarts import RestartHistory
-from sparkplug.processes import wait_process
 from sparkplug.schema.agent import (
     SERVING,
     AgentReport,
@@ -47,7 +46,7 @@ class Host(Protocol):
         """Start a process for the replica."""
         ...
 
-    async def exit_of(self, pid: int) -> Exit:
+    async def exit_of(self, record: ProcessRecord) -> Exit:
         """How a process that ended ended."""
         ...
 
@@ -119,7 +118,10 @@ class Replica:
 
     def report(self, report: AgentReport) -> None:
         """What the agent says of itself. One from an earlier process counts for nothing."""
-        if self._record is None or report.pid != self._record.pid:
+        if self._record is None or (report.pid, report.incarnation) != (
+            self._record.pid,
+            self._record.incarnation,
+        ):
             # It may be quicker on the bus than its zygote is in telling its pid.
             self._early = report
             return
@@ -205,7 +207,7 @@ class Replica:
         """Wait until the process ends or something else is wanted, and deal with an end."""
         record = self._record
         assert record is not None
-        ended = asyncio.create_task(wait_process(record.pid, record.alive))
+        ended = asyncio.create_task(record.wait())
         changed = asyncio.create_task(self._changed.wait())
         waits: set[asyncio.Task[Any]] = {ended, changed}
         try:
@@ -236,7 +238,7 @@ class Replica:
 
     async def _ended(self, record: ProcessRecord, wanted: Wanted) -> None:
         """The process ended unasked: start it again if the policy says so."""
-        end = await self._host.exit_of(record.pid)
+        end = await self._host.exit_of(record)
         ready_for = time.monotonic() - self._ready_at if self._ready_at is not None else 0.0
         never_ready = self.observed.reason if self._ready_at is None else None
         self._gone(record)
@@ -274,12 +276,12 @@ class Replica:
         record.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(self._host.stop_timeout):
-                await wait_process(record.pid, record.alive)
+                await record.wait()
         except TimeoutError:
             log.warning("%s/%s is killed: it did not stop", record.agent, record.replica)
             record.signal_group(signal.SIGKILL)
-            await wait_process(record.pid, record.alive)
-        await self._host.exit_of(record.pid)
+            await record.wait()
+        await self._host.exit_of(record)
         self._gone(record)
 
     def _gone(self, record: ProcessRecord) -> None:

@@ -24,10 +24,19 @@ from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.records import ProcessRecord, RecordFolder
 from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.shared_host import PackedRecord
+from sparkplug.node.shared_hosts import SharedHosts
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
-from sparkplug.schema.agent import AgentReport, AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import (
+    AgentReport,
+    AgentSpec,
+    AgentState,
+    Assignment,
+    DesiredAgent,
+    ObservedAgent,
+)
 from sparkplug.schema.base import Record
 from sparkplug.schema.settings import SettingsDocument
 
@@ -73,22 +82,35 @@ class Supervisor:
         self.stop_timeout = settings.agents.stop_timeout
         self.logs = AgentLogs(paths.agent_logs, settings.agents.log_max, settings.agents.log_keep)
         self._records = RecordFolder(paths.run / "agents")
+        self.shared = SharedHosts(paths.run, settings.agents.shared_max, self._exit_of_pid)
+        self._owners: dict[int, str] | None = None
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
         self._seen: dict[str, ObservedAgent] = {}
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
-        """The agent whose process `pid` is, as name/replica."""
-        for (agent, number), (replica, _) in self._replicas.items():
-            if replica.pid == pid:
-                return f"{agent}/{number}"
-        return None
+        """The agent whose process `pid` is, as name/replica; `shared/…` where it is of many."""
+        if self._owners is None:
+            self._owners = {
+                replica.pid: f"{agent}/{number}"
+                for (agent, number), (replica, _) in self._replicas.items()
+                if replica.pid
+            }
+            for name, shared in self.shared.pids().items():
+                self._owners[shared] = f"shared/{name}"
+        return self._owners.get(pid)
 
     async def find_left(self) -> None:
         """Read which processes an earlier daemon left, before anything is assigned."""
         records = await asyncio.to_thread(self._records.read)
+        packed = await self.shared.find_left([record for record in records if record.shared])
+        alone = [record for record in records if not record.shared]
+        still = {record.incarnation for record in packed}
         for record in records:
+            if record.shared and record.incarnation not in still:
+                self.forget(record)
+        for record in (*alone, *packed):
             if record.alive():
                 self._left[record.agent, record.replica] = record
             else:
@@ -218,20 +240,35 @@ class Supervisor:
             exits=str(self._paths.exits),
             modules=self._modules,
         )
-        pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
-        record = ProcessRecord(
-            agent=spec.name,
-            replica=observed.replica,
-            pid=pid,
-            started=start_time(pid) or 0.0,
-            generation=desired.generation,
-            restarts=observed.restarts,
-            gpus=list(wanted.gpus),
-        )
+        record = await self._start(spec, job)
+        record.generation, record.restarts = desired.generation, observed.restarts
+        record.gpus = list(wanted.gpus)
         await asyncio.to_thread(self._records.write, record)
+        self._owners = None
         return record
 
-    async def exit_of(self, pid: int) -> Exit:
+    async def _start(self, spec: AgentSpec, job: SpawnJob) -> ProcessRecord:
+        async def fork(job: SpawnJob) -> int:
+            return await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+
+        if spec.isolation == "shared":
+            return await self.shared.start(spec.python or "", job, fork)
+        pid = await fork(job)
+        return ProcessRecord(
+            agent=spec.name,
+            replica=job.replica,
+            pid=pid,
+            started=start_time(pid) or 0.0,
+            generation=1,
+        )
+
+    async def exit_of(self, record: ProcessRecord) -> Exit:
+        """How a process ended, or an agent in one that is shared."""
+        if isinstance(record, PackedRecord):
+            return record.exit()
+        return await self._exit_of_pid(record.pid)
+
+    async def _exit_of_pid(self, pid: int) -> Exit:
         """How a process ended, once its reaper wrote it down; it is given a moment to."""
         status = self._paths.exits / f"{pid}.status"
         with contextlib.suppress(TimeoutError):
@@ -243,6 +280,7 @@ class Supervisor:
     def forget(self, record: ProcessRecord) -> None:
         """The process of a record is gone."""
         self._records.remove(record.agent, record.replica)
+        self._owners = None
 
     def observe(self, observed: ObservedAgent) -> None:
         """Publish a replica's state."""
@@ -283,6 +321,7 @@ class Supervisor:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
             await asyncio.to_thread(self.logs.rotate)
+            await self.shared.tidy(self._paths.agent_logs)
 
     async def stop_all(self) -> None:
         """Stop every replica of this node; they stay specified."""
@@ -292,10 +331,12 @@ class Supervisor:
             replica.want(None)
             tasks.append(task)
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.shared.stop(self._paths.agent_logs, self.stop_timeout)
 
     async def leave(self) -> None:
         """End the loops and leave the processes running, for the next daemon to adopt."""
         await end(*(task for _, task in self._replicas.values()))
+        await self.shared.leave()
 
 
 class _Beat(Record):

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from sparkplug.schema.base import Document, Record, utc_now
 from sparkplug.schema.units import Bytes, Seconds
+from sparkplug.schema.usage import AgentCounts
 
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -69,7 +70,9 @@ class AgentSpec(Document):
     model: str = "auto"
     replicas: int = Field(1, ge=0, le=1000)
     concurrency: int = Field(8, ge=1, le=1000)
-    isolation: Literal["process"] = "process"
+    isolation: Literal["process", "shared"] = Field(
+        "process", description="a process for each replica, or one that many light agents share"
+    )
     resources: Resources = Field(default_factory=Resources)
     placement: Placement = Field(default_factory=Placement)
     restart: Restart = Field(default_factory=Restart)
@@ -85,6 +88,17 @@ class AgentSpec(Document):
         if isinstance(value, dict):
             return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
         return value
+
+    @model_validator(mode="after")
+    def _what_is_shared_is_nobodys_own(self) -> AgentSpec:
+        """GPUs and a limit on memory are given to a process: they cannot be one agent's."""
+        if self.isolation == "shared":
+            for name in ("gpus", "memory"):
+                if getattr(self.resources, name):
+                    raise ValueError(
+                        f"isolation: shared takes no resources.{name}: they are a process's own"
+                    )
+        return self
 
 
 class AgentState(StrEnum):
@@ -179,6 +193,8 @@ class AgentReport(Record):
     agent: str
     replica: str
     pid: int
+    incarnation: str = Field("", description="which start of it, in a shared process")
+    counts: AgentCounts | None = None
     instance: str = ""
     state: AgentState
     reason: str | None = None
