@@ -23,15 +23,20 @@ class ObservedState:
     def __init__(self, bus: Bus) -> None:
         self._bucket = Bucket(bus, subjects.BUCKET_OBSERVED)
         self._dirty: dict[str, Record | None] = {}
+        #: What each key was set to last: what did not change is not written again.
+        self._set: dict[str, Record] = {}
         self._wake = asyncio.Event()
 
     def set(self, key: str, value: Record) -> None:
-        """Write `value` soon."""
-        self._dirty[key] = value.model_copy(deep=True)
+        """Write `value` soon, when it is another than the last."""
+        if self._set.get(key) == value:
+            return
+        self._dirty[key] = self._set[key] = value.model_copy(deep=True)
         self._wake.set()
 
     def remove(self, key: str) -> None:
         """Delete the key soon."""
+        self._set.pop(key, None)
         self._dirty[key] = None
         self._wake.set()
 
