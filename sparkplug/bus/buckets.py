@@ -15,7 +15,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.reading import Mark, follow
+from sparkplug.bus.reading import Mark, follow, sequence
 from sparkplug.schema.errors import ConflictError, InvalidError, SparkplugError
 from sparkplug.schema.text import one_line
 
@@ -160,7 +160,7 @@ class Bucket:
                 if isinstance(item, Mark):
                     yield Change(None, reset=item is Mark.BEGIN)
                     continue
-                entry = self._entry(item, item.metadata.sequence.stream)
+                entry = self._entry(item, sequence(item))
                 if entry is not None:
                     yield Change(entry)
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.reading import Mark, follow
+from sparkplug.bus.reading import Mark, follow, sequence
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.journal_fold import LAST_WORDS, fold
 from sparkplug.schema.run import JournalEntry, RunView
@@ -130,7 +130,7 @@ async def _follow(
             elif isinstance(item, Msg):
                 entry = _decode(item)
                 if entry is not None:
-                    yield Line(item.metadata.sequence.stream, entry)
+                    yield Line(sequence(item), entry)
 
 
 def _decode(message: Msg) -> JournalEntry | None:

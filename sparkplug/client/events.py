@@ -11,7 +11,7 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
-from sparkplug.bus.reading import Mark, follow
+from sparkplug.bus.reading import Mark, follow, sequence
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.event import Event
@@ -58,7 +58,7 @@ async def follow_events(
                 caught_up = True
                 yield None
             elif isinstance(item, Msg):
-                event = _event(item, item.metadata.sequence.stream)
+                event = _event(item, sequence(item))
                 if event.name:
                     yield event
 

@@ -89,19 +89,25 @@ async def subscribe(
     client: Client, subject: str, model: type[ModelT]
 ) -> AsyncGenerator[ModelT, None]:
     """Messages of a core NATS subject as models; the oldest are dropped when nobody reads."""
+    async with contextlib.aclosing(receive(client, subject)) as bodies:
+        async for body in bodies:
+            with contextlib.suppress(ValidationError):
+                yield model.model_validate_json(body)
+
+
+async def receive(client: Client, subject: str) -> AsyncGenerator[bytes, None]:
+    """The bodies of a core NATS subject; the oldest are dropped when nobody reads."""
     queue: asyncio.Queue[Msg] = asyncio.Queue(_SAMPLES_QUEUED)
 
-    async def receive(message: Msg) -> None:
+    async def take(message: Msg) -> None:
         if queue.full():
             queue.get_nowait()
         queue.put_nowait(message)
 
-    subscription = await client.bus.nc.subscribe(subject, cb=receive)
+    subscription = await client.bus.nc.subscribe(subject, cb=take)
     try:
         while True:
-            message = await queue.get()
-            with contextlib.suppress(ValidationError):
-                yield model.model_validate_json(message.data)
+            yield (await queue.get()).data
     finally:
         if not client.bus.nc.is_closed:
             await subscription.unsubscribe()

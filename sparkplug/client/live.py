@@ -39,6 +39,8 @@ HISTORY = 120
 
 _AGAIN_S = 1.0
 _LOOK_S = 1.0
+#: The share of time that dealing with changes may take, where it can come less often.
+_SHARE = 0.005
 _WINDOW_S = 60.0
 
 
@@ -49,18 +51,31 @@ class MeshView:
     observed: Observed = field(default_factory=Observed)
     desired: dict[str, DesiredAgent] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
-    topology: Topology | None = None
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     #: Whether what nodes wrote, and what is wanted, have been read.
     observed_read: bool = False
     desired_read: bool = False
+    _graph: Topology | None = None
+    _unread: bytes | None = None
     _merged: MergedAgents = field(default_factory=MergedAgents, repr=False, compare=False)
 
     @property
     def complete(self) -> bool:
         """Whether what is shown of agents and hosts is all there is."""
         return self.observed_read and self.desired_read
+
+    @property
+    def topology(self) -> Topology | None:
+        """Who talks to whom; read when it is looked at."""
+        body, self._unread = self._unread, None
+        if body is not None:
+            self._graph = topology.as_topology(body) or self._graph
+        return self._graph
+
+    def take_topology(self, body: bytes) -> None:
+        """Another graph has come, as JSON."""
+        self._unread = body
 
     def agents(self) -> list[ObservedAgent]:
         """Every replica as it is shown, see `observed.merge_agents`.
@@ -111,6 +126,7 @@ class LiveMesh:
         self.view = view or MeshView()
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
+        self._noticed = asyncio.Event()
         self._stale: frozenset[str] = frozenset()
         self._known: set[str] = set()
         #: Replicas by key as they were written last.
@@ -136,14 +152,27 @@ class LiveMesh:
             group.create_task(self._again(lambda: self._follow_runs(group)))
             group.create_task(self._look())
 
-    async def changes(self, period: float = 0.1) -> AsyncGenerator[frozenset[str], None]:
-        """What changed since the last time, at most once in `period` seconds, for ever."""
+    async def changes(
+        self, period: float = 0.1, longest: float = 0.1
+    ) -> AsyncGenerator[frozenset[str], None]:
+        """What changed since the last time, at most once in `period` seconds, for ever.
+
+        What takes long to deal with comes less often, so that it takes a small share of the time;
+        but as often as every `longest` seconds.
+        """
         while True:
             await self._wake.wait()
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
+            began = time.thread_time()
             yield changed
-            await asyncio.sleep(period)
+            took = time.thread_time() - began
+            await asyncio.sleep(min(longest, max(period, took / _SHARE)))
+
+    async def noticed(self) -> None:
+        """Return when the server begins or ceases to answer, or was silent for a while longer."""
+        self._noticed.clear()
+        await self._noticed.wait()
 
     def _touch(self, *topics: str) -> None:
         self._dirty.update(topics)
@@ -251,9 +280,8 @@ class LiveMesh:
     async def _follow_topology(self) -> None:
         async with contextlib.aclosing(topology.follow_topology(self.client)) as graphs:
             async for graph in graphs:
-                if graph != self.view.topology:
-                    self.view.topology = graph
-                    self._touch("topology")
+                self.view.take_topology(graph)
+                self._touch("topology")
 
     async def _follow_events(self) -> None:
         last = self.view.events[-1].sequence if self.view.events else None
@@ -311,9 +339,12 @@ class LiveMesh:
             connected = self.client.bus.connected
             if connected:
                 self.answered = time.monotonic()
-            if connected != self.connected:
+            changed = connected != self.connected
+            if changed:
                 self.connected = connected
                 self._touch("link")
+            if not connected or changed:
+                self._noticed.set()
             nodes = self.view.observed.nodes.values()
             stale = frozenset(node.name for node in nodes if node_state(node) == "stale")
             if stale != self._stale:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 
+from pydantic import ValidationError
+
 from sparkplug.bus import subjects
 from sparkplug.bus.service import call
-from sparkplug.client.hosts import subscribe
+from sparkplug.client.hosts import receive
 from sparkplug.client.session import Client
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.topology import Topology
@@ -20,10 +22,25 @@ async def read_topology(client: Client) -> Topology:
     return await call(client.bus, subjects.TOPOLOGY_GET, Nothing(), Topology, deadline=_DEADLINE_S)
 
 
-async def follow_topology(client: Client) -> AsyncGenerator[Topology, None]:
-    """The graph now, then every time it is published (at most once a second), for ever."""
-    updates = subscribe(client, subjects.TOPOLOGY, Topology)
+async def follow_topology(client: Client) -> AsyncGenerator[bytes, None]:
+    """The graph now, then whenever another is published (at most once a second), for ever.
+
+    It comes as JSON, for `as_topology`: a graph of hundreds of pairs that nobody looks at is not
+    worth reading every second.
+    """
+    updates = receive(client, subjects.TOPOLOGY)
     async with contextlib.aclosing(updates):
-        yield await read_topology(client)
-        async for graph in updates:
-            yield graph
+        last = (await read_topology(client)).model_dump_json(by_alias=True).encode()
+        yield last
+        async for body in updates:
+            if body != last:
+                last = body
+                yield body
+
+
+def as_topology(body: bytes) -> Topology | None:
+    """The graph of a message; None when it does not hold."""
+    try:
+        return Topology.model_validate_json(body)
+    except ValidationError:
+        return None

@@ -39,6 +39,8 @@ _LOOK_AGAIN_S = 8.0
 
 #: What changes is told at most this often, in seconds: figures under fire are not read faster.
 _PERIOD_S = 0.25
+#: And at least this often, however long it takes to draw.
+_LONGEST_S = 0.5
 
 Topics = frozenset[str]
 #: What is told when everything may have changed.
@@ -194,7 +196,7 @@ class Store:
 
     async def _until_gone(self, live: LiveMesh) -> None:
         while True:
-            await asyncio.sleep(_RETRY_S)
+            await live.noticed()
             if live.connected and self.link.state == "lost":
                 self._set_link(Link("live"))
             elif not live.connected and self.link.state == "live":
@@ -203,7 +205,7 @@ class Store:
                 return
 
     async def _take_changes(self, live: LiveMesh) -> None:
-        async for topics in live.changes(_PERIOD_S):
+        async for topics in live.changes(_PERIOD_S, _LONGEST_S):
             self._forget(topics)
             self._changed(topics)
 
