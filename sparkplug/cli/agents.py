@@ -10,16 +10,19 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
+from sparkplug.cli.usage import in_words, usage_data, with_usage
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.errors import InvalidError
 
 if TYPE_CHECKING:
     from sparkplug.client.agents import AgentDescription
+    from sparkplug.client.usage import UsageByReplica
 
 
 async def list_agents(cli: Cli) -> int:
     """Every agent, ours and foreign."""
     from sparkplug.client import agents as room
+    from sparkplug.client.usage import read_usage
 
     wanted = cli.option("label", [])
     async with cli.connect() as client:
@@ -32,26 +35,39 @@ async def list_agents(cli: Cli) -> int:
             labels = {name: agent.spec.labels for name, agent in specs.items()}
             return [a for a in found if has_labels(labels.get(a.name, {}), wanted)]
 
-        return await show(cli, fetch, AGENTS)
+        if cli.out.format != "wide":
+            return await show(cli, fetch, AGENTS)
+        used: UsageByReplica = {}
+
+        async def fetch_wide() -> Iterable[ObservedAgent]:
+            used.clear()
+            used.update(await read_usage(client))
+            return await fetch()
+
+        return await show(cli, fetch_wide, with_usage(AGENTS, used))
 
 
 async def describe(cli: Cli) -> int:
     """All about one agent."""
     from sparkplug.client import agents as room
+    from sparkplug.client.usage import read_usage
 
     async with cli.connect() as client:
         found = await room.describe(client, cli.args.agent)
+        used = await read_usage(client, found.name)
     if cli.out.structured:
-        cli.out.data(found.model_dump(mode="json", exclude={"v"}))
+        data = found.model_dump(mode="json", exclude={"v"})
+        data["usage"] = [usage_data(usage) for usage in used.values()]
+        cli.out.data(data)
         return 0
     if cli.out.format == "name":
         cli.out.text(found.name)
         return 0
-    _print_description(cli, found)
+    _print_description(cli, found, used)
     return 0
 
 
-def _print_description(cli: Cli, found: AgentDescription) -> None:
+def _print_description(cli: Cli, found: AgentDescription, used: UsageByReplica) -> None:
     first = found.replicas[0] if found.replicas else None
     wanted = found.desired
     rows: list[tuple[str, object]] = [("name", found.name)]
@@ -89,6 +105,9 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
         cli.out.text(
             f"  requests   {agent.inflight} now, {agent.served} served, {agent.failed} failed"
         )
+        usage = used.get((agent.name, agent.replica))
+        if usage is not None and not agent.foreign:
+            cli.out.text(f"  usage      {in_words(usage)}")
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
         cli.out.text(f"  subject    {agent.subject or '—'}")

@@ -29,6 +29,7 @@ from sparkplug.bus.service import Services
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import run_files
+from sparkplug.node.accounting import Accounting
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
@@ -172,6 +173,13 @@ class Daemon:
             owner_of=supervisor.owner_of,
             history_seconds=settings.telemetry.history,
         )
+        accounting = Accounting(
+            bus,
+            self.name,
+            serving=supervisor.serving,
+            gpus=lambda: sampler.latest.gpus if sampler.latest else (),
+            history_seconds=settings.telemetry.history,
+        )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
@@ -185,7 +193,8 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
-        await supervisor.start()
+        foreign = ForeignAgents(bus, self._observed)
+        await supervisor.start(foreign.on_beat)
         python = await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("observed state", self._observed.run),
@@ -193,7 +202,8 @@ class Daemon:
             ("desired state", state.run),
             ("directory", lambda: directory.run(services)),
             ("observer", lambda: observer.run(services)),
-            ("foreign agents", ForeignAgents(bus, self._observed).run),
+            ("foreign agents", foreign.run),
+            ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),

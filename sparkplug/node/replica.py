@@ -21,6 +21,7 @@ from sparkplug.schema.agent import (
 )
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, SparkplugError
+from sparkplug.schema.usage import AgentCounts
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +76,15 @@ class Replica:
         self._record: ProcessRecord | None = None
         self._adopted = False
         self._early: AgentReport | None = None
+        self.counts: AgentCounts | None = None
         self._history = RestartHistory()
         self._ready_at: float | None = None
         self._heard_at = time.monotonic()
+
+    @property
+    def record(self) -> ProcessRecord | None:
+        """What serves it, while something does."""
+        return self._record
 
     @property
     def pid(self) -> int | None:
@@ -130,6 +137,7 @@ class Replica:
         observed.instance = report.instance
         observed.inflight, observed.served = report.inflight, report.served
         observed.failed = report.failed
+        self.counts = report.counts
         if report.actions is not None:
             observed.actions = report.actions
         if observed.state is AgentState.STOPPING and report.state is not AgentState.STOPPING:
@@ -288,7 +296,7 @@ class Replica:
         # Whatever the agent started itself goes with it.
         record.signal_group(signal.SIGKILL)
         self._host.forget(record)
-        self._record = None
+        self._record = self.counts = None
         observed = self.observed
         observed.pid, observed.instance, observed.inflight = None, None, 0
 

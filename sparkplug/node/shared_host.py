@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -136,7 +137,8 @@ class SharedHost:
         try:
             self.send(Order(kind="start", incarnation=job.incarnation, job=job))
             async with asyncio.timeout(_START_DEADLINE_S):
-                await asyncio.wait({started, ended}, return_when=asyncio.FIRST_COMPLETED)
+                futures: set[asyncio.Future[Any]] = {started, ended}
+                await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             self.kill(job.incarnation)
             raise

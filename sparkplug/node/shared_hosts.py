@@ -83,9 +83,7 @@ class SharedHosts:
                     found.append(PackedRecord.of(wanted[incarnation], host))
                 else:
                     # It was begun, and the daemon ended before it wrote that down.
-                    host.end_of(incarnation).add_done_callback(
-                        lambda _, h=host, i=incarnation: h.seen(i)
-                    )
+                    host.end_of(incarnation).add_done_callback(_seen(host, incarnation))
                     host.kill(incarnation)
             if not running:
                 host.empty_since = asyncio.get_running_loop().time()
@@ -188,6 +186,10 @@ class SharedHosts:
         """Leave the processes running, for the next daemon to take over."""
         for host in self._hosts.values():
             await host.close()
+
+
+def _seen(host: SharedHost, incarnation: str) -> Callable[[object], None]:
+    return lambda _: host.seen(incarnation)
 
 
 def _remove_logs(logs: Path, number: str) -> None:

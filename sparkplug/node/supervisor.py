@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from nats.aio.msg import Msg
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.keys import MeshKeys
+from sparkplug.node.accounting import Serving
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.permissions import agent_permissions
@@ -101,6 +102,15 @@ class Supervisor:
                 self._owners[shared] = f"shared/{name}"
         return self._owners.get(pid)
 
+    def serving(self) -> list[Serving]:
+        """Every replica here, with what it counted itself."""
+        found = []
+        for replica, _ in self._replicas.values():
+            record = replica.record
+            incarnation, shared = (record.incarnation, record.shared) if record else ("", "")
+            found.append(Serving(replica.observed, incarnation, shared, replica.counts))
+        return found
+
     async def find_left(self) -> None:
         """Read which processes an earlier daemon left, before anything is assigned."""
         records = await asyncio.to_thread(self._records.read)
@@ -119,8 +129,9 @@ class Supervisor:
             bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
             self._seen = await bucket.read_all(ObservedAgent, "agents.>")
 
-    async def start(self) -> None:
-        """Listen to what the agents say of themselves."""
+    async def start(self, others: Callable[[Msg], Awaitable[None]]) -> None:
+        """Listen to what the agents say of themselves; `others` gets the foreign ones' beats."""
+        self._others = others
         await self._bus.nc.subscribe(subjects.AGENT_STATES, cb=self._on_report)
         await self._bus.nc.subscribe(subjects.HEARTBEATS, cb=self._on_heartbeat)
 
@@ -297,6 +308,8 @@ class Supervisor:
         # Ours carry a report among the protocol's extra fields; foreign ones do not.
         if b'"sparkplug"' in message.data:
             self._take_report(message.data, inside="sparkplug")
+        else:
+            await self._others(message)
 
     def _take_report(self, data: bytes, inside: str = "") -> None:
         if len(data) > _MAX_REPORT_BYTES:

@@ -75,9 +75,7 @@ class AgentUsage(Record):
         None, description="of its process, each page shared by n counted as 1/n; read every 30 s"
     )
     gpu_memory_bytes: int | None = None
-    gpu_percent: float | None = Field(
-        None, description="the busiest of the GPUs it has memory on, all who use it together"
-    )
+    gpu_percent: float | None = Field(None, description="of the SMs of the GPU that it uses most")
     received: int = 0
     sent: int = 0
     received_bytes: int = 0
@@ -94,6 +92,7 @@ class NodeUsage(Record):
     """The usage of a node's replicas, or of a part of them, published every two seconds."""
 
     node: str
+    part: int = Field(0, description="which message of those that make up one time, from 0")
     time: datetime = Field(default_factory=utc_now)
     agents: list[AgentUsage] = Field(default_factory=list)
 

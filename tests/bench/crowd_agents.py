@@ -114,9 +114,7 @@ class CrowdOfAgents:
 
     def _fresh(self, name: str, instance: str | None) -> bool:
         agent = self.of(name)
-        return (
-            agent is not None and agent.state is AgentState.IDLE and agent.instance != instance
-        )
+        return agent is not None and agent.state is AgentState.IDLE and agent.instance != instance
 
 
 async def _measure(node: Node, folder: Path, light: int, processes: int) -> list[Figure]:
@@ -159,9 +157,7 @@ async def _measure(node: Node, folder: Path, light: int, processes: int) -> list
     ]
 
 
-async def _obey(
-    crowd: CrowdOfAgents, small: list[str], large: list[str]
-) -> dict[str, list[float]]:
+async def _obey(crowd: CrowdOfAgents, small: list[str], large: list[str]) -> dict[str, list[float]]:
     """Lifecycle actions one after the other, on light ones and on processes by turns."""
     choose = random.Random(1)
     times: dict[str, list[float]] = {}

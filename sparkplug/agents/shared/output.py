@@ -52,7 +52,7 @@ class RoutedOutput(io.TextIOBase):
         return False
 
     @property
-    def encoding(self) -> str:
+    def encoding(self) -> str:  # type: ignore[override]
         """UTF-8, as every log of ours."""
         return "utf-8"
 

@@ -44,18 +44,18 @@ def install() -> None:
     run = asyncio.Handle._run  # noqa: SLF001  the one place that every step passes
     clock = time.thread_time_ns
 
-    def counted(handle: asyncio.Handle) -> None:
-        steps = handle._context.get(_of)  # type: ignore[attr-defined]  # noqa: SLF001
+    def counted(self: asyncio.Handle) -> None:
+        steps = self._context.get(_of)  # type: ignore[attr-defined]
         if steps is None:
-            return run(handle)
+            run(self)
+            return
         began = clock()
         try:
-            run(handle)
+            run(self)
         except SystemExit as error:
             # In a process of its own it would end; here its neighbours live on.
             steps.exited(error.code)
         finally:
             steps.nanoseconds += clock() - began
-        return None
 
     asyncio.Handle._run = counted  # type: ignore[method-assign]  # noqa: SLF001
