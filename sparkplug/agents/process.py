@@ -92,6 +92,9 @@ class AgentProcess:
     def _take_inbox(self, prefix: str) -> None:
         wire.use_inbox(prefix)
 
+    def _beat_seconds(self) -> int:
+        return max(1, round(self.job.heartbeat_seconds))
+
     def _cpu_seconds(self) -> float | None:
         """Its share of the processor time of its process; None when it has all of it."""
         return None
@@ -104,7 +107,7 @@ class AgentProcess:
             session_name=job.replica,
             nc=self._bus.nc,
             description=job.description,
-            heartbeat_interval_s=max(1, round(job.heartbeat_seconds)),
+            heartbeat_interval_s=self._beat_seconds(),
             extra_metadata={
                 "sparkplug": __version__,
                 "node": job.node,

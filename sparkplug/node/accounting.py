@@ -163,6 +163,7 @@ class Accounting:
                 account = self._accounts[key] = _Account(
                     AgentUsage(agent=key[0], replica=key[1]), UsageTrack(*key, self._points)
                 )
+                account.track.keep(account.usage)
             self._note_counts(account, one, now)
             if one.shared:
                 busy[one.shared] = busy.get(one.shared, 0.0) + account.rate
@@ -216,7 +217,11 @@ class Accounting:
             account.last, account.rate, account.told = AgentCounts(), 0.0, now
             account.latencies.clear()
         account.answered = answered
-        if counts is not account.last:
+        if counts is account.last:
+            # A shared process tells of an agent when there is something to tell.
+            if now - account.told > 2 * PERIOD_S:
+                account.rate = 0.0
+        else:
             if counts.cpu_seconds is not None:
                 spent = counts.cpu_seconds - (account.last.cpu_seconds or 0.0)
                 account.rate = max(spent, 0.0) / max(now - account.told, PERIOD_S / 2)

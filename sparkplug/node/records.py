@@ -32,6 +32,11 @@ class ProcessRecord(Record):
     shared: str = ""
     incarnation: str = ""
 
+    @property
+    def heard_at(self) -> float:
+        """When it was heard of by another way than its own heartbeats (time.monotonic)."""
+        return 0.0
+
     async def wait(self) -> None:
         """Return when this very process has ended."""
         await wait_process(self.pid, self.alive)

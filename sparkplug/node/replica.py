@@ -156,7 +156,7 @@ class Replica:
         if wanted is None or self._record is None or self.observed.state not in SERVING:
             return
         health = wanted.desired.spec.health
-        silent = time.monotonic() - self._heard_at
+        silent = time.monotonic() - max(self._heard_at, self._record.heard_at)
         if silent > max(health.timeout, _SILENT_BEATS):
             self._set(AgentState.STALE, f"silent for {silent:.0f} s, its process runs")
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sparkplug.agents.shared.control import LINE_LIMIT, Order, Word, socket_at
 from sparkplug.bus.cancellation import end
 from sparkplug.node.records import ProcessRecord
 from sparkplug.processes import same_process, wait_process
+from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.base import Record
 from sparkplug.schema.errors import SparkplugError
 
@@ -33,6 +35,8 @@ _AGAIN_S = 0.2
 _STUCK_S = 5.0
 #: How a process that ended ended.
 ExitOf = Callable[[int], Awaitable[Exit]]
+#: Takes what an agent says of itself.
+OnReport = Callable[[AgentReport], None]
 
 
 class HostRecord(Record):
@@ -57,6 +61,11 @@ class PackedRecord(ProcessRecord):
         packed._host = host
         packed._ended = host.end_of(record.incarnation)
         return packed
+
+    @property
+    def heard_at(self) -> float:
+        """When its process had a pulse last: the one of all its agents."""
+        return self._host.heard_at
 
     def alive(self) -> bool:
         """True while it was not told to have ended."""
@@ -85,8 +94,12 @@ class PackedRecord(ProcessRecord):
 class SharedHost:
     """One shared process and the connection to it, which comes back when it breaks."""
 
-    def __init__(self, record: HostRecord, control: Path, exit_of: ExitOf) -> None:
+    def __init__(
+        self, record: HostRecord, control: Path, exit_of: ExitOf, on_report: OnReport
+    ) -> None:
         self.record = record
+        self._on_report = on_report
+        self.heard_at = time.monotonic()
         self._control = control
         self._exit_of = exit_of
         self._ends: dict[str, asyncio.Future[Exit]] = {}
@@ -210,6 +223,10 @@ class SharedHost:
                 started = self._started.get(word.incarnation)
                 if started is not None and not started.done():
                     started.set_result(None)
+            elif word.kind == "pulse":
+                self.heard_at = time.monotonic()
+                for report in word.reports:
+                    self._on_report(report)
             else:
                 self._take_end(word)
 

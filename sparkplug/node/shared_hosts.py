@@ -23,7 +23,7 @@ from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.shared.control import Order
 from sparkplug.node import run_files
 from sparkplug.node.records import ProcessRecord
-from sparkplug.node.shared_host import ExitOf, HostRecord, PackedRecord, SharedHost
+from sparkplug.node.shared_host import ExitOf, HostRecord, OnReport, PackedRecord, SharedHost
 from sparkplug.processes import same_process, start_time
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,12 @@ Spawn = Callable[[SpawnJob], Awaitable[int]]
 class SharedHosts:
     """All shared processes of a node."""
 
-    def __init__(self, run: Path, limit: int, exit_of: ExitOf) -> None:
+    def __init__(self, run: Path, limit: int, exit_of: ExitOf, on_report: OnReport) -> None:
         self._folder = run / "shared"
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._limit = limit
         self._exit_of = exit_of
+        self._on_report = on_report
         self._hosts: dict[str, SharedHost] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -140,7 +141,7 @@ class SharedHosts:
         return self._take(record)
 
     def _take(self, record: HostRecord) -> SharedHost:
-        host = SharedHost(record, self._control(record.id), self._exit_of)
+        host = SharedHost(record, self._control(record.id), self._exit_of, self._on_report)
         self._hosts[record.id] = host
         return host
 

@@ -83,7 +83,9 @@ class Supervisor:
         self.stop_timeout = settings.agents.stop_timeout
         self.logs = AgentLogs(paths.agent_logs, settings.agents.log_max, settings.agents.log_keep)
         self._records = RecordFolder(paths.run / "agents")
-        self.shared = SharedHosts(paths.run, settings.agents.shared_max, self._exit_of_pid)
+        self.shared = SharedHosts(
+            paths.run, settings.agents.shared_max, self._exit_of_pid, self._note_report
+        )
         self._owners: dict[int, str] | None = None
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
@@ -322,6 +324,9 @@ class Supervisor:
         except ValidationError as error:
             log.debug("a report that does not hold: %s", error)
             return
+        self._note_report(report)
+
+    def _note_report(self, report: AgentReport) -> None:
         entry = self._replicas.get((report.agent, report.replica))
         if entry is not None:
             entry[0].report(report)

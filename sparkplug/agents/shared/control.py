@@ -14,9 +14,11 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.base import Record
 
-LINE_LIMIT = 4 << 20
+#: Bytes of a line: the reports of a thousand agents with their schemas.
+LINE_LIMIT = 64 << 20
 
 
 class Order(Record):
@@ -28,13 +30,18 @@ class Order(Record):
 
 
 class Word(Record):
-    """What a shared process tells: who runs in it when asked first, and each end."""
+    """What a shared process tells: who runs in it when asked first, each end, and its pulse.
 
-    kind: Literal["running", "started", "ended"]
+    The pulse, once a second, says that the loop all its agents run on goes round; the reports
+    in it are of those that have something new to say.
+    """
+
+    kind: Literal["running", "started", "ended", "pulse"]
     incarnation: str = ""
     running: list[str] = Field(default_factory=list, description="incarnations")
     status: int = Field(0, description="as waitpid gives it for a process of its own")
     reason: str | None = None
+    reports: list[AgentReport] = Field(default_factory=list)
 
 
 def socket_at(path: Path, *, listen: bool) -> socket.socket:

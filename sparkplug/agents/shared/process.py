@@ -25,6 +25,7 @@ from sparkplug.schema.errors import InvalidError, SparkplugError
 
 log = logging.getLogger("sparkplug.shared")
 
+_PULSE_S = 1.0
 #: A process that no node speaks to and that runs nothing ends after this long.
 _ALONE_S = 60.0
 #: An agent that is killed and does not end by then is left to itself, off the bus.
@@ -58,6 +59,7 @@ class SharedProcess:
             loop.add_signal_handler(number, self._stop_all)
         listening = socket_at(self._control, listen=True)
         server = await asyncio.start_unix_server(self._serve, sock=listening, limit=LINE_LIMIT)
+        pulse = asyncio.create_task(self._beat(), name="pulse")
         try:
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -66,8 +68,20 @@ class SharedProcess:
                 if self._node is None and not self._units:
                     return
         finally:
+            pulse.cancel()
             server.close()
             self._control.unlink(missing_ok=True)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_PULSE_S)
+            self._pulse(all_of_it=False)
+
+    def _pulse(self, *, all_of_it: bool) -> None:
+        if self._node is None:
+            return
+        news = (unit.agent.news(all_of_it=all_of_it) for unit in self._units.values())
+        self._tell(Word(kind="pulse", reports=[report for report in news if report is not None]))
 
     def _stop_all(self) -> None:
         """The process was told to end: all its agents are, and may finish what they have."""
@@ -93,6 +107,7 @@ class SharedProcess:
         self._tell(Word(kind="running", running=list(self._units)))
         for word in self._ends.values():
             self._tell(word)
+        self._pulse(all_of_it=True)
         try:
             while line := await reader.readline():
                 try:
