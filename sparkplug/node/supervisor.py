@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from nats.aio.msg import Msg
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 _EXIT_SEEN_S = 0.5
 _LEAVE_S = 1.0
+_ROTATE_S = 5.0
 _MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
@@ -333,12 +335,15 @@ class Supervisor:
 
     async def watch_health(self) -> None:
         """Mark the silent ones, and keep the logs within their limits."""
+        rotated = 0.0
         while True:
             await asyncio.sleep(1.0)
             if self._bus.connected:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
-            await asyncio.to_thread(self.logs.rotate)
+            if time.monotonic() - rotated >= _ROTATE_S:
+                rotated = time.monotonic()
+                await asyncio.to_thread(self.logs.rotate)
             await self.shared.tidy(self._paths.agent_logs)
 
     async def stop_all(self) -> None:
