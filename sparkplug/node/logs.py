@@ -97,7 +97,10 @@ class AgentLogs:
 
     def remove(self, agent: str, replica: str) -> None:
         """Delete everything a removed replica wrote."""
-        for path in self._folder.glob(f"{agent}.{replica}*.log*"):
+        own = tuple(self.path(agent, replica, previous=earlier).name for earlier in (False, True))
+        with os.scandir(self._folder) as entries:
+            found = [Path(entry.path) for entry in entries if entry.name.startswith(own)]
+        for path in found:
             path.unlink(missing_ok=True)
 
 

@@ -42,6 +42,9 @@ async def handle(ctx, request):
 """
 
 
+HEALTH = {"interval": "1s", "timeout": "3s"}
+
+
 def deploy(node: Node, folder: Path, *names: str, **spec: Any) -> None:
     """Agents of one module, in one folder."""
     for name in names:
@@ -55,9 +58,20 @@ def replicas(node: Node) -> dict[str, dict[str, Any]]:
     return {f"{r['name']}/{r['replica']}": r for r in node.json("agents", "list")}
 
 
+async def connected_users(node: Node) -> dict[str, str]:
+    """The NATS user behind each connection of an agent, by its name."""
+    async with node.client() as client:
+        reply = await client.bus.nc.request("$SYS.REQ.ACCOUNT.PING.CONNZ", b'{"auth":true}')
+    found = json.loads(reply.data)["data"]["connections"]
+    return {c["name"]: c["authorized_user"] for c in found if c["name"].startswith("agent ")}
+
+
 def test_many_agents_in_one_process_are_each_their_own(node: Node, tmp_path: Path) -> None:
     deploy(node, tmp_path, "one", replicas=3)
     deploy(node, tmp_path, "two")
+    users = asyncio.run(connected_users(node))
+    assert set(users) == {"agent one/0", "agent one/1", "agent one/2", "agent two/0"}
+    assert len(set(users.values())) == 4
     pids = node.agent_pids()
     assert len(pids) == 4
     assert len(set(pids.values())) == 1
@@ -68,16 +82,6 @@ def test_many_agents_in_one_process_are_each_their_own(node: Node, tmp_path: Pat
         assert line in two
     assert "one" not in two.replace("ask one", "")
     assert "printed by one 2" in node.cli("agents", "logs", "one", "--replica", "2").stdout
-
-
-async def test_each_has_a_connection_and_a_user_of_its_own(node: Node, tmp_path: Path) -> None:
-    deploy(node, tmp_path, "one", "two")
-    async with node.client() as client:
-        reply = await client.bus.nc.request("$SYS.REQ.ACCOUNT.PING.CONNZ", b'{"auth":true}')
-        found = json.loads(reply.data)["data"]["connections"]
-    users = {c["name"]: c["authorized_user"] for c in found if c["name"].startswith("agent ")}
-    assert set(users) == {"agent one/0", "agent two/0"}
-    assert len(set(users.values())) == 2
 
 
 def test_one_is_restarted_stopped_and_removed_alone(node: Node, tmp_path: Path) -> None:
@@ -117,7 +121,7 @@ def test_an_exit_ends_one_and_a_crash_ends_all(node: Node, tmp_path: Path) -> No
     )
     rows = replicas(node)
     assert (rows["one/0"]["restarts"], rows["two/0"]["restarts"]) == (2, 1)
-    errors = node.cli("events", "agent:error two").stdout
+    errors = node.cli("events", "agent:error").stdout
     assert "its shared process: exited with code 9" in errors
 
 
@@ -127,8 +131,10 @@ def test_the_next_daemon_takes_the_process_over(node: Node, tmp_path: Path) -> N
     first = node.run_file("node.json")["pid"]
     os.kill(first, signal.SIGKILL)
     assert wait_until(
-        lambda: node.run_file("node.json").get("pid") not in (None, first)
-        and node.run_file("node.json").get("state") == "ready",
+        lambda: (
+            node.run_file("node.json").get("pid") not in (None, first)
+            and node.run_file("node.json").get("state") == "ready"
+        ),
         20,
     )
     node.cli("agents", "restart", "one", "--yes")
@@ -173,7 +179,7 @@ async def test_a_stuck_agent_is_seen_on_all_and_ending_it_ends_the_process(
 ) -> None:
     node = strict_node
     await asyncio.to_thread(
-        deploy, node, tmp_path, "one", "two", "three", restart={"backoff": "100ms"}
+        deploy, node, tmp_path, "one", "two", "three", restart={"backoff": "100ms"}, health=HEALTH
     )
     async with node.client() as client:
 
