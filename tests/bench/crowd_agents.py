@@ -86,6 +86,11 @@ class CrowdOfAgents:
         found = (self.of(name) for name in names)
         return sum(agent is not None and agent.state is AgentState.IDLE for agent in found)
 
+    def memory(self, names: list[str]) -> int:
+        """What their processes take (PSS), bytes."""
+        pids = {agent.pid for name in names if (agent := self.of(name)) is not None}
+        return sum(pss_bytes(pid) for pid in pids if pid)
+
     async def act(self, name: str, what: str, isolation: str) -> float:
         """One lifecycle action, from the wish until it is seen done: seconds."""
         before = self.of(name)
@@ -137,8 +142,7 @@ async def _measure(node: Node, folder: Path, light: int, processes: int) -> list
         began, cpu = time.perf_counter(), cpu_seconds(pid)
         await asyncio.sleep(_REST_S)
         rest = 100 * (cpu_seconds(pid) - cpu) / (time.perf_counter() - began)
-        pids = {agent.pid for agent in crowd.watched.seen.values() if agent.pid}
-        memory = sum(map(pss_bytes, pids))
+        light_memory, memory = crowd.memory(small), crowd.memory(large)
         times = await _obey(crowd, small, large)
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -152,7 +156,9 @@ async def _measure(node: Node, folder: Path, light: int, processes: int) -> list
         Figure("  the daemon's CPU meanwhile", starting, "s"),
         Figure("  the daemon at rest, of one core", rest, "%", 10.0),
         Figure("  one lifecycle action, p95", p95(found), "s", 0.3),
-        Figure("  memory of all agents (PSS)", memory / 2**30, "GiB", 24.0),
+        Figure("  memory of all agents (PSS)", (memory + light_memory) / 2**30, "GiB", 24.0),
+        Figure("    of each light one", light_memory / max(light, 1) / 2**20, "MiB"),
+        Figure("    of each process", memory / max(processes, 1) / 2**20, "MiB"),
         Figure("  memory of the daemon", rss_bytes(pid) / 2**20, "MiB"),
     ]
 
