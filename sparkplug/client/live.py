@@ -21,6 +21,7 @@ from sparkplug.client.nodes import node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
 from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
+from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import SparkplugError
@@ -388,4 +389,4 @@ class LiveMesh:
             if stale != self._stale:
                 self._stale = stale
                 self._touch("hosts", "agents")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(until_next(_LOOK_S))

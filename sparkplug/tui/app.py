@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.worker import Worker
 
+from sparkplug.clock import until_next
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
@@ -38,6 +40,7 @@ from sparkplug.tui.themes import DEFAULT, Look, Terminal
 _NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "events"})
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
+_TICK_S = 1.0
 
 
 class SparkplugApp(
@@ -127,6 +130,8 @@ class SparkplugApp(
         self.store = Store(url, self._changed, context)
         #: Whether the pane to begin on was asked for: then the one of last time is not shown.
         self.pane_asked = pane is not None
+        #: The minute the header shows.
+        self._minute = 0
         self._first = pane if pane in PANES else first_pane if first_pane in PANES else "overview"
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -144,13 +149,13 @@ class SparkplugApp(
     async def on_mount(self) -> None:
         """Draw the first frame; the mesh comes after it."""
         await self.action_pane(self._first)
-        self.set_interval(1.0, self._tick)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         if self.notices:
             self.warn()
         _: Worker[None] = self.run_worker(self._look_at_theme, name="theme", group="theme")
+        _ = self.run_worker(self._keep_time, name="time", group="time")
         self.follow_mesh()
 
     def follow_mesh(self) -> None:
@@ -198,18 +203,26 @@ class SparkplugApp(
         gc.collect()
         gc.freeze()
 
+    async def _keep_time(self) -> None:
+        while True:
+            await asyncio.sleep(until_next(_TICK_S))
+            self._tick()
+
     def _tick(self) -> None:
         """Once a second: ages and the minute. What did not change is not painted."""
         if not self.screen_stack:
             return  # it is being left
         if self.pane is not None and not self._covered:
             self.pane.tick()
-        self.draw_head()
+        minute = int(time.time() // 60)
+        if minute != self._minute or self.store.link.state != "live":
+            self._minute = minute
+            self.draw_head()
 
     async def _look_at_theme(self) -> None:
         """Look at the theme's file, for ever: one worker, since beginning each costs more."""
         while True:
-            await asyncio.sleep(_THEME_S)
+            await asyncio.sleep(until_next(_THEME_S))
             await self.watch_file(self.wanted_theme)
 
     @property
