@@ -51,11 +51,18 @@ def deploy(node: Node, folder: Path, *names: str, **spec: Any) -> None:
         path = node.write_agent(folder, name, CODE, isolation="shared", **spec)
         path.write_text(path.read_text().replace(f"{name}_module", "common"))
         (folder / "common.py").write_text(CODE)
-        node.cli("agents", "deploy", str(path))
+    files = [str(folder / f"{name}.yaml") for name in names]
+    node.cli("agents", "deploy", *(files if len(files) == 1 else [str(folder)]))
 
 
-def replicas(node: Node) -> dict[str, dict[str, Any]]:
-    return {f"{r['name']}/{r['replica']}": r for r in node.json("agents", "list")}
+def replicas(node: Node) -> dict[str, ObservedAgent]:
+    """Every replica, by name/replica; asked without a process of its own."""
+
+    async def ask() -> list[ObservedAgent]:
+        async with node.client() as client:
+            return await room.list_agents(client)
+
+    return {f"{agent.name}/{agent.replica}": agent for agent in asyncio.run(ask())}
 
 
 async def connected_users(node: Node) -> dict[str, str]:
@@ -72,9 +79,9 @@ def test_many_agents_in_one_process_are_each_their_own(node: Node, tmp_path: Pat
     users = asyncio.run(connected_users(node))
     assert set(users) == {"agent one/0", "agent one/1", "agent one/2", "agent two/0"}
     assert len(set(users.values())) == 4
-    pids = node.agent_pids()
+    pids = [agent.pid for agent in replicas(node).values()]
     assert len(pids) == 4
-    assert len(set(pids.values())) == 1
+    assert len(set(pids)) == 1
     assert node.cli("prompt", "one", "hi", "--replica", "2").stdout.strip() == "one/2: hi"
     assert node.cli("prompt", "two", "ask one").stdout.strip().endswith(": hi")
     two = node.cli("agents", "logs", "two").stdout
@@ -88,7 +95,7 @@ def test_one_is_restarted_stopped_and_removed_alone(node: Node, tmp_path: Path) 
     deploy(node, tmp_path, "one", "two")
 
     def instances() -> dict[str, Any]:
-        return {name: row["instance"] for name, row in replicas(node).items()}
+        return {name: row.instance for name, row in replicas(node).items()}
 
     before = instances()
     node.cli("agents", "restart", "one", "--yes")
@@ -96,7 +103,7 @@ def test_one_is_restarted_stopped_and_removed_alone(node: Node, tmp_path: Path) 
     assert after["one/0"] != before["one/0"]
     assert after["two/0"] == before["two/0"]
     node.cli("agents", "stop", "one", "--yes")
-    assert replicas(node)["one/0"]["state"] == "stopped"
+    assert replicas(node)["one/0"].state is AgentState.STOPPED
     node.cli("agents", "start", "one")
     node.cli("agents", "remove", "one", "--yes")
     assert instances() == {"two/0": before["two/0"]}
@@ -107,20 +114,20 @@ def test_an_exit_ends_one_and_a_crash_ends_all(node: Node, tmp_path: Path) -> No
     deploy(node, tmp_path, "one", "two", restart={"backoff": "100ms"})
     before = replicas(node)
     node.cli("prompt", "one", "exit 3", check=False)
-    assert wait_until(lambda: replicas(node)["one/0"]["restarts"] == 1)
-    assert wait_until(lambda: replicas(node)["one/0"]["state"] == "idle")
-    assert replicas(node)["two/0"]["instance"] == before["two/0"]["instance"]
-    assert replicas(node)["one/0"]["pid"] == before["two/0"]["pid"]
+    assert wait_until(lambda: replicas(node)["one/0"].restarts == 1)
+    assert wait_until(lambda: replicas(node)["one/0"].state is AgentState.IDLE)
+    assert replicas(node)["two/0"].instance == before["two/0"].instance
+    assert replicas(node)["one/0"].pid == before["two/0"].pid
     answer = node.cli("prompt", "one", "die", check=False)
     assert answer.returncode == 1
     assert wait_until(
         lambda: all(
-            row["state"] == "idle" and row["pid"] != before["two/0"]["pid"]
+            row.state is AgentState.IDLE and row.pid != before["two/0"].pid
             for row in replicas(node).values()
         )
     )
     rows = replicas(node)
-    assert (rows["one/0"]["restarts"], rows["two/0"]["restarts"]) == (2, 1)
+    assert (rows["one/0"].restarts, rows["two/0"].restarts) == (2, 1)
     errors = node.cli("events", "agent:error").stdout
     assert "its shared process: exited with code 9" in errors
 
@@ -139,17 +146,17 @@ def test_the_next_daemon_takes_the_process_over(node: Node, tmp_path: Path) -> N
     )
     node.cli("agents", "restart", "one", "--yes")
     after = replicas(node)
-    assert after["two/0"]["instance"] == before["two/0"]["instance"]
-    assert after["one/0"]["instance"] != before["one/0"]["instance"]
-    assert {row["pid"] for row in after.values()} == {before["two/0"]["pid"]}
-    assert {row["restarts"] for row in after.values()} == {0}
+    assert after["two/0"].instance == before["two/0"].instance
+    assert after["one/0"].instance != before["one/0"].instance
+    assert {row.pid for row in after.values()} == {before["two/0"].pid}
+    assert {row.restarts for row in after.values()} == {0}
 
 
 def test_what_a_process_has_once_is_not_shared(node: Node, tmp_path: Path) -> None:
     deploy(node, tmp_path, "red", env={"COLOUR": "red"})
     deploy(node, tmp_path, "blue", env={"COLOUR": "blue"})
     deploy(node, tmp_path / "elsewhere", "far", env={"COLOUR": "blue"})
-    assert len(set(node.agent_pids().values())) == 3
+    assert len({agent.pid for agent in replicas(node).values()}) == 3
     assert node.cli("prompt", "red", "env").stdout.strip() == "red"
     assert node.cli("prompt", "blue", "env").stdout.strip() == "blue"
 
@@ -179,8 +186,9 @@ async def test_a_stuck_agent_is_seen_on_all_and_ending_it_ends_the_process(
 ) -> None:
     node = strict_node
     await asyncio.to_thread(
-        deploy, node, tmp_path, "one", "two", "three", restart={"backoff": "100ms"}, health=HEALTH
+        deploy, node, tmp_path, "one", "two", restart={"backoff": "100ms"}, health=HEALTH
     )
+    await asyncio.to_thread(deploy, node, tmp_path, "three", health=HEALTH)
     async with node.client() as client:
 
         async def by_name() -> dict[str, ObservedAgent]:
