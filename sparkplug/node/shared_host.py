@@ -162,6 +162,20 @@ class SharedHost:
             self.seen(job.incarnation)
             raise SparkplugError(f"the shared process did not start it: {reason}")
 
+    async def end_unknown(self, incarnations: list[str]) -> None:
+        """End agents that were begun by a daemon that ended before it wrote them down.
+
+        They are gone when it returns, so that nobody is begun beside them: those that do not
+        let go end with their process.
+        """
+        ends = [self.end_of(incarnation) for incarnation in incarnations]
+        for incarnation in incarnations:
+            self.kill(incarnation)
+        if ends:
+            await asyncio.wait(ends, timeout=2 * _STUCK_S)
+        for incarnation in incarnations:
+            self.seen(incarnation)
+
     def send(self, order: Order) -> None:
         """Send an order; it is kept while there is no connection."""
         if self._writer is None or self._writer.is_closing():

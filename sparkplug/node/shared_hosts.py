@@ -79,13 +79,9 @@ class SharedHosts:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(host.pid, signal.SIGKILL)
                 continue
-            for incarnation in running:
-                if incarnation in wanted:
-                    found.append(PackedRecord.of(wanted[incarnation], host))
-                else:
-                    # It was begun, and the daemon ended before it wrote that down.
-                    host.end_of(incarnation).add_done_callback(_seen(host, incarnation))
-                    host.kill(incarnation)
+            unknown = [one for one in running if one not in wanted]
+            found += [PackedRecord.of(wanted[one], host) for one in running if one in wanted]
+            await host.end_unknown(unknown)
             if not running:
                 host.empty_since = asyncio.get_running_loop().time()
         return found
@@ -187,10 +183,6 @@ class SharedHosts:
         """Leave the processes running, for the next daemon to take over."""
         for host in self._hosts.values():
             await host.close()
-
-
-def _seen(host: SharedHost, incarnation: str) -> Callable[[object], None]:
-    return lambda _: host.seen(incarnation)
 
 
 def _remove_logs(logs: Path, number: str) -> None:
