@@ -26,12 +26,14 @@ from sparkplug.agents.context import Activity, Context, Request, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.llm.provider import Model
+from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentState
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
 from sparkplug.schema.usage import AgentCounts, Latency
@@ -293,8 +295,10 @@ def main(job: SpawnJob) -> int:
     try:
         if job.control:
             importlib.import_module(_SHARED).serve(job)
-        else:
-            asyncio.run(AgentProcess(job).run())
+            return 0
+        if job.record:
+            hold_replica(job)  # until the process ends
+        asyncio.run(AgentProcess(job).run())
     except SparkplugError as error:
         log.error("%s", error)
         record_reason(Path(job.exits), os.getpid(), str(error))
@@ -304,6 +308,13 @@ def main(job: SpawnJob) -> int:
         record_reason(Path(job.exits), os.getpid(), f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def hold_replica(job: SpawnJob) -> int:
+    """Be the one that serves the replica of a job, see `ownership`. Raises ConflictError."""
+    pid = os.getpid()
+    own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
+    return take_replica(Path(job.record), own)
 
 
 def _become(job: SpawnJob) -> None:

@@ -98,16 +98,9 @@ class SharedHosts:
             host = self._with_room(key) or await self._begin(key, job, spawn)
             host.end_of(job.incarnation)  # its place is taken
             host.empty_since = None
+        job.recorded |= {"shared": host.record.id, "incarnation": job.incarnation}
         await host.start(job)
-        record = ProcessRecord(
-            agent=job.agent,
-            replica=job.replica,
-            pid=host.pid,
-            started=host.record.started,
-            generation=1,
-            shared=host.record.id,
-            incarnation=job.incarnation,
-        )
+        record = ProcessRecord(pid=host.pid, started=host.record.started, **job.recorded)
         return PackedRecord.of(record, host)
 
     def _with_room(self, key: str) -> SharedHost | None:
@@ -126,6 +119,8 @@ class SharedHosts:
                 "control": str(self._control(number)),
                 "incarnation": "",
                 "log": str(Path(job.log).with_name(f"_shared.{number}.log")),
+                "record": "",
+                "recorded": {},
                 "jwt": "",
                 "seed": "",
             }

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import os
+import resource
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -38,6 +40,7 @@ class _Unit:
     agent: PackedAgent
     log: TextIO
     task: asyncio.Task[None] | None = None
+    lock: int = -1
     killed: bool = False
     exit: list[object] = field(default_factory=list)
 
@@ -159,6 +162,9 @@ class SharedProcess:
     async def _live(self, unit: _Unit) -> None:
         status, reason = 0, None
         try:
+            if unit.job.record:
+                # It syncs to the disk, and its neighbours do not wait for that.
+                unit.lock = await asyncio.to_thread(process.hold_replica, unit.job)
             await unit.agent.run()
         except asyncio.CancelledError:
             status = signal.SIGKILL if unit.killed else 1 << 8
@@ -177,6 +183,8 @@ class SharedProcess:
         if self._units.pop(unit.job.incarnation, None) is None:
             return
         unit.log.close()
+        if unit.lock >= 0:
+            os.close(unit.lock)
         self._note_end(unit.job.incarnation, status, reason)
 
     def _note_end(self, incarnation: str, status: int, reason: str | None) -> None:
@@ -215,6 +223,9 @@ def _status_of(code: object) -> tuple[int, str | None]:
 
 def serve(job: SpawnJob) -> None:
     """Be the shared process that `job.control` names, until it ends."""
+    # A log, a lock and a connection for each agent.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     output.route()
     process.log_to(sys.stderr)
     steps.install()
