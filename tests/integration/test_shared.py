@@ -34,6 +34,12 @@ async def handle(ctx, request):
             os._exit(9)
         case ["block"]:
             time.sleep(600)
+        case ["stubborn"]:
+            while True:
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    print("I stay")
         case ["ask", name]:
             return await ctx.ask(name, "hi")
         case ["env"]:
@@ -179,6 +185,26 @@ def strict_node(home: Path) -> Iterator[Node]:
         yield running
     finally:
         running.close()
+
+
+async def test_one_that_takes_no_notice_of_its_end_is_taken_off_the_bus(
+    strict_node: Node, tmp_path: Path
+) -> None:
+    node = strict_node
+    await asyncio.to_thread(deploy, node, tmp_path, "one", "two")
+    async with node.client() as client:
+        before = {agent.name: agent for agent in await room.list_agents(client)}
+        target = await room.target(client, "one")
+        await client.bus.nc.publish(target.subject, b"stubborn")
+        await room.remove(client, "one")
+
+        async def gone() -> bool:
+            names = [agent.name for agent in await room.list_agents(client)]
+            return names == ["two"] and "agent one/0" not in await connected_users(node)
+
+        assert await eventually(gone, 30)
+        (left,) = await room.list_agents(client)
+        assert left.instance == before["two"].instance
 
 
 async def test_a_stuck_agent_is_seen_on_all_and_ending_it_ends_the_process(

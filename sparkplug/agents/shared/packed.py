@@ -47,6 +47,12 @@ class PackedAgent(AgentProcess):
             report.actions = self._runtime.actions
         return report
 
+    async def abandon(self) -> None:
+        """Take it off the bus, whatever its own code goes on with."""
+        bus = getattr(self, "_bus", None)
+        if bus is not None:
+            await bus.close()
+
     def _changed(self) -> None:
         # Nothing changes before it serves: the first change is that it does.
         self._serving = True

@@ -54,6 +54,7 @@ class SharedProcess:
         self._ends: dict[str, Word] = {}
         self._node: asyncio.StreamWriter | None = None
         self._ended = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serve until told to end, or until there is nobody and nothing left to serve."""
@@ -205,9 +206,15 @@ class SharedProcess:
             return
         unit.killed = True
         unit.task.cancel()
-        asyncio.get_running_loop().call_later(
-            _KILL_S, self._over, unit, int(signal.SIGKILL), "it took no notice of being ended"
-        )
+        asyncio.get_running_loop().call_later(_KILL_S, self._abandon, unit)
+
+    def _abandon(self, unit: _Unit) -> None:
+        """Give an agent up that goes on though it was cancelled: nobody can reach it any more."""
+        if unit.job.incarnation in self._units:
+            leaving = asyncio.create_task(unit.agent.abandon())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            self._over(unit, int(signal.SIGKILL), "it took no notice of being ended")
 
     def _tell(self, word: Word) -> None:
         if self._node is not None and not self._node.is_closing():
