@@ -19,6 +19,8 @@ class SpawnJob(Record):
     """
 
     id: str = Field(description="unique to this process, for the answer")
+    incarnation: str = Field("", description="one start of a replica in a shared process")
+    control: str = Field("", description="the socket a shared process listens on; empty = an agent")
     agent: str
     replica: str
     owner: str

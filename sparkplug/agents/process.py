@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
@@ -51,6 +52,7 @@ from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, ReasonKind
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
 from sparkplug.schema.units import bytes_text
+from sparkplug.schema.usage import AgentCounts, Latency
 
 log = logging.getLogger("sparkplug.agent")
 
@@ -59,6 +61,8 @@ _REPORT_SPACING_S = 0.1
 _GOODBYE_DEADLINE_S = 1.0
 _ABANDON_S = 0.5
 _MAX_DESCRIPTION = 200
+#: What the process is when it is to hold many agents; it imports this module in its turn.
+_SHARED = "sparkplug.agents.shared.process"
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
 
@@ -76,12 +80,11 @@ class AgentProcess:
         self._stopping = asyncio.Event()
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
+        self._latency = Latency()
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+        self._take_signals()
         job = self.job
         target = load_entrypoint(job.entrypoint, [job.folder, *job.modules])
         self._runtime: Runtime = await load_runtime(job.runtime, target)
@@ -89,7 +92,7 @@ class AgentProcess:
             job.health, self._find(job.health.ready), self._find(job.health.live), self._changed
         )
         prefix = subjects.inbox("agent", f"{job.agent}={job.replica}")
-        wire.use_inbox(prefix)
+        self._take_inbox(prefix)
         self._bus: Bus = await connect(
             job.url,
             name=f"agent {job.agent}/{job.replica}",
@@ -109,6 +112,25 @@ class AgentProcess:
         folders = [self.job.folder, *self.job.modules]
         return find_probe(probe, self._runtime, folders) if probe else None
 
+    def stop(self) -> None:
+        """End soon: finish what is in hand, take nothing new."""
+        self._stopping.set()
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    def _take_inbox(self, prefix: str) -> None:
+        wire.use_inbox(prefix)
+
+    def _beat_seconds(self) -> int:
+        return max(1, round(self.job.heartbeat_seconds))
+
+    def _cpu_seconds(self) -> float | None:
+        """Its share of the processor time of its process; None when it has all of it."""
+        return None
+
     async def _serve(self) -> None:
         job = self.job
         service = self._service = AgentService(
@@ -117,7 +139,7 @@ class AgentProcess:
             session_name=job.replica,
             nc=self._bus.nc,
             description=job.description,
-            heartbeat_interval_s=max(1, round(job.heartbeat_seconds)),
+            heartbeat_interval_s=self._beat_seconds(),
             extra_metadata={
                 "sparkplug": __version__,
                 "node": job.node,
@@ -173,6 +195,7 @@ class AgentProcess:
             raise RequestRejectedError(503, "it is stopping and takes nothing new")
         if self._probes is not None and self._probes.not_ready is not None:
             raise RequestRejectedError(503, _one_line(f"not ready: {self._probes.not_ready}"))
+        began = time.monotonic()
         with self._activity.request() as activity:
             try:
                 await self._requests.run(self._answer(envelope, stream, activity), envelope)
@@ -191,6 +214,8 @@ class AgentProcess:
                 raise RequestRejectedError(500, _one_line(gist)) from error
             else:
                 self._activity.served += 1
+            finally:
+                self._latency.note(time.monotonic() - began)
 
     async def _answer(
         self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
@@ -245,6 +270,8 @@ class AgentProcess:
             pid=os.getpid(),
             process=self._process,
             sequence=self._sequence,
+            incarnation=self.job.incarnation,
+            counts=self._counts(),
             instance=self._service.instance_id if self._service else "",
             state=state,
             reason=reason,
@@ -267,6 +294,17 @@ class AgentProcess:
             state = AgentState.DEGRADED if probes.was_ready else AgentState.STARTING
             return state, f"not ready: {probes.not_ready}", ReasonKind.NOT_READY
         return self._activity.state, None, None
+
+    def _counts(self) -> AgentCounts:
+        stats = self._bus.nc.stats
+        return AgentCounts(
+            received=stats["in_msgs"],
+            sent=stats["out_msgs"],
+            received_bytes=stats["in_bytes"],
+            sent_bytes=stats["out_bytes"],
+            cpu_seconds=self._cpu_seconds(),
+            latency=self._latency.buckets,
+        )
 
     async def _tell(self) -> None:
         report = self._report()
@@ -334,10 +372,11 @@ def main(job: SpawnJob) -> int:
     if job.lease:
         watch_lease(Path(job.lease))
     try:
+        if job.control:
+            importlib.import_module(_SHARED).serve(job)
+            return 0
         if job.record:
-            pid = os.getpid()
-            own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
-            take_replica(Path(job.record), own)  # held until the process ends
+            hold_replica(job)  # until the process ends
         asyncio.run(_watched(job))
     except SparkplugError as error:
         log.error("%s", error)
@@ -352,6 +391,13 @@ def main(job: SpawnJob) -> int:
         record_reason(Path(job.exits), os.getpid(), _gist(error))
         return 1
     return 0
+
+
+def hold_replica(job: SpawnJob) -> int:
+    """Be the one that serves the replica of a job, see `ownership`. Raises ConflictError."""
+    pid = os.getpid()
+    own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
+    return take_replica(Path(job.record), own)
 
 
 async def _watched(job: SpawnJob) -> None:
@@ -376,9 +422,14 @@ def _become(job: SpawnJob) -> None:
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     os.environ.update(job.env)
     os.chdir(job.folder or "/")
+    log_to(sys.stderr)
+
+
+def log_to(stream: TextIO) -> None:
+    """Write what is logged to a stream, and nowhere else."""
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        stream=stream,
         force=True,
     )

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import nats.errors
@@ -54,7 +55,7 @@ _NO_MORE = frozenset(
 )
 
 
-def use_inbox(prefix: str) -> None:
+def use_inbox(prefix: object) -> None:
     """Make the SDK take its replies under `prefix`: one identity a process.
 
     The SDK shares one hard-coded prefix among all its callers; under stock permissions
@@ -63,6 +64,24 @@ def use_inbox(prefix: str) -> None:
     for module in (sdk._inbox, sdk._mux, agent_service._inbox):  # noqa: SLF001
         module.SDK_INBOX_PREFIX = prefix  # type: ignore[attr-defined]
     logging.getLogger("synadia_ai").setLevel(logging.ERROR)
+
+
+class _InboxHere:
+    """The prefix of the identity in whose context it is asked for."""
+
+    prefix: ContextVar[str] = ContextVar("sparkplug_inbox")
+
+    def __format__(self, spec: str) -> str:
+        return self.prefix.get()
+
+
+_inbox_here = _InboxHere()
+
+
+def use_inbox_here(prefix: str) -> None:
+    """As `use_inbox`, for this context and what it starts: several identities in a process."""
+    _inbox_here.prefix.set(prefix)
+    use_inbox(_inbox_here)
 
 
 def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None) -> sdk.Agent:

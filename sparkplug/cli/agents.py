@@ -10,6 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
+from sparkplug.cli.usage import in_words, usage_data, with_usage
 from sparkplug.schema.agent import AgentSpec, ObservedAgent
 from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.errors import InvalidError
@@ -17,11 +18,13 @@ from sparkplug.schema.errors import InvalidError
 if TYPE_CHECKING:
     from sparkplug.client.agents import AgentDescription
     from sparkplug.client.cancelling import InHand
+    from sparkplug.client.usage import UsageByReplica
 
 
 async def list_agents(cli: Cli) -> int:
     """Every agent, ours and foreign."""
     from sparkplug.client import agents as room
+    from sparkplug.client.usage import read_usage
 
     wanted = cli.option("label", [])
     async with cli.connect() as client:
@@ -34,7 +37,16 @@ async def list_agents(cli: Cli) -> int:
             labels = {name: agent.spec.labels for name, agent in specs.items()}
             return [a for a in found if has_labels(labels.get(a.name, {}), wanted)]
 
-        return await show(cli, fetch, AGENTS)
+        if cli.out.format != "wide":
+            return await show(cli, fetch, AGENTS)
+        used: UsageByReplica = {}
+
+        async def fetch_wide() -> Iterable[ObservedAgent]:
+            used.clear()
+            used.update(await read_usage(client))
+            return await fetch()
+
+        return await show(cli, fetch_wide, with_usage(AGENTS, used))
 
 
 async def describe(cli: Cli) -> int:
@@ -42,14 +54,17 @@ async def describe(cli: Cli) -> int:
     from sparkplug.client import agents as room
     from sparkplug.client import cancelling
     from sparkplug.client.rollouts import rollout_text
+    from sparkplug.client.usage import read_usage
 
     async with cli.connect() as client:
         found = await room.describe(client, cli.args.agent)
+        used = await read_usage(client, found.name)
         busy = any(agent.inflight for agent in found.replicas) and found.desired is not None
         work = await cancelling.in_hand(client, found.name) if busy else []
     rollout = rollout_text(found.desired, found.replicas)
     if cli.out.structured:
         data = found.model_dump(mode="json", exclude={"v": True, "desired": {"former"}})
+        data["usage"] = [usage_data(usage) for usage in used.values()]
         requests = [
             {"replica": one.replica, **view.model_dump(mode="json", exclude={"v"})}
             for one in work
@@ -60,12 +75,16 @@ async def describe(cli: Cli) -> int:
     if cli.out.format == "name":
         cli.out.text(found.name)
         return 0
-    _print_description(cli, found, rollout, {one.replica: one for one in work})
+    _print_description(cli, found, rollout, {one.replica: one for one in work}, used)
     return 0
 
 
 def _print_description(
-    cli: Cli, found: AgentDescription, rollout: str, work: dict[str, InHand]
+    cli: Cli,
+    found: AgentDescription,
+    rollout: str,
+    work: dict[str, InHand],
+    used: UsageByReplica,
 ) -> None:
     first = found.replicas[0] if found.replicas else None
     wanted = found.desired
@@ -114,6 +133,9 @@ def _print_description(
             cli.out.text(f"             {view.id}: {view.action}{of}, {view.age_seconds:.1f} s")
         if in_hand is not None and in_hand.requests is None:
             cli.out.text("             it does not say which: its code does not yield")
+        usage = used.get((agent.name, agent.replica))
+        if usage is not None and not agent.foreign:
+            cli.out.text(f"  usage      {in_words(usage)}")
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
         if agent.limits:

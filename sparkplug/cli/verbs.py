@@ -31,6 +31,13 @@ def _logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replica", help="of this replica, not the first")
 
 
+def _usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("agent", nargs="?", help="only this agent").kind = "agent"  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="its history, this far back, like 10m"
+    )
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
 
@@ -154,6 +161,13 @@ VERBS: tuple[Verb, ...] = (
         labels=True,
     ),
     Verb(("agents", "describe"), "all about an agent", f"{_ROOM}.agents:describe", _agent),
+    Verb(
+        ("agents", "usage"),
+        "what agents take and do: CPU, memory, latency, counts",
+        f"{_ROOM}.usage:usage",
+        _usage,
+        listing=True,
+    ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),

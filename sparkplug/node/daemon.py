@@ -34,6 +34,7 @@ from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import gpu_room, run_files
+from sparkplug.node.accounting import Accounting
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
@@ -223,6 +224,13 @@ class Daemon:
             owner_of=supervisor.owner_of,
             history_seconds=settings.telemetry.history,
         )
+        accounting = Accounting(
+            bus,
+            self.name,
+            serving=supervisor.serving,
+            gpus=lambda: sampler.latest.gpus if sampler.latest else (),
+            history_seconds=settings.telemetry.history,
+        )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
@@ -249,7 +257,8 @@ class Daemon:
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
-        await supervisor.start()
+        foreign = ForeignAgents(bus, self._observed)
+        await supervisor.start(foreign.on_beat)
         python = await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("observed state", self._observed.run),
@@ -258,7 +267,8 @@ class Daemon:
             ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
             ("observer", lambda: observer.run(services)),
-            ("foreign agents", ForeignAgents(bus, self._observed).run),
+            ("foreign agents", foreign.run),
+            ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),

@@ -13,7 +13,6 @@ from nats.aio.msg import Msg
 from synadia_ai.agents import HeartbeatPayload
 from synadia_ai.agents.discovery import AgentInfo, build_agent_info, discover_agent_infos
 
-from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.node.observed import ObservedState, foreign_key
 from sparkplug.schema.agent import ObservedAgent
@@ -47,7 +46,6 @@ class ForeignAgents:
 
     async def run(self) -> None:
         """Follow for ever."""
-        await self._bus.nc.subscribe(subjects.HEARTBEATS, cb=self._on_beat)
         swept = 0.0
         while True:
             if self._bus.connected and time.monotonic() - swept > _SWEEP_S:
@@ -72,8 +70,9 @@ class ForeignAgents:
         for info in infos:
             self._learn(info)
 
-    async def _on_beat(self, message: Msg) -> None:
-        if b'"sparkplug"' in message.data or len(message.data) > _MAX_BEAT_BYTES:
+    async def on_beat(self, message: Msg) -> None:
+        """Take in a heartbeat that is none of ours."""
+        if len(message.data) > _MAX_BEAT_BYTES:
             return
         try:
             beat = HeartbeatPayload.model_validate_json(message.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -37,9 +38,14 @@ class AgentLogs:
         The agent holds the file open for appending, so it is emptied in place; a line
         written between copying and emptying can be lost, and only then.
         """
-        for path in self._folder.glob("*.log"):
-            if path.stat().st_size <= self._limit:
-                continue
+        large = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                # A removed agent takes its log with it, maybe just now.
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.endswith(".log") and entry.stat().st_size > self._limit:
+                        large.append(Path(entry.path))
+        for path in large:
             for number in range(self._keep - 1, 0, -1):
                 older = path.with_suffix(f".log.{number}")
                 if older.exists():
@@ -91,7 +97,10 @@ class AgentLogs:
 
     def remove(self, agent: str, replica: str) -> None:
         """Delete everything a removed replica wrote."""
-        for path in self._folder.glob(f"{agent}.{replica}*.log*"):
+        own = tuple(self.path(agent, replica, previous=earlier).name for earlier in (False, True))
+        with os.scandir(self._folder) as entries:
+            found = [Path(entry.path) for entry in entries if entry.name.startswith(own)]
+        for path in found:
             path.unlink(missing_ok=True)
 
 

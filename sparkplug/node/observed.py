@@ -41,17 +41,22 @@ class ObservedState:
         self._fence = fence
         self._refused = refused
         self._dirty: dict[str, Record | None] = {}
+        #: What each key was set to last: what did not change is not written again.
+        self._set: dict[str, Record] = {}
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def set(self, key: str, value: Record) -> None:
-        """Write `value` soon."""
+        """Write `value` soon, when it is another than the last."""
+        if self._set.get(key) == value:
+            return
         self._dirty.pop(key, None)
-        self._dirty[key] = value.model_copy(deep=True)
+        self._dirty[key] = self._set[key] = value.model_copy(deep=True)
         self._wake.set()
 
     def remove(self, key: str) -> None:
         """Delete the key soon."""
+        self._set.pop(key, None)
         self._dirty.pop(key, None)
         self._dirty[key] = None
         self._wake.set()
@@ -60,6 +65,8 @@ class ObservedState:
         """Forget what was said of replicas under the epoch before: they may be elsewhere now."""
         for key in [key for key in self._dirty if key.startswith(_AGENTS)]:
             del self._dirty[key]
+        # It is to be said again, though it be the same.
+        self._set = {k: value for k, value in self._set.items() if not k.startswith(_AGENTS)}
 
     async def run(self) -> None:
         """Write for ever; what the server did not take is tried again."""
@@ -85,6 +92,8 @@ class ObservedState:
                     log.warning("%s is refused: it was written under an old epoch", key)
                     if not key.startswith(_AGENTS):
                         self._dirty.setdefault(key, value)
+                    else:
+                        self._set.pop(key, None)
                     if fence == self._fence():
                         self._refused()
                     return False

@@ -10,14 +10,17 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from sparkplug.agents.ownership import forget_replica
-from sparkplug.processes import same_process
+from sparkplug.processes import same_process, wait_process
 from sparkplug.schema.base import Record
 
 log = logging.getLogger(__name__)
 
 
 class ProcessRecord(Record):
-    """One agent process. Pid and start time together name it for ever."""
+    """One agent process. Pid and start time together name it for ever.
+
+    In a shared process, `shared` names that and `incarnation` the agent's own start in it.
+    """
 
     agent: str
     replica: str
@@ -30,6 +33,17 @@ class ProcessRecord(Record):
     limits: str = Field("", description="the limits it runs under, in words")
     group: str = Field("", description="folder of its control group")
     cpus: list[int] = Field(default_factory=list, description="the CPUs it was bound to")
+    shared: str = ""
+    incarnation: str = ""
+
+    @property
+    def heard_at(self) -> float:
+        """When it was heard of by another way than its own heartbeats (time.monotonic)."""
+        return 0.0
+
+    async def wait(self) -> None:
+        """Return when this very process has ended."""
+        await wait_process(self.pid, self.alive)
 
     def alive(self) -> bool:
         """True while this very process runs."""
@@ -68,12 +82,12 @@ class RecordFolder:
         return self._folder / f"{agent}.{replica}.json"
 
     def living(self, agent: str, replica: str) -> ProcessRecord | None:
-        """The record of a replica's process that lives, whoever asked for it."""
+        """The record of a replica's own process that lives, whoever asked for it."""
         try:
             record = ProcessRecord.model_validate_json(self.path(agent, replica).read_bytes())
         except (OSError, ValidationError):
             return None
-        return record if record.alive() else None
+        return record if not record.shared and record.alive() else None
 
     def remove(self, agent: str, replica: str) -> None:
         """Forget a replica's process."""

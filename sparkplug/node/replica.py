@@ -13,7 +13,7 @@ from sparkplug.agents.exits import Exit
 from sparkplug.agents.stalls import Stall
 from sparkplug.node.records import ProcessRecord
 from sparkplug.node.restarts import RestartHistory
-from sparkplug.processes import identity, wait_process
+from sparkplug.processes import identity
 from sparkplug.schema.agent import AgentReport, DesiredAgent, ObservedAgent
 from sparkplug.schema.agent_state import (
     SERVING,
@@ -23,6 +23,7 @@ from sparkplug.schema.agent_state import (
 )
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, SparkplugError
+from sparkplug.schema.usage import AgentCounts
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Host(Protocol):
         """Start a process for the replica."""
         ...
 
-    async def exit_of(self, pid: int) -> Exit:
+    async def exit_of(self, record: ProcessRecord) -> Exit:
         """How a process that ended ended."""
         ...
 
@@ -97,6 +98,7 @@ class Replica:
         self._early: AgentReport | None = None
         self._restarting = False
         self._drain: float | None = None
+        self.counts: AgentCounts | None = None
         self._history = RestartHistory()
         self._ready_at: float | None = None
         self._heard_at = time.monotonic()
@@ -110,6 +112,11 @@ class Replica:
         self._failing = asyncio.Event()
         self._told_busy = False
         self._told_busy_at = float("-inf")
+
+    @property
+    def record(self) -> ProcessRecord | None:
+        """What serves it, while something does."""
+        return self._record
 
     @property
     def pid(self) -> int | None:
@@ -173,7 +180,10 @@ class Replica:
 
         Of an earlier process, or told before what was heard already, it counts for nothing.
         """
-        if self._record is None or report.pid != self._record.pid:
+        if self._record is None or (report.pid, report.incarnation) != (
+            self._record.pid,
+            self._record.incarnation,
+        ):
             # It may be quicker on the bus than its zygote is in telling its pid.
             self._early = report
             return
@@ -181,6 +191,7 @@ class Replica:
             log.info("%s: a report of an earlier process is dropped", self._name)
             return
         observed = self.observed
+        self.counts = report.counts
         told = report.actions is not None and report.actions != observed.actions
         if report.actions is not None:
             observed.actions = report.actions
@@ -304,7 +315,7 @@ class Replica:
             return
         if state not in SERVING and state is not AgentState.STALE:
             return
-        silent = time.monotonic() - self._heard_at
+        silent = time.monotonic() - max(self._heard_at, self._record.heard_at)
         if self._stall is None and silent > self._patience:
             first = state is not AgentState.STALE
             if first or round(silent) % _SILENCE_TOLD_S == 0:
@@ -391,7 +402,7 @@ class Replica:
         """Wait until the process ends or something else is wanted, and deal with an end."""
         record = self._record
         assert record is not None
-        ended = asyncio.create_task(wait_process(record.pid, record.alive))
+        ended = asyncio.create_task(record.wait())
         changed = asyncio.create_task(self._changed.wait())
         failing = asyncio.create_task(self._failing.wait())
         waits: set[asyncio.Task[Any]] = {ended, changed, failing}
@@ -431,7 +442,7 @@ class Replica:
 
     async def _ended(self, record: ProcessRecord, wanted: Wanted, unhealthy: str = "") -> None:
         """The process ended unasked: start it again if the policy says so."""
-        end = await self._host.exit_of(record.pid)
+        end = await self._host.exit_of(record)
         if unhealthy:
             end = Exit(None, unhealthy)
         ready_for = time.monotonic() - self._ready_at if self._ready_at is not None else 0.0
@@ -485,7 +496,7 @@ class Replica:
         if record is None:
             return
         await self._stop_process(record, why)
-        await self._host.exit_of(record.pid)
+        await self._host.exit_of(record)
         self._gone(record)
 
     async def _stop_process(
@@ -495,7 +506,7 @@ class Replica:
         self._move(AgentState.STOPPING, StateSource.NODE, why, kind)
         began, told = time.monotonic(), None
         until = began + self._host.stop_timeout
-        ended = asyncio.create_task(wait_process(record.pid, record.alive))
+        ended = asyncio.create_task(record.wait())
         try:
             record.signal(signal.SIGTERM)
             while not ended.done():
@@ -530,7 +541,7 @@ class Replica:
         # Whatever the agent started itself goes with it.
         record.signal_group(signal.SIGKILL)
         self._host.forget(record)
-        self._record = None
+        self._record = self.counts = None
         self._said = self._stall = None
         self.process = ""
         observed = self.observed

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -23,6 +24,7 @@ from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.bus.leases import lease_clock
 from sparkplug.bus.signing import Signer
+from sparkplug.node.accounting import Serving
 from sparkplug.node.limits import Given, Limits
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.node_lease import NodeLease, Standing
@@ -31,6 +33,8 @@ from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.records import ProcessRecord, RecordFolder
 from sparkplug.node.replica import Replica, Wanted
 from sparkplug.node.revocation import Revocations
+from sparkplug.node.shared_host import PackedRecord
+from sparkplug.node.shared_hosts import SharedHosts
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
@@ -55,6 +59,7 @@ _STALLS_EVERY_S = 0.25
 #: What is kept of the log of a process that failed.
 _LAST_LINES = 50
 _LAST_CHARACTERS = 8000
+_ROTATE_S = 5.0
 _MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
@@ -97,6 +102,10 @@ class Supervisor:
         self.stop_timeout = settings.agents.stop_timeout
         self.logs = AgentLogs(paths.agent_logs, settings.agents.log_max, settings.agents.log_keep)
         self._records = RecordFolder(paths.run / "agents")
+        self.shared = SharedHosts(
+            paths.run, settings.agents.shared_max, self._exit_of_pid, self._note_report
+        )
+        self._owners: dict[int, str] | None = None
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
         self._seen: dict[str, ObservedAgent] = {}
@@ -112,28 +121,48 @@ class Supervisor:
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
-        """The agent whose process `pid` is, as name/replica."""
-        for (agent, number), (replica, _) in self._replicas.items():
-            if replica.pid == pid:
-                return f"{agent}/{number}"
-        return None
+        """The agent whose process `pid` is, as name/replica; `shared/…` where it is of many."""
+        if self._owners is None:
+            self._owners = {
+                replica.pid: f"{agent}/{number}"
+                for (agent, number), (replica, _) in self._replicas.items()
+                if replica.pid
+            }
+            for name, shared in self.shared.pids().items():
+                self._owners[shared] = f"shared/{name}"
+        return self._owners.get(pid)
+
+    def serving(self) -> list[Serving]:
+        """Every replica here, with what it counted itself."""
+        found = []
+        for replica, _ in self._replicas.values():
+            record = replica.record
+            incarnation, shared = (record.incarnation, record.shared) if record else ("", "")
+            found.append(Serving(replica.observed, incarnation, shared, replica.counts))
+        return found
 
     async def find_left(self) -> None:
         """Read which processes an earlier daemon left, before anything is assigned."""
         records = await asyncio.to_thread(self._records.read)
+        packed = await self.shared.find_left([record for record in records if record.shared])
+        alone = [record for record in records if not record.shared]
+        still = {record.incarnation for record in packed}
         for record in records:
+            if record.shared and record.incarnation not in still:
+                self.forget(record)
+        for record in (*alone, *packed):
             if record.alive():
                 self._limits.adopt(_given(record))
                 self._left[record.agent, record.replica] = record
             else:
-                self._limits.release(_given(record))
-                self._records.remove(record.agent, record.replica)
+                self.forget(record)
         bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
         written = await bucket.read_all(ObservedAgent, "agents.>")
         self._seen = {key: seen for key, seen in written.items() if seen.node == self._node}
 
-    async def start(self) -> None:
-        """Listen to what the agents say of themselves."""
+    async def start(self, others: Callable[[Msg], Awaitable[None]]) -> None:
+        """Listen to what the agents say of themselves; `others` gets the foreign ones' beats."""
+        self._others = others
         await self._bus.nc.subscribe(subjects.AGENT_STATES, cb=self._on_report)
         await self._bus.nc.subscribe(subjects.HEARTBEATS, cb=self._on_heartbeat)
 
@@ -399,19 +428,35 @@ class Supervisor:
             modules=self._modules,
         )
         try:
-            pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+            record = await self._start(spec, job, given)
         except BaseException:
             # Whether it was forked is not known for sure: it could serve unseen.
             self._revocations.add(user)
             self._limits.release(given)
             raise
-        given = self._limits.enforce(given, pid, spec.resources)
-        record = ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
-        record.limits, record.group, record.cpus = given.words, given.group, list(given.cpus)
+        self._owners = None
         observed.user = user
         return record
 
-    async def exit_of(self, pid: int) -> Exit:
+    async def _start(self, spec: AgentSpec, job: SpawnJob, given: Given) -> ProcessRecord:
+        async def fork(job: SpawnJob) -> int:
+            return await self._zygotes.spawn(spec.python or "", spec.runtime, job)
+
+        if spec.isolation == "shared":
+            return await self.shared.start(spec.python or "", job, fork)
+        pid = await fork(job)
+        given = self._limits.enforce(given, pid, spec.resources)
+        record = ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
+        record.limits, record.group, record.cpus = given.words, given.group, list(given.cpus)
+        return record
+
+    async def exit_of(self, record: ProcessRecord) -> Exit:
+        """How a process ended, or an agent in one that is shared."""
+        if isinstance(record, PackedRecord):
+            return record.exit()
+        return await self._exit_of_pid(record.pid)
+
+    async def _exit_of_pid(self, pid: int) -> Exit:
         """How a process ended, once its reaper wrote it down; it is given a moment to."""
         status = self._paths.exits / f"{pid}.status"
         with contextlib.suppress(TimeoutError):
@@ -434,6 +479,7 @@ class Supervisor:
         self._revocations.add(record.user)
         self._limits.release(_given(record))
         self._records.remove(record.agent, record.replica)
+        self._owners = None
 
     def out_of_memory(self, record: ProcessRecord) -> bool:
         """Whether the kernel killed in the process's control group for want of memory."""
@@ -467,6 +513,8 @@ class Supervisor:
         # Ours carry a report among the protocol's extra fields; foreign ones do not.
         if b'"sparkplug"' in message.data:
             self._take_report(message.data, inside="sparkplug")
+        else:
+            await self._others(message)
 
     def _take_report(self, data: bytes, inside: str = "") -> None:
         if len(data) > _MAX_REPORT_BYTES:
@@ -479,18 +527,25 @@ class Supervisor:
         except ValidationError as error:
             log.debug("a report that does not hold: %s", error)
             return
+        self._note_report(report)
+
+    def _note_report(self, report: AgentReport) -> None:
         entry = self._replicas.get((report.agent, report.replica))
         if entry is not None:
             entry[0].report(report)
 
     async def watch_health(self) -> None:
         """Mark the silent ones, and keep the logs within their limits."""
+        rotated = 0.0
         while True:
             await asyncio.sleep(1.0)
             if self._bus.connected:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
-            await asyncio.to_thread(self.logs.rotate)
+            if time.monotonic() - rotated >= _ROTATE_S:
+                rotated = time.monotonic()
+                await asyncio.to_thread(self.logs.rotate)
+            await self.shared.tidy(self._paths.agent_logs)
 
     async def watch_stalls(self) -> None:
         """Show those as blocked whose event loop does not turn, while it does not."""
@@ -508,10 +563,12 @@ class Supervisor:
             replica.want(None)
             tasks.append(task)
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.shared.stop(self._paths.agent_logs, self.stop_timeout)
 
     async def leave(self) -> None:
         """End the loops and leave the processes running, for the next daemon to adopt."""
         await end(*(task for _, task in self._replicas.values()))
+        await self.shared.leave()
 
 
 class _Beat(Record):

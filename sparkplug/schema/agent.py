@@ -20,6 +20,7 @@ from sparkplug.schema.agent_state import (
 )
 from sparkplug.schema.base import Document, Record, utc_now
 from sparkplug.schema.units import Bytes, Seconds
+from sparkplug.schema.usage import AgentCounts
 
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
@@ -185,7 +186,9 @@ class AgentSpec(Document):
         None, description="how many replicas by load; `replicas` is how many to begin with"
     )
     concurrency: int = Field(8, ge=1, le=1000)
-    isolation: Literal["process"] = "process"
+    isolation: Literal["process", "shared"] = Field(
+        "process", description="a process for each replica, or one that many light agents share"
+    )
     resources: Resources = Field(default_factory=Resources)
     placement: Placement = Field(default_factory=Placement)
     restart: Restart = Field(default_factory=Restart)
@@ -228,6 +231,17 @@ class AgentSpec(Document):
         if isinstance(value, dict):
             return {k: str(v) if isinstance(v, int | float) else v for k, v in value.items()}
         return value
+
+    @model_validator(mode="after")
+    def _what_is_shared_is_nobodys_own(self) -> AgentSpec:
+        """GPUs and limits are given to a process: they cannot be one agent's."""
+        if self.isolation == "shared":
+            for name in ("gpus", "memory", "cpus"):
+                if getattr(self.resources, name):
+                    raise ValueError(
+                        f"isolation: shared takes no resources.{name}: they are a process's own"
+                    )
+        return self
 
 
 #: What can change in a spec while its processes run on.
@@ -401,6 +415,8 @@ class AgentReport(Record):
     pid: int
     process: str = Field("", description="pid and kernel start time: names the process for ever")
     sequence: int = Field(0, description="counts its reports from 1; 0: it does not count")
+    incarnation: str = Field("", description="which start of it, in a shared process")
+    counts: AgentCounts | None = None
     instance: str = ""
     state: AgentState
     reason: str | None = None

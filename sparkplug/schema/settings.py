@@ -70,6 +70,9 @@ class AgentsSection(Document):
     stop_timeout: Seconds = Field(10.0, description="seconds to finish its work when stopped")
     log_max: Bytes = Field(10 << 20, ge=4096, description="bytes of a log before it is rotated")
     log_keep: int = Field(3, ge=0, le=100, strict=True, description="rotated logs that are kept")
+    shared_max: int = Field(
+        250, ge=1, le=1000, strict=True, description="agents of `isolation: shared` in one process"
+    )
 
 
 class TelemetrySection(Document):

@@ -10,11 +10,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import canvas, far, forms, logs, monkey, plot, prompts, screen, spawn, starts, table
+from bench import (
+    canvas,
+    crowd_agents,
+    far,
+    forms,
+    logs,
+    monkey,
+    plot,
+    prompts,
+    screen,
+    spawn,
+    starts,
+    table,
+)
 
 _PARTS = {
     "starts": starts.run,
     "spawn": spawn.run,
+    "crowd": crowd_agents.run,
     "prompts": prompts.run,
     "screen": screen.run,
     "canvas": canvas.run,

@@ -52,16 +52,18 @@ class Watched:
     def __init__(self, client: Client) -> None:
         self._bucket = Bucket(client.bus, subjects.BUCKET_OBSERVED)
         self.seen: dict[str, ObservedAgent] = {}
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()
 
     async def follow(self) -> None:
         """Follow for ever."""
         async for change in self._bucket.watch("agents.>"):
             if change.entry is not None:
                 observed = decode(ObservedAgent, change.entry)
-                if observed is not None:
+                if observed is None:
+                    self.seen.pop(change.entry.key, None)
+                else:
                     self.seen[change.entry.key] = observed
-                    self._changed.set()
+                self.changed.set()
 
     async def ready(self, name: str, count: int) -> list[ObservedAgent]:
         """Return once `count` replicas of an agent are idle."""
@@ -72,8 +74,8 @@ class Watched:
                 ]
                 if len(found) >= count:
                     return found
-                self._changed.clear()
-                await self._changed.wait()
+                self.changed.clear()
+                await self.changed.wait()
 
 
 async def measure(node: Node, folder: Path) -> list[Figure]:

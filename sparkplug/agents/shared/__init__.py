@@ -1,0 +1,1 @@
+"""Shared processes: many light agents in one process, each a service of its own."""
