@@ -27,7 +27,7 @@ def replica(state: AgentState = AgentState.DEPLOYING) -> ObservedAgent:
     return ObservedAgent(name="a", replica="0", runtime="python", owner="me", state=state)
 
 
-@pytest.mark.parametrize("state", TERMINAL)
+@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_an_agent_says_nothing_about_its_own_end(state: AgentState) -> None:
     """A late word of a process that is gone meets a state that only others may leave."""
     assert not any(is_allowed(state, after, StateSource.AGENT) for after in AgentState)
