@@ -21,7 +21,7 @@ class Argument:
     """One argument of an action.
 
     Without a `flag` it is positional. A `switch` is true or false, `pairs` are key=value texts,
-    `repeated` takes several; `seconds` are written like 30s or 5m.
+    `repeated` takes several; `short` is another name of the flag; `seconds` are written like 30s or 5m.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Argument:
     flag: str | None = None
     choices: tuple[str, ...] = ()
     repeated: bool = False
+    short: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,18 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    """What an action did, in a sentence and as data; `chunks` is an answer still coming."""
+    """What an action did, in a sentence and as data.
+
+    `chunks` is an answer still coming, `text` something to read in full instead of the sentence.
+    `exit_code` is what a command leaves with where that is an answer of its own, as of `diff`.
+    """
 
     message: str
     data: Any = None
     changed: bool = True
     chunks: AsyncGenerator[PromptChunk, None] | None = None
+    text: str = ""
+    exit_code: int = 0
 
 
 def always(subject: Subject | None) -> str | None:
@@ -64,7 +71,9 @@ class Action:
 
     `applies` says why it does not fit a subject, or None when it does. `run` is awaited as
     `run(client, **arguments)`; `preview(**arguments)` says in a sentence what it would do.
-    `check(client, **arguments)` raises what would keep it from being done, and changes nothing.
+    `check(client, **arguments)` raises what would keep it from being done, and changes nothing;
+    what it returns says in full what would be done, where looking at the mesh tells more.
+    `confirm(client, **arguments)` returns what to ask about before it is done, or None.
     `many` actions are run once for each name given. `danger` asks before it does anything;
     `writes` is refused by a read-only face.
     """
@@ -81,7 +90,8 @@ class Action:
     danger: bool = False
     writes: bool = True
     many: bool = False
-    check: Callable[..., Awaitable[None]] | None = None
+    check: Callable[..., Awaitable[str | None]] | None = None
+    confirm: Callable[..., Awaitable[str | None]] | None = None
     applies: Callable[[Subject | None], str | None] = always
 
     @property

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from synadia_ai.agents import Envelope, StatusChunk
 
 from sparkplug import __version__
 from sparkplug.agents.authoring import as_json, as_text
+from sparkplug.agents.cancelling import Requests
 from sparkplug.agents.context import Activity, Context, Request, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
@@ -29,14 +31,17 @@ from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
+from sparkplug.bus.service import Services
 from sparkplug.llm.provider import Model
 from sparkplug.schema.agent import AgentReport, AgentState
+from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
 
 log = logging.getLogger("sparkplug.agent")
 
 _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
+_ABANDON_S = 0.5
 _MAX_DESCRIPTION = 200
 _CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
 
@@ -48,6 +53,7 @@ class AgentProcess:
         self.job = job
         self._model = Model(**job.llm)
         self._activity = Activity(self._changed)
+        self._requests = Requests()
         self._stopping = asyncio.Event()
         self._dirty = asyncio.Event()
         self._state = AgentState.STARTING
@@ -97,6 +103,10 @@ class AgentProcess:
             max_concurrent_prompts=job.concurrency,
         )
         service.on_prompt(self._on_prompt)
+        control = Services(self._bus)
+        await control.serve(
+            subjects.agent_control(job.agent, job.replica), ControlRequest, self._requests.control
+        )
         await service.start()
         self._changed()
         self._bus.on_reconnect(self._tell)
@@ -108,19 +118,25 @@ class AgentProcess:
         finally:
             reporter.cancel()
             await service.stop()
+            await control.close()
 
     async def _drain(self) -> None:
-        """Finish what is in hand, for a while."""
+        """Finish what is in hand, for a while; the callers of what is not done are told."""
+        began = time.monotonic()
         await self._tell()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.job.drain_seconds):
-                while self._activity.inflight:
-                    await asyncio.sleep(0.02)
+        while self._activity.inflight:
+            given = self._requests.drain
+            if time.monotonic() - began >= (self.job.drain_seconds if given is None else given):
+                await self._requests.abandon("the agent was stopped", _ABANDON_S)
+                return
+            await asyncio.sleep(0.02)
 
     async def _on_prompt(self, envelope: Envelope, stream: PromptStream) -> None:
+        if self._stopping.is_set():
+            raise RequestRejectedError(503, "it is stopping and takes nothing new")
         with self._activity.doing("inflight"):
             try:
-                await self._answer(envelope, stream)
+                await self._requests.run(self._answer(envelope, stream), envelope)
             except RequestRejectedError:
                 self._activity.failed += 1
                 raise

@@ -36,6 +36,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """One write to a key, from its history. That of a removal may hold a note."""
+
+    revision: int
+    data: bytes
+    removal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a watch reports: an entry, or `None` once everything already there was reported.
 
@@ -85,10 +94,37 @@ class Bucket:
         return await self._write(key, data, {}, revision, fence)
 
     async def delete(
-        self, key: str, *, revision: int | None = None, fence: tuple[str, int] | None = None
-    ) -> None:
-        """Remove a key, under the same conditions as `put`."""
-        await self._write(key, b"", {"KV-Operation": "DEL"}, revision, fence)
+        self,
+        key: str,
+        *,
+        revision: int | None = None,
+        fence: tuple[str, int] | None = None,
+        note: BaseModel | None = None,
+    ) -> int:
+        """Remove a key, under the same conditions as `put`; the revision of the removal.
+
+        A `note` stays in the key's history: who removed it, and why. Readers of the key do not
+        see it.
+        """
+        data = note.model_dump_json().encode() if note is not None else b""
+        return await self._write(key, data, {"KV-Operation": "DEL"}, revision, fence)
+
+    async def history(self, key: str) -> list[Revision]:
+        """Every revision of a key that is kept, the oldest first. None for what is no key."""
+        if not key or any(c.isspace() or c in "*>" for c in key):
+            return []
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key)
+        found: list[Revision] = []
+        async with contextlib.aclosing(follow(self._bus, self._stream, lambda _: config)) as items:
+            async for item in items:
+                if item is Mark.BEGIN:
+                    found = []
+                elif item is Mark.READY:
+                    break
+                elif isinstance(item, Msg):
+                    revision = item.metadata.sequence.stream
+                    found.append(Revision(revision, item.data, removal=_is_gone(item)))
+        return found
 
     async def raise_fence(self, key: str) -> int:
         """Leave a fence: later writes carry its sequence, so an older holder is refused."""
@@ -168,9 +204,12 @@ class Bucket:
         key = message.subject.removeprefix(self._prefix)
         if key.startswith("f."):
             return None
-        headers = message.headers or {}
-        gone = "KV-Operation" in headers or "Nats-Marker-Reason" in headers
-        return Entry(key, None if gone else message.data, revision)
+        return Entry(key, None if _is_gone(message) else message.data, revision)
+
+
+def _is_gone(message: Msg) -> bool:
+    headers = message.headers or {}
+    return "KV-Operation" in headers or "Nats-Marker-Reason" in headers
 
 
 def decode(model: type[ModelT], entry: Entry) -> ModelT | None:

@@ -84,7 +84,8 @@ async def _answer(
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
         reply = await handler(request)
-        await message.respond(reply.model_dump_json(by_alias=True).encode())
+        if message.reply:  # else it was only told
+            await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:
         await _respond_error(bus, message, error)
     except Exception as error:

@@ -18,6 +18,9 @@ from sparkplug.schema.errors import SparkplugError
 
 log = logging.getLogger(__name__)
 
+#: Revisions kept of each agent's spec: the most a key-value bucket may keep (ADR-8).
+SPEC_HISTORY = 64
+
 _DAY = 86400.0
 _STREAM_NAME_IN_USE = 10058
 
@@ -103,7 +106,7 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             allow_direct=True,
             allow_atomic=True,
         ),
-        _bucket(subjects.BUCKET_SPECS, bucket, history=16),
+        _bucket(subjects.BUCKET_SPECS, bucket, history=SPEC_HISTORY),
         _bucket(subjects.BUCKET_ASSIGNMENTS, bucket, history=4),
         # A holder gives its lease up by deleting the message it wrote.
         _bucket(subjects.BUCKET_LEASES, bucket, history=1, deny_delete=False),
@@ -124,10 +127,15 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
 
 
 async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_keep: float) -> None:
-    """Create what is missing. What exists is left as it is: an operator may have changed it."""
-    existing = {info.config.name for info in await bus.js.streams_info()}
+    """Create what is missing. What exists is left as it is: an operator may have changed it.
+
+    Only the specs of a mesh made by an earlier release are given their longer history.
+    """
+    existing = {info.config.name: info.config for info in await bus.js.streams_info()}
     for config in layout(max_store, events_max, events_keep):
         if config.name in existing:
+            if config.name == f"KV_{subjects.BUCKET_SPECS}":
+                await _lengthen_history(bus, existing[config.name])
             continue
         try:
             await bus.js.add_stream(config)
@@ -140,3 +148,13 @@ async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_ke
                 where=bus.shown_url,
                 hint="give it more room: nats.max_store in the settings, or the account's limits",
             ) from error
+
+
+async def _lengthen_history(bus: Bus, config: StreamConfig) -> None:
+    """Keep as many revisions as this release reads; a server that refuses keeps fewer."""
+    if not 0 < (config.max_msgs_per_subject or 0) < SPEC_HISTORY:
+        return
+    try:
+        await bus.js.update_stream(config.evolve(max_msgs_per_subject=SPEC_HISTORY))
+    except nats.js.errors.APIError as error:
+        log.warning("%s keeps its shorter history: %s", config.name, error.description)

@@ -47,6 +47,11 @@ def agent_state(agent: str, replica: str) -> str:
 AGENT_STATES = "sparkplug.state.>"
 
 
+def agent_control(agent: str, replica: str) -> str:
+    """Where a replica is told to let go of what it works on."""
+    return f"sparkplug.control.{agent}.{replica}"
+
+
 def telemetry(host: str) -> str:
     """Where a host's sample is published once a second."""
     return f"sparkplug.telemetry.{host}"

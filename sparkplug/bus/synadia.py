@@ -30,6 +30,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.schema.agent import AgentState, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
+    CancelledRequestError,
     DeadlineError,
     InvalidError,
     NoMeshError,
@@ -41,6 +42,9 @@ Chunk = sdk.ResponseChunk | sdk.StatusChunk | sdk.Query
 
 #: The envelope extra that carries the ids of the run, step and attempt.
 CONTEXT_FIELD = "sparkplug"
+#: The error of a request that was cancelled while it was worked on. The protocol has no code
+#: of its own for it; 499 is what HTTP servers log for one whose client went away.
+CANCELLED_CODE = 499
 _SILENCE_S = 60.0
 _LOOK_EVERY_S = 1.0
 _NO_MORE = frozenset(
@@ -254,6 +258,9 @@ def _from_protocol(error: ProtocolError, where: str) -> SparkplugError:
             "403": RefusedError,
             "408": DeadlineError,
             "413": InvalidError,
+            str(CANCELLED_CODE): CancelledRequestError,
+            # It takes nothing now, and has not begun: another may.
+            "503": NoMeshError,
         }
         return kinds.get(code, SparkplugError)(description or f"error {code}", where=where)
     return SparkplugError(text, where=where)

@@ -12,6 +12,7 @@ from sparkplug.actions.action import Action, ActionResult
 from sparkplug.actions.registry import refuse_if_readonly
 from sparkplug.cli.context import Cli
 from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
+from sparkplug.schema.text import strip_controls
 
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
@@ -25,13 +26,22 @@ async def run_action(cli: Cli) -> int:
     action: Action = cli.args.action_object
     refuse_if_readonly(action, readonly=cli.readonly)
     calls = _calls(action, cli)
+    if action.id == "agents.edit" and cli.args.file is None:
+        from sparkplug.cli.edit import edit_in_editor
+
+        return await edit_in_editor(cli, calls[0])
     if cli.option("dry_run", False):
         return await _preview(cli, action, calls)
     if action.danger:
-        _confirm(cli, action, calls)
+        told = "; ".join(action.preview(**arguments) for arguments in calls)
+        ask(cli, action.title.lower(), told)
     async with cli.connect() as client:
         results = []
         for arguments in calls:
+            if action.confirm is not None:
+                question = await action.confirm(client, **arguments)
+                if question is not None:
+                    ask(cli, action.title.lower(), question)
             result = await action.run(client, **arguments)
             if result.chunks is not None:
                 await _stream(cli, result)
@@ -48,7 +58,7 @@ async def run_action(cli: Cli) -> int:
         if results and cli.out.structured:
             data = [result.data for result in results]
             cli.out.data(data if action.many else data[0])
-    return 0
+    return max((result.exit_code for result in results), default=0)
 
 
 def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
@@ -74,11 +84,11 @@ def _read_stdin() -> str:
 
 async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int:
     """Say what would be done, having looked that it could be."""
+    told = [action.preview(**arguments) for arguments in calls]
     if action.check is not None:
         async with cli.connect() as client:
-            for arguments in calls:
-                await action.check(client, **arguments)
-    told = [action.preview(**arguments) for arguments in calls]
+            for number, arguments in enumerate(calls):
+                told[number] = await action.check(client, **arguments) or told[number]
     if cli.out.structured:
         cli.out.data({"dry_run": told})
     else:
@@ -87,17 +97,21 @@ async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int
     return 0
 
 
-def _confirm(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> None:
-    """Ask on a terminal; elsewhere --yes has to say it."""
+def ask(cli: Cli, what: str, told: str) -> None:
+    """Ask on a terminal whether to do `what`; elsewhere --yes has to say it.
+
+    `told` says what it would do. Raises RefusedError when it is not to be done.
+    """
     if cli.option("yes", False):
         return
-    told = "; ".join(action.preview(**arguments) for arguments in calls)
+    told = strip_controls(told)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError(
-            f"{action.title.lower()} asks first, and nobody can be asked here: it {told}",
+            f"{what} asks first, and nobody can be asked here: it {told}",
             hint="--yes does it without asking",
         )
-    sys.stderr.write(f"{told}. Do it? [y/N] ")
+    end = "" if told.endswith("\n") else ". "
+    sys.stderr.write(f"{told}{end}Do it? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise RefusedError("nothing was done")
@@ -105,9 +119,13 @@ def _confirm(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> None:
 
 def _tell(cli: Cli, result: ActionResult) -> None:
     if cli.out.format == "name":
-        names = result.data or {}
+        names = result.data if isinstance(result.data, dict) else {}
         for name in names.get("agents") or [names.get("agent") or names.get("run") or ""]:
             cli.out.text(name)
+    elif result.text:
+        cli.out.text(result.text)
+    elif result.exit_code == 0 and result.data is not None and "diff" in result.data:
+        return  # as `diff` does: nothing to say
     else:
         cli.out.text(result.message)
 

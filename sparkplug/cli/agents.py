@@ -15,6 +15,7 @@ from sparkplug.schema.errors import InvalidError
 
 if TYPE_CHECKING:
     from sparkplug.client.agents import AgentDescription
+    from sparkplug.client.cancelling import InHand
 
 
 async def list_agents(cli: Cli) -> int:
@@ -38,20 +39,33 @@ async def list_agents(cli: Cli) -> int:
 async def describe(cli: Cli) -> int:
     """All about one agent."""
     from sparkplug.client import agents as room
+    from sparkplug.client import cancelling
+    from sparkplug.client.rollouts import rollout_text
 
     async with cli.connect() as client:
         found = await room.describe(client, cli.args.agent)
+        busy = any(agent.inflight for agent in found.replicas) and found.desired is not None
+        work = await cancelling.in_hand(client, found.name) if busy else []
+    rollout = rollout_text(found.desired, found.replicas)
     if cli.out.structured:
-        cli.out.data(found.model_dump(mode="json", exclude={"v"}))
+        data = found.model_dump(mode="json", exclude={"v": True, "desired": {"former"}})
+        requests = [
+            {"replica": one.replica, **view.model_dump(mode="json", exclude={"v"})}
+            for one in work
+            for view in one.requests or ()
+        ]
+        cli.out.data({**data, "rollout": rollout or None, "requests": requests})
         return 0
     if cli.out.format == "name":
         cli.out.text(found.name)
         return 0
-    _print_description(cli, found)
+    _print_description(cli, found, rollout, {one.replica: one for one in work})
     return 0
 
 
-def _print_description(cli: Cli, found: AgentDescription) -> None:
+def _print_description(
+    cli: Cli, found: AgentDescription, rollout: str, work: dict[str, InHand]
+) -> None:
     first = found.replicas[0] if found.replicas else None
     wanted = found.desired
     rows: list[tuple[str, object]] = [("name", found.name)]
@@ -65,8 +79,11 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
             ("capabilities", ", ".join(spec.capabilities)),
             ("wanted", f"{spec.replicas} running" if wanted.run else "stopped"),
             ("restart", f"{spec.restart.policy}, at most {spec.restart.max or 'unlimited'}"),
+            ("labels", ", ".join(f"{key}={value}" for key, value in spec.labels.items())),
             ("generation", wanted.generation),
+            ("revision", found.revision),
             ("changed", f"by {wanted.changed_by or 'nobody known'}: {wanted.reason or '—'}"),
+            ("rollout", rollout),
         ]
     elif first is not None:
         rows += [
@@ -89,6 +106,12 @@ def _print_description(cli: Cli, found: AgentDescription) -> None:
         cli.out.text(
             f"  requests   {agent.inflight} now, {agent.served} served, {agent.failed} failed"
         )
+        in_hand = work.get(agent.replica)
+        for view in (in_hand.requests or ()) if in_hand else ():
+            of = f" for run {view.run}, step {view.step}" if view.run else ""
+            cli.out.text(f"             {view.id}: {view.action}{of}, {view.age_seconds:.1f} s")
+        if in_hand is not None and in_hand.requests is None:
+            cli.out.text("             it does not say which: its code does not yield")
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
         cli.out.text(f"  subject    {agent.subject or '—'}")

@@ -100,7 +100,8 @@ def _add_argument(parser: argparse.ArgumentParser, argument: Argument, *, many: 
     if argument.flag is not None:
         if argument.kind != "switch":
             options["metavar"] = "KEY=VALUE" if argument.kind == "pairs" else argument.name.upper()
-        added = parser.add_argument(argument.flag, dest=argument.name, **options)
+        flags = [flag for flag in (argument.short, argument.flag) if flag is not None]
+        added = parser.add_argument(*flags, dest=argument.name, **options)
     else:
         if many:
             options["nargs"] = "+"

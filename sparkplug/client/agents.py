@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparkplug.bus import subjects
-from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
-from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import merge_agents, read_observed, replicas_of
 from sparkplug.client.session import Client
+from sparkplug.client.specs import (
+    NO_REASON,
+    Why,
+    change,
+    create,
+    desired,
+    lost_race,
+    no_agent,
+    read,
+    require,
+    signed,
+    specs_of,
+    succeeding,
+    tell,
+)
+from sparkplug.client.specs import (
+    replace as write,
+)
 from sparkplug.schema.agent import (
     SERVING,
     AgentSpec,
@@ -22,12 +37,11 @@ from sparkplug.schema.agent import (
     ResolveRequest,
     Target,
 )
-from sparkplug.schema.base import Record, utc_now
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, RefusedError
-from sparkplug.schema.problems import did_you_mean
+from sparkplug.schema.base import Record
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 
-#: What can change in a spec while its processes run on.
-_LIVE_FIELDS = frozenset({"replicas", "restart", "labels"})
+__all__ = ["NO_REASON", "AgentDescription", "Why", "desired"]
+
 _RESOLVE_DEADLINE_S = 3.0
 
 
@@ -46,33 +60,34 @@ async def list_agents(client: Client) -> list[ObservedAgent]:
     return merge_agents(observed, await desired(client))
 
 
-async def desired(client: Client) -> dict[str, DesiredAgent]:
-    """What is wanted of every agent, by name."""
-    async with within(READ_S, "the agents' specs"):
-        return await _specs(client).read_all(DesiredAgent)
-
-
 async def describe(client: Client, name: str) -> AgentDescription:
     """One agent: its spec, and how each replica is. Raises NotFoundError."""
-    found = await _read(client, name)
+    found = await read(client, name)
     replicas = replicas_of(await list_agents(client), name)
     if found is None and not replicas:
-        raise await _no_agent(client, name)
+        raise await no_agent(client, name)
     wanted, revision = found or (None, None)
     return AgentDescription(name=name, desired=wanted, revision=revision, replicas=replicas)
 
 
-async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool = False) -> bool:
+async def deploy(
+    client: Client,
+    spec: AgentSpec,
+    folder: Path,
+    *,
+    replace: bool = False,
+    why: Why = NO_REASON,
+) -> bool:
     """Want this agent to run; `folder` is where its modules are found.
 
     One whose replicas gave up is tried anew; False when nothing had to change. Raises
     ConflictError when another spec has the name and `replace` is not given.
     """
-    wanted = DesiredAgent(spec=spec, folder=str(folder), changed_by=client.actor, reason="deploy")
-    found = await _read(client, spec.name)
+    found = await read(client, spec.name)
     if found is None:
-        await _create(client, wanted)
-        await client.emit("agent:changed", spec.name, what="deploy", replicas=spec.replicas)
+        fresh = DesiredAgent(spec=spec, folder=str(folder))
+        await create(client, signed(client, fresh, "deploy", why))
+        await tell(client, spec.name, "deploy", why, replicas=spec.replicas)
         return True
     before, revision = found
     failed = await _has_failed(client, spec.name)
@@ -81,10 +96,10 @@ async def deploy(client: Client, spec: AgentSpec, folder: Path, *, replace: bool
         return False
     if differs and not replace:
         raise _taken(before)
-    anew = failed or _replaces_processes(before, wanted)
-    wanted.generation = before.generation + anew
-    await _specs(client).put(spec.name, wanted, revision=revision)
-    await client.emit("agent:changed", spec.name, what="replace", replicas=spec.replicas)
+    what = "replace" if differs else "start"
+    wanted = succeeding(client, before, spec, str(folder), what, why, anew=failed)
+    await write(client, before, wanted, revision)
+    await tell(client, spec.name, wanted.what, why, replicas=spec.replicas)
     return True
 
 
@@ -97,62 +112,77 @@ async def refuse_taken(client: Client, found: Sequence[tuple[Path, AgentSpec]]) 
             raise _taken(before)
 
 
-async def start(client: Client, name: str) -> bool:
+async def start(client: Client, name: str, why: Why = NO_REASON) -> bool:
     """Want the agent to run. One whose replicas gave up is tried anew. False: it runs already."""
     failed = await _has_failed(client, name)
 
-    def change(wanted: DesiredAgent) -> DesiredAgent | None:
+    def make(wanted: DesiredAgent) -> DesiredAgent | None:
         if wanted.run and not failed:
             return None
         generation = wanted.generation + (1 if failed else 0)
         return wanted.model_copy(update={"run": True, "generation": generation})
 
-    return await _change(client, name, "start", change)
+    return await change(client, name, "start", make, why)
 
 
-async def stop(client: Client, name: str) -> bool:
-    """Want the agent not to run; its spec stays. False when it is stopped already."""
+async def stop(client: Client, name: str, why: Why = NO_REASON) -> bool:
+    """Want the agent not to run; its spec stays. False when it is stopped already.
 
-    def change(wanted: DesiredAgent) -> DesiredAgent | None:
-        return wanted.model_copy(update={"run": False}) if wanted.run else None
+    Asked again with another `why.drain`, what still finishes its work is given that long.
+    """
 
-    return await _change(client, name, "stop", change)
+    def make(wanted: DesiredAgent) -> DesiredAgent | None:
+        if not wanted.run and (why.drain is None or why.drain == wanted.drain):
+            return None
+        return wanted.model_copy(update={"run": False})
+
+    return await change(client, name, "stop", make, why)
 
 
-async def restart(client: Client, name: str) -> bool:
-    """Want the agent's processes replaced, all of them."""
+async def restart(client: Client, name: str, why: Why = NO_REASON) -> bool:
+    """Want the agent's processes replaced, one after the other as its `rollout` says."""
 
-    def change(wanted: DesiredAgent) -> DesiredAgent | None:
+    def make(wanted: DesiredAgent) -> DesiredAgent | None:
         return wanted.model_copy(update={"run": True, "generation": wanted.generation + 1})
 
-    return await _change(client, name, "restart", change)
+    return await change(client, name, "restart", make, why)
 
 
-async def scale(client: Client, name: str, replicas: int) -> bool:
+async def scale(client: Client, name: str, replicas: int, why: Why = NO_REASON) -> bool:
     """Want that many replicas. False when that many are wanted already."""
     most = 1000
     if not 0 <= replicas <= most:
         raise InvalidError(f"an agent has 0 to {most} replicas, not {replicas}")
 
-    def change(wanted: DesiredAgent) -> DesiredAgent | None:
+    def make(wanted: DesiredAgent) -> DesiredAgent | None:
         if wanted.spec.replicas == replicas:
             return None
         spec = wanted.spec.model_copy(update={"replicas": replicas})
         return wanted.model_copy(update={"spec": spec})
 
-    return await _change(client, name, f"scale to {replicas}", change)
+    return await change(client, name, f"scale to {replicas}", make, why)
 
 
-async def remove(client: Client, name: str) -> None:
-    """Forget the agent: its processes end, its spec is gone. Raises NotFoundError."""
-    found = await _require(client, name)
-    await _specs(client).delete(name, revision=found[1])
-    await client.emit("agent:changed", name, what="remove")
+async def remove(client: Client, name: str, why: Why = NO_REASON) -> None:
+    """Forget the agent: its processes end, its spec is gone but for its history.
+
+    Raises NotFoundError.
+    """
+    before, revision = await require(client, name)
+    ending = signed(client, before.model_copy(update={"run": False}), "remove", why)
+    if why.drain is not None:
+        # Only a record that is there can tell the node how long work in hand may take.
+        revision = await write(client, before, ending, revision)
+    try:
+        await specs_of(client).delete(name, revision=revision, note=ending)
+    except ConflictError as error:
+        raise await lost_race(client, name, before) from error
+    await tell(client, name, "remove", why)
 
 
 async def require_managed(client: Client, name: str) -> None:
-    """Raise NotFoundError for a name nobody has, InvalidError for a foreign agent."""
-    await _require(client, name)
+    """Raise NotFoundError for a name nobody has, RefusedError for a foreign agent."""
+    await require(client, name)
 
 
 async def target(client: Client, name: str, replica: str | None = None) -> Target:
@@ -174,7 +204,7 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
             return found
     agents = replicas_of(await list_agents(client), name)
     if not agents:
-        raise await _no_agent(client, name)
+        raise await no_agent(client, name)
     if replica is not None and replica not in {agent.replica for agent in agents}:
         there = ", ".join(agent.replica for agent in agents)
         raise NotFoundError(f"{name} has no replica {replica}", hint=f"there are: {there}")
@@ -184,78 +214,6 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
         f"{name} takes no prompts now, it is {worst.state}{why}",
         hint=f"`sparkplug agents describe {name}` and `sparkplug agents logs {name}` say more",
     )
-
-
-def _specs(client: Client) -> Bucket:
-    return Bucket(client.bus, subjects.BUCKET_SPECS)
-
-
-async def _read(client: Client, name: str) -> tuple[DesiredAgent, int] | None:
-    entry = await _specs(client).get(name)
-    wanted = decode(DesiredAgent, entry) if entry else None
-    return (wanted, entry.revision) if wanted and entry else None
-
-
-async def _require(client: Client, name: str) -> tuple[DesiredAgent, int]:
-    found = await _read(client, name)
-    if found is None:
-        agents = replicas_of(await list_agents(client), name)
-        if any(agent.foreign for agent in agents):
-            raise RefusedError(
-                f"{name} is a foreign agent: it can be prompted, not managed from here",
-                hint="whoever started it can stop it",
-            )
-        raise await _no_agent(client, name)
-    return found
-
-
-async def _create(client: Client, wanted: DesiredAgent) -> None:
-    """Write a spec for the first time; after a removal the key's last revision is its marker."""
-    name = wanted.spec.name
-    try:
-        await _specs(client).put(name, wanted, revision=0)
-    except ConflictError:
-        revision, removed = await _last_write(client, name)
-        if not removed:
-            raise ConflictError(
-                f"the name {name} was taken by somebody else just now",
-                hint=f"`sparkplug agents describe {name}` shows it",
-            ) from None
-        await _specs(client).put(name, wanted, revision=revision)
-
-
-async def _last_write(client: Client, name: str) -> tuple[int, bool]:
-    """The revision of the last write to a spec's key, and whether that write removed it."""
-    last: tuple[int, bool] = (0, True)
-    async with (
-        within(READ_S, f"the spec of {name}"),
-        contextlib.aclosing(_specs(client).watch(name)) as changes,
-    ):
-        async for change in changes:
-            if change.entry is not None:
-                last = (change.entry.revision, change.entry.value is None)
-            elif not change.reset:
-                break
-    return last
-
-
-async def _change(
-    client: Client,
-    name: str,
-    what: str,
-    change: Callable[[DesiredAgent], DesiredAgent | None],
-) -> bool:
-    """Change what is wanted, unless somebody else did first. False when nothing changes."""
-    before, revision = await _require(client, name)
-    after = change(before)
-    if after is None:
-        return False
-    after = after.model_copy(
-        update={"changed_by": client.actor, "changed": utc_now(), "reason": what}
-    )
-    await _specs(client).put(name, after, revision=revision)
-    await client.emit("agent:changed", name, what=what, generation=after.generation)
-    return True
 
 
 async def _has_failed(client: Client, name: str) -> bool:
@@ -274,19 +232,4 @@ def _taken(before: DesiredAgent) -> ConflictError:
         f"the name {name} is taken by an agent with another spec",
         where=before.folder or None,
         hint=f"`sparkplug apply` replaces it; `sparkplug agents describe {name}` shows it",
-    )
-
-
-def _replaces_processes(before: DesiredAgent, after: DesiredAgent) -> bool:
-    if before.folder != after.folder:
-        return True
-    old = before.spec.model_dump(exclude=set(_LIVE_FIELDS))
-    return old != after.spec.model_dump(exclude=set(_LIVE_FIELDS))
-
-
-async def _no_agent(client: Client, name: str) -> NotFoundError:
-    names = {agent.name for agent in await list_agents(client)} | set(await desired(client))
-    near = did_you_mean(name, names)
-    return NotFoundError(
-        f"no agent {name}{near}", hint="`sparkplug agents list` shows all there are"
     )

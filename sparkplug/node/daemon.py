@@ -163,7 +163,7 @@ class Daemon:
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
-        placer = Placer(bus, self.name, owner_name(), state, self._observed)
+        placer = Placer(bus, self.name, owner_name(), state, self._observed, self._events)
         observer = Observer(bus, owner_name())
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(

@@ -53,6 +53,10 @@ class DesiredState:
         while self.version <= since:
             await self._changed.wait()
 
+    def wake(self) -> None:
+        """Wake all who wait for a change: what they look at beside these three differs."""
+        self._notify()
+
     async def run(self) -> None:
         """Follow for ever."""
         async with asyncio.TaskGroup() as tasks:

@@ -29,6 +29,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             f"agents.prompt.{own} agents",
             f"agents.status.{own}",
             f"agents.status.{own} agents",
+            subjects.agent_control(agent, replica),
             *(f"$SRV.{verb}" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents.*" for verb in ("PING", "INFO", "STATS")),

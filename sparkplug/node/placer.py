@@ -12,11 +12,14 @@ import nats.js.errors
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.events import EventLog
 from sparkplug.bus.leases import Lease
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.placing import Candidate, place
+from sparkplug.node.rollouts import Rollouts
 from sparkplug.schema.agent import AgentState, ObservedAgent
 from sparkplug.schema.errors import SparkplugError
 
@@ -37,13 +40,20 @@ class Placer:
     """Stands for election on every node; the holder of the lease places."""
 
     def __init__(
-        self, bus: Bus, node: str, owner: str, state: DesiredState, observed: ObservedState
+        self,
+        bus: Bus,
+        node: str,
+        owner: str,
+        state: DesiredState,
+        observed: ObservedState,
+        events: EventLog,
     ) -> None:
         self._lease = Lease(bus, _LEASE, node, _TTL_S)
         self._bucket = Bucket(bus, subjects.BUCKET_ASSIGNMENTS)
         self._owner = owner
         self._state = state
         self._observed = observed
+        self._rollouts = Rollouts(bus, state, events)
         self._told: dict[tuple[str, str], str] = {}
 
     @property
@@ -64,11 +74,13 @@ class Placer:
 
     async def _hold_office(self) -> None:
         keeper = asyncio.create_task(self._lease.keep())
+        watching = asyncio.create_task(self._rollouts.follow(), name="rollouts")
         try:
             # Every later write carries this fence: a placer that was replaced is refused.
             fence = (_LEASE, await self._bucket.raise_fence(_LEASE))
             while self._lease.held:
                 await self._state.settled()
+                await self._rollouts.settled()
                 seen = self._state.version
                 await self._place(fence)
                 changed = asyncio.create_task(self._state.changed(seen))
@@ -83,11 +95,12 @@ class Placer:
             log.info("placing is interrupted: %s", error)
         finally:
             keeper.cancel()
+            await end(watching)
 
     async def _place(self, fence: tuple[str, int]) -> None:
         state = self._state
         placed = place(state.specs, state.assignments, _candidates(state))
-        for key, assignment in placed.assignments.items():
+        for key, assignment in self._rollouts.pace(state.assignments, placed.assignments).items():
             if state.assignments.get(key) != assignment:
                 await self._bucket.put(key, assignment, fence=fence)
                 state.assignments[key] = assignment

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SPAWN_S = 2.0
 _SILENT_BEATS = 3.0
+#: What a process gets to leave once its time to finish is over, before it is killed.
+_LEAVE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class Host(Protocol):
 
     async def exit_of(self, pid: int) -> Exit:
         """How a process that ended ended."""
+        ...
+
+    async def drain(self, observed: ObservedAgent, seconds: float) -> None:
+        """Tell the replica how long it may finish what it has in hand."""
         ...
 
     def forget(self, record: ProcessRecord) -> None:
@@ -76,6 +82,7 @@ class Replica:
         self._record: ProcessRecord | None = None
         self._adopted = False
         self._early: AgentReport | None = None
+        self._drain: float | None = None
         self._history = RestartHistory()
         self._ready_at: float | None = None
         self._heard_at = time.monotonic()
@@ -96,6 +103,8 @@ class Replica:
         ):
             self._history.clear()
         self._wanted = wanted
+        if wanted is not None:
+            self._drain = wanted.desired.drain
         self._changed.set()
 
     def adopt(self, record: ProcessRecord, seen: ObservedAgent | None) -> None:
@@ -171,6 +180,7 @@ class Replica:
                 continue
             if self._record and self._record.generation != wanted.desired.generation:
                 await self._end_process()
+                continue  # that took a while: something else may be wanted by now
             if self._record is None and not await self._begin(wanted):
                 continue
             await self._follow(wanted)
@@ -271,16 +281,39 @@ class Replica:
         if record is None:
             return
         self._set(AgentState.STOPPING, None)
-        record.signal(signal.SIGTERM)
+        began, told = time.monotonic(), None
+        ended = asyncio.create_task(wait_process(record.pid, record.alive))
         try:
-            async with asyncio.timeout(self._host.stop_timeout):
-                await wait_process(record.pid, record.alive)
-        except TimeoutError:
-            log.warning("%s/%s is killed: it did not stop", record.agent, record.replica)
-            record.signal_group(signal.SIGKILL)
-            await wait_process(record.pid, record.alive)
+            record.signal(signal.SIGTERM)
+            while not ended.done():
+                self._changed.clear()
+                drain = self._drain
+                if drain is not None and drain != told:
+                    await self._host.drain(self.observed, drain)
+                    told = drain
+                limit = self._host.stop_timeout if drain is None else drain + _LEAVE_S
+                if not await self._ended_by(ended, began + limit):
+                    log.warning("%s/%s is killed: it did not stop", record.agent, record.replica)
+                    record.signal_group(signal.SIGKILL)
+                    await ended
+        finally:
+            ended.cancel()
+            # What changed meanwhile is still to be looked at.
+            self._changed.set()
         await self._host.exit_of(record.pid)
         self._gone(record)
+
+    async def _ended_by(self, ended: asyncio.Task[None], deadline: float) -> bool:
+        """False when the deadline passed; True when the process ended or something changed."""
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            left = max(0.0, deadline - time.monotonic())
+            done, _ = await asyncio.wait(
+                {ended, changed}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+            return bool(done)
+        finally:
+            changed.cancel()
 
     def _gone(self, record: ProcessRecord) -> None:
         # Whatever the agent started itself goes with it.

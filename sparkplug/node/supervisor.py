@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 
+import nats.errors
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
@@ -28,6 +29,7 @@ from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.base import Record
 from sparkplug.schema.settings import SettingsDocument
 
@@ -113,7 +115,7 @@ class Supervisor:
     ) -> None:
         """Make the replicas here those that are assigned here and still specified."""
         wanted = {
-            key: Wanted(specs[key[0]], tuple(assignment.gpus))
+            key: Wanted(specs[key[0]].at(assignment.generation), tuple(assignment.gpus))
             for key, assignment in assignments.items()
             if assignment.node == self._node and key[0] in specs
         }
@@ -239,6 +241,15 @@ class Supervisor:
                 while not status.exists():
                     await asyncio.sleep(0.01)
         return take_exit(self._paths.exits, pid)
+
+    async def drain(self, observed: ObservedAgent, seconds: float) -> None:
+        """Tell a replica that ends how long it may finish what it has in hand."""
+        request = ControlRequest(drain=seconds)
+        with contextlib.suppress(nats.errors.Error):
+            await self._bus.nc.publish(
+                subjects.agent_control(observed.name, observed.replica),
+                request.model_dump_json().encode(),
+            )
 
     def forget(self, record: ProcessRecord) -> None:
         """The process of a record is gone."""

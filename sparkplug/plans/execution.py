@@ -17,6 +17,7 @@ from sparkplug.plans.retry import delay
 from sparkplug.plans.scheduler import decide
 from sparkplug.plans.templates import render, render_text, variables
 from sparkplug.schema.errors import (
+    CancelledRequestError,
     DeadlineError,
     InvalidError,
     RefusedError,
@@ -259,7 +260,7 @@ class Execution:
 
 def _worth_it(step: Step, error: SparkplugError) -> bool:
     """Whether another attempt could end otherwise, and the plan wants one."""
-    if isinstance(error, InvalidError | RefusedError):
+    if isinstance(error, InvalidError | RefusedError | CancelledRequestError):
         return False
     return ("timeout" if isinstance(error, DeadlineError) else "error") in step.retry.on
 

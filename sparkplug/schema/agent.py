@@ -45,6 +45,14 @@ class Health(Document):
     timeout: Seconds = 6.0
 
 
+class RolloutPolicy(Document):
+    """How a change that needs new processes reaches the replicas."""
+
+    max_unavailable: int = Field(
+        1, ge=1, le=1000, description="replicas that may be without service at once meanwhile"
+    )
+
+
 class AgentMemory(Document):
     """What the agent may remember."""
 
@@ -73,6 +81,7 @@ class AgentSpec(Document):
     resources: Resources = Field(default_factory=Resources)
     placement: Placement = Field(default_factory=Placement)
     restart: Restart = Field(default_factory=Restart)
+    rollout: RolloutPolicy = Field(default_factory=RolloutPolicy)
     health: Health = Field(default_factory=Health)
     memory: AgentMemory = Field(default_factory=AgentMemory)
     env: dict[str, str] = Field(default_factory=dict)
@@ -118,6 +127,20 @@ SERVING = frozenset(
 )
 
 
+#: What can change in a spec while its processes run on.
+LIVE_FIELDS = frozenset({"replicas", "restart", "rollout", "labels"})
+#: How many earlier generations a record carries for replicas that still run them.
+_MOST_FORMER = 3
+
+
+class Former(Record):
+    """A generation before the present one: what replicas run until their turn comes."""
+
+    generation: int
+    spec: AgentSpec
+    folder: str = ""
+
+
 class DesiredAgent(Record):
     """Desired state of one agent, in the `specs` bucket: the spec and whether it should run."""
 
@@ -127,7 +150,35 @@ class DesiredAgent(Record):
     generation: int = Field(1, description="raised by every change that replaces the processes")
     changed_by: str = ""
     changed: datetime = Field(default_factory=utc_now, description="when it was wanted so")
-    reason: str = ""
+    what: str = Field("", description="the change in words: deploy, scale to 3, undo to 17")
+    reason: str = Field("", description="why, as who changed it said; else the change in words")
+    drain: float | None = Field(
+        None, description="seconds to finish what is in hand; None: as the node's settings say"
+    )
+    all_at_once: bool = Field(False, description="this generation waits for no replica's turn")
+    former: list[Former] = Field(default_factory=list, description="the newest last")
+
+    def succeed(self, before: DesiredAgent) -> None:
+        """Make this the generation after `before`, which its replicas run until their turn."""
+        self.generation = before.generation + 1
+        here = Former(generation=before.generation, spec=before.spec, folder=before.folder)
+        self.former = [*before.former, here][-_MOST_FORMER:]
+
+    def at(self, generation: int) -> DesiredAgent:
+        """What a replica of that generation is to run: its own spec, but what can change live.
+
+        The present one when no record of that generation is kept.
+        """
+        former = next((one for one in self.former if one.generation == generation), None)
+        if former is None or generation == self.generation:
+            return self
+        live = {name: getattr(self.spec, name) for name in LIVE_FIELDS}
+        update = {
+            "spec": former.spec.model_copy(update=live),
+            "folder": former.folder,
+            "generation": generation,
+        }
+        return self.model_copy(update=update)
 
 
 class Assignment(Record):

@@ -66,6 +66,13 @@ class ConflictError(SparkplugError):
     exit_code = 1
 
 
+class CancelledRequestError(SparkplugError):
+    """The request was cancelled by somebody while it was worked on."""
+
+    code = "cancelled"
+    exit_code = 1
+
+
 class NoMeshError(SparkplugError):
     """No mesh can be reached from here."""
 
@@ -88,6 +95,7 @@ ERRORS: dict[str, type[SparkplugError]] = {
         NotFoundError,
         RefusedError,
         ConflictError,
+        CancelledRequestError,
         NoMeshError,
         DeadlineError,
     )

@@ -23,6 +23,8 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "stopped",
         "lost",
         "changed",
+        "rollout",
+        "cancelled",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (

@@ -102,6 +102,8 @@ class Doing(Part):
                 sentence = _preview(action, calls)
                 if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
                     return
+            if action.confirm is not None and not await self._confirmed(action, calls):
+                return
             if marks is not None:
                 marks.unmark()
             # All at once, so that one that takes its time keeps no other waiting.
@@ -113,6 +115,22 @@ class Doing(Part):
             app.fail(action.title, error)
         except (TimeoutError, nats.errors.Error) as error:
             app.fail(action.title, DeadlineError(f"the mesh did not answer: {error!r}"))
+
+    async def _confirmed(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
+        """Ask about what the mesh says would come of it, where that is to be asked about."""
+        assert action.confirm is not None
+        app = self._centre
+        client = app.store.client
+        if client is None:
+            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
+        questions = [await action.confirm(client, **given) for given in calls]
+        told = "\n".join(f"This {question}" for question in questions if question)
+        if not told:
+            return True
+        from sparkplug.tui.dialogs.confirm import Confirm
+
+        agreed = await app.push_screen_wait(Confirm(action.title, told))
+        return bool(agreed)
 
     async def _perform_one(self, action: Action, given: dict[str, Any]) -> None:
         app = self._centre
@@ -132,6 +150,10 @@ class Doing(Part):
 
             asked = f"> {given.get('text', '')}"
             app.push_screen(Answer(result.message, asked, result.chunks))
+        elif result.text:
+            from sparkplug.tui.dialogs.notes import text_note
+
+            app.push_screen(text_note(result.message, result.text))
         elif isinstance(result.data, dict) and "plan" in result.data and "run" in result.data:
             app.open_run(str(result.data["run"]))
 

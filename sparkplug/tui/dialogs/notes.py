@@ -46,3 +46,19 @@ def error_note(title: str, error: SparkplugError) -> Note:
         return lines
 
     return Note(title, layout)
+
+
+def text_note(title: str, text: str) -> Note:
+    """A text to read, as a diff or a history; lines that came and went are told apart."""
+
+    def layout(width: int) -> list[Line]:
+        return [
+            ((_PENS.get(line.lstrip()[:1], "text"), part),)
+            for line in text.split("\n")
+            for part in wrap(line, width)
+        ]
+
+    return Note(title, layout)
+
+
+_PENS = {"+": "ok", "-": "bad", "@": "focus"}
