@@ -22,29 +22,41 @@ from sparkplug.schema.errors import InvalidError, NotFoundError
 if TYPE_CHECKING:
     from sparkplug.client.applying import Planned
     from sparkplug.client.session import Client
+    from sparkplug.schema.agent import AgentSpec
     from sparkplug.schema.errors import SparkplugError
 
 
-async def _check_deploy(client: Client, path: str, **_: Any) -> None:
-    from sparkplug.client import agents
-    from sparkplug.schema.documents import load_agents
+def _found(path: str, spec: AgentSpec | None) -> list[tuple[Path, AgentSpec]]:
+    """The files and specs at a path; or `spec` alone, as a file in that folder would give it."""
+    from sparkplug.schema.documents import beside, load_agents
 
-    await agents.refuse_taken(client, load_agents(agent_files(path)))
+    if spec is None:
+        return load_agents(agent_files(path))
+    file = Path(path).expanduser() / f"{spec.name}.yaml"
+    return [(file, beside(spec, file))]
+
+
+async def _check_deploy(
+    client: Client, path: str, *, spec: AgentSpec | None = None, **_: Any
+) -> None:
+    from sparkplug.client import agents
+
+    await agents.refuse_taken(client, _found(path, spec))
 
 
 async def _deploy(
     client: Client,
     path: str,
     *,
+    spec: AgentSpec | None = None,
     no_wait: bool = False,
     timeout: float = READY_S,
     reason: str | None = None,
 ) -> ActionResult:
     from sparkplug.client import agents, readiness
-    from sparkplug.schema.documents import load_agents
     from sparkplug.schema.errors import DeadlineError, SparkplugError
 
-    found = load_agents(agent_files(path))
+    found = _found(path, spec)
     await agents.refuse_taken(client, found)
     why = agents.Why(reason or "")
     changed = [
@@ -175,6 +187,7 @@ async def _diff(client: Client, what: str, *, revision: int | None = None) -> Ac
     )
 
 
+#: A form gives it `spec`, one that is in no file, with the folder its modules are in as `path`.
 DEPLOY = Action(
     id="agents.deploy",
     title="Deploy agent",

@@ -24,6 +24,8 @@ from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.shell.asking import Asking
 from sparkplug.tui.shell.bottom import Bottom
+from sparkplug.tui.shell.deploying import Deploying
+from sparkplug.tui.shell.editing import Editing
 from sparkplug.tui.shell.frame import Frame
 from sparkplug.tui.shell.going import Going
 from sparkplug.tui.shell.kept import Kept
@@ -53,6 +55,8 @@ class SparkplugApp(
     Readings,
     Meshes,
     Asking,
+    Editing,
+    Deploying,
     Doing,
     Keys,
     Kept,

@@ -386,7 +386,10 @@ async def test_paths_are_completed_from_the_disk(
     await seen.shows("one.yaml")
     await seen.press("tab")
     assert seen.app._line.input.value == f"apply '{folder}/my agents/one.yaml' "
-    await seen.press("escape", "D")
+    await seen.press("escape", "ctrl+p")
+    await seen.type("deploy agent")
+    await seen.shows("Deploy agent …")
+    await seen.press("enter")
     await seen.shows("path:")
     seen.app.screen._entry.value = f"{folder}/"
     await seen.shows("other.yaml")

@@ -115,6 +115,13 @@ class Mesh:
         spec = AgentSpec(name=name, entrypoint="m:f")
         await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, DesiredAgent(spec=spec))
 
+    async def edited(self, name: str, **changes: Any) -> None:
+        """Somebody else has changed the spec."""
+        wanted = await self.desired(name)
+        wanted.spec = wanted.spec.model_copy(update=changes)
+        wanted.changed_by, wanted.what, wanted.reason = "tester", "edit", "edited by a test"
+        await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, wanted)
+
     async def gone(self, name: str) -> None:
         """The replica is no more."""
         await Bucket(self.bus, subjects.BUCKET_SPECS).delete(name)
@@ -122,7 +129,11 @@ class Mesh:
 
     async def desired(self, name: str) -> DesiredAgent:
         """What is wanted of an agent."""
-        return (await Bucket(self.bus, subjects.BUCKET_SPECS).read_all(DesiredAgent))[name]
+        return (await self.all_desired())[name]
+
+    async def all_desired(self) -> dict[str, DesiredAgent]:
+        """What is wanted of every agent, by name."""
+        return await Bucket(self.bus, subjects.BUCKET_SPECS).read_all(DesiredAgent)
 
     async def tell(self, found: HostSample) -> None:
         """Publish a sample."""

@@ -46,6 +46,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.logs import Logs
 
                 return Logs(name, opened.replica, previous=opened.what == "previous")
+            case "history":
+                from sparkplug.tui.dialogs.spec_history import SpecHistory
+
+                return SpecHistory(name)
             case "why":
                 return self._why(opened)
             case "event":
