@@ -35,6 +35,10 @@ class SpawnJob(Record):
     drain_seconds: float = Field(8.0, description="to finish what is in hand when stopped")
     log: str = Field(description="path of the log the process holds open")
     exits: str = Field(description="folder where its end is recorded")
+    record: str = Field("", description="path where the process writes that it is the one")
+    recorded: dict[str, Any] = Field(
+        default_factory=dict, description="what it writes there, beside its pid and start time"
+    )
     modules: list[str] = Field(default_factory=list, description="more folders to import from")
 
 

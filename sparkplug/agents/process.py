@@ -26,6 +26,7 @@ from sparkplug.agents.context import Activity, Context, Request, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import EXIT_MISCONFIGURED, forget_exit, record_reason
 from sparkplug.agents.jobs import SpawnJob
+from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
@@ -33,6 +34,7 @@ from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.service import Services
 from sparkplug.llm.provider import Model
+from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentState
 from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
@@ -268,6 +270,10 @@ def main(job: SpawnJob) -> int:
     forget_exit(Path(job.exits), os.getpid())
     _become(job)
     try:
+        if job.record:
+            pid = os.getpid()
+            own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
+            take_replica(Path(job.record), own)  # held until the process ends
         asyncio.run(AgentProcess(job).run())
     except SparkplugError as error:
         log.error("%s", error)

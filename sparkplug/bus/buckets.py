@@ -144,7 +144,8 @@ class Bucket:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(fence[1])
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = f"{self._prefix}f.{fence[0]}"
         try:
-            ack = await self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+            published = self._bus.js.publish(self._prefix + key, data, headers=headers or None)
+            ack = await self._bus.answer(published)
         except nats.errors.BadSubjectError as error:
             raise InvalidError(f"{one_line(key)} cannot be a key", where=self.name) from error
         except nats.js.errors.APIError as error:

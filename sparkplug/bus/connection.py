@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 import nats.errors
@@ -18,6 +19,8 @@ from sparkplug.bus.jwt import Credentials
 from sparkplug.schema.errors import NoMeshError, RefusedError
 
 log = logging.getLogger(__name__)
+
+AnswerT = TypeVar("AnswerT")
 
 cancellation.install()
 
@@ -48,6 +51,8 @@ class Bus:
         self.nc = Client()
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Done when the connection that is there now is lost.
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.epoch = 0
 
     @property
@@ -75,6 +80,28 @@ class Bus:
 
         return remove
 
+    async def answer(self, call: Coroutine[Any, Any, AnswerT]) -> AnswerT:
+        """What the server answers to `call`; the answer of a server that went does not come.
+
+        Raises ConnectionReconnectingError as soon as the connection it was asked on is lost,
+        instead of waiting until the time of the call is up.
+        """
+        lost = self._lost
+        asked = asyncio.ensure_future(call)
+        try:
+            waits: set[asyncio.Future[Any]] = {asked, lost}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise nats.errors.ConnectionReconnectingError
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    def _lose(self) -> None:
+        """What was asked so far is not answered any more."""
+        self._lost.set_result(None)
+        self._lost = asyncio.get_running_loop().create_future()
+
     async def wait_connected(self, deadline: float) -> bool:
         """Wait until the server can be reached, at most `deadline` seconds."""
         try:
@@ -94,6 +121,9 @@ class Bus:
             refused.append(error)
             log.debug("nats: %s", error)
 
+        async def on_disconnected() -> None:
+            self._lose()
+
         async def on_reconnected() -> None:
             self.epoch += 1
             for callback in list(self._reconnected):
@@ -110,6 +140,7 @@ class Bus:
                     self.url,
                     name=name,
                     error_cb=on_error,
+                    disconnected_cb=on_disconnected,
                     reconnected_cb=on_reconnected,
                     allow_reconnect=True,
                     max_reconnect_attempts=1,

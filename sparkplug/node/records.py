@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from sparkplug.paths import write_private
+from sparkplug.agents.ownership import forget_replica
 from sparkplug.processes import same_process
 from sparkplug.schema.base import Record
 
@@ -59,16 +59,25 @@ class RecordFolder:
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
 
-    def _path(self, agent: str, replica: str) -> Path:
+    def path(self, agent: str, replica: str) -> Path:
+        """Where the process of a replica writes its record."""
         return self._folder / f"{agent}.{replica}.json"
 
-    def write(self, record: ProcessRecord) -> None:
-        """Keep a record; replaces the replica's earlier one."""
-        write_private(self._path(record.agent, record.replica), record.model_dump_json())
+    def living(self, agent: str, replica: str) -> ProcessRecord | None:
+        """The record of a replica's process that lives, whoever asked for it."""
+        try:
+            record = ProcessRecord.model_validate_json(self.path(agent, replica).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return record if record.alive() else None
 
     def remove(self, agent: str, replica: str) -> None:
         """Forget a replica's process."""
-        self._path(agent, replica).unlink(missing_ok=True)
+        self.path(agent, replica).unlink(missing_ok=True)
+
+    def remove_lock(self, agent: str, replica: str) -> None:
+        """The replica is wanted no more: nobody will be its process."""
+        forget_replica(self.path(agent, replica))
 
     def read(self) -> list[ProcessRecord]:
         """Every record that can be read."""

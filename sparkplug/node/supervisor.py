@@ -95,9 +95,9 @@ class Supervisor:
                 self._left[record.agent, record.replica] = record
             else:
                 self.forget(record)
-        if self._left:
-            bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
-            self._seen = await bucket.read_all(ObservedAgent, "agents.>")
+        bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
+        written = await bucket.read_all(ObservedAgent, "agents.>")
+        self._seen = {key: seen for key, seen in written.items() if seen.node == self._node}
 
     async def start(self) -> None:
         """Listen to what the agents say of themselves."""
@@ -132,6 +132,16 @@ class Supervisor:
                 orphan = self._ensure(key, None)
                 orphan.adopt(record, None)
                 self._left.pop(key, None)
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        """What an earlier daemon wrote of replicas that ended and were removed while none ran."""
+        for observed_key, seen in self._seen.items():
+            key = (seen.name, seen.replica)
+            if key not in self._replicas and key not in self._left:
+                self._observed.remove(observed_key)
+                self.logs.remove(*key)
+        self._seen = {}
 
     def _ensure(self, key: ReplicaKey, desired: DesiredAgent | None) -> Replica:
         if key in self._replicas:
@@ -173,12 +183,20 @@ class Supervisor:
             return
         self._observed.remove(agent_key(*key))
         self.logs.remove(*key)
+        await asyncio.to_thread(self._records.remove_lock, *key)
         self._events.emit("agent:stopped", f"{key[0]}/{key[1]}", data={"reason": "removed"})
 
     async def spawn(self, observed: ObservedAgent, wanted: Wanted) -> ProcessRecord:
-        """Fork a process for a replica from the zygote of its interpreter and runtime."""
+        """Fork a process for a replica from the zygote of its interpreter and runtime.
+
+        One that lives and was unknown so far is the replica's: a daemon that was killed had asked
+        for it, and never heard of it.
+        """
         desired = wanted.desired
         spec = desired.spec
+        living = await asyncio.to_thread(self._records.living, spec.name, observed.replica)
+        if living is not None:
+            return living
         credentials = self._credentials
         if self._keys is not None:
             credentials = self._keys.user(
@@ -218,20 +236,18 @@ class Supervisor:
             drain_seconds=max(self.stop_timeout - _LEAVE_S, 0.0),
             log=str(self.logs.begin(spec.name, observed.replica)),
             exits=str(self._paths.exits),
+            record=str(self._records.path(spec.name, observed.replica)),
+            recorded={
+                "agent": spec.name,
+                "replica": observed.replica,
+                "generation": desired.generation,
+                "restarts": observed.restarts,
+                "gpus": list(wanted.gpus),
+            },
             modules=self._modules,
         )
         pid = await self._zygotes.spawn(spec.python or "", spec.runtime, job)
-        record = ProcessRecord(
-            agent=spec.name,
-            replica=observed.replica,
-            pid=pid,
-            started=start_time(pid) or 0.0,
-            generation=desired.generation,
-            restarts=observed.restarts,
-            gpus=list(wanted.gpus),
-        )
-        await asyncio.to_thread(self._records.write, record)
-        return record
+        return ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
 
     async def exit_of(self, pid: int) -> Exit:
         """How a process ended, once its reaper wrote it down; it is given a moment to."""
