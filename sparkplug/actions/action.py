@@ -21,7 +21,8 @@ class Argument:
     """One argument of an action.
 
     Without a `flag` it is positional. A `switch` is true or false, `pairs` are key=value texts,
-    `repeated` takes several; `short` is another name of the flag; `seconds` are written like 30s or 5m.
+    `repeated` takes several; `short` is another name of the flag. `seconds` are written like
+    30s or 5m.
     """
 
     name: str

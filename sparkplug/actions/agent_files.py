@@ -167,13 +167,17 @@ async def _apply(
     return ActionResult(text, data, changed=bool(changed or removed))
 
 
+def _is_path(what: str) -> bool:
+    return Path(what).exists()
+
+
 async def _diff(client: Client, what: str, *, revision: int | None = None) -> ActionResult:
     from sparkplug.client import editing
     from sparkplug.client.agents import desired
 
     if revision is not None:
         text = await editing.diff_revision(client, what, revision)
-    elif Path(what).exists() or what not in await desired(client):
+    elif _is_path(what) or what not in await desired(client):
         text = await editing.diff_files(client, agent_files(what))
     else:
         text = await editing.diff_agent(client, what)

@@ -67,6 +67,8 @@ class Bucket:
 
     async def get(self, key: str) -> Entry | None:
         """The newest value of a key, or None."""
+        if not _can_be_key(key):
+            return None
         try:
             message = await self._bus.js.get_last_msg(self._stream, self._prefix + key, direct=True)
         except (nats.js.errors.NotFoundError, nats.errors.BadSubjectError):
@@ -111,7 +113,7 @@ class Bucket:
 
     async def history(self, key: str) -> list[Revision]:
         """Every revision of a key that is kept, the oldest first. None for what is no key."""
-        if not key or any(c.isspace() or c in "*>" for c in key):
+        if not _can_be_key(key):
             return []
         config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key)
         found: list[Revision] = []
@@ -206,6 +208,10 @@ class Bucket:
         if key.startswith("f."):
             return None
         return Entry(key, None if _is_gone(message) else message.data, revision)
+
+
+def _can_be_key(key: str) -> bool:
+    return all(key.split(".")) and not any(c.isspace() or c in "*>" for c in key)
 
 
 def _is_gone(message: Msg) -> bool:

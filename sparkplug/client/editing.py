@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 from sparkplug.client.agents import require_managed
@@ -84,7 +86,7 @@ async def diff_files(client: Client, path: Path) -> str:
     found = [
         unified(
             wanted_text(there.get(spec.name)),
-            wanted_text(_as_file(spec, file, there.get(spec.name))),
+            wanted_text(_as_file(spec, file)),
             (f"{spec.name} as wanted", str(file)),
         )
         for file, spec in load_agents(path)
@@ -99,20 +101,12 @@ async def diff_agent(client: Client, name: str) -> str:
     """
     await require_managed(client, name)
     wanted = (await desired(client))[name]
-    folder = Path(wanted.folder)
-    for file in sorted(folder.glob("*.y*ml")) if wanted.folder else []:
-        try:
-            found = load_agents(file)
-        except SparkplugError:
-            continue  # some other file of that folder
-        for _, spec in found:
-            if spec.name == name:
-                names = f"{name} as wanted", str(file)
-                return unified(
-                    wanted_text(wanted), wanted_text(_as_file(spec, file, wanted)), names
-                )
+    for file, spec in await asyncio.to_thread(_files_of, wanted.folder):
+        if spec.name == name:
+            names = f"{name} as wanted", str(file)
+            return unified(wanted_text(wanted), wanted_text(_as_file(spec, file)), names)
     raise NotFoundError(
-        f"no file in {folder} describes {name}",
+        f"no file in {wanted.folder or 'its folder'} describes {name}",
         hint=f"name the file, or `sparkplug agents history {name}` shows its revisions",
     )
 
@@ -135,6 +129,15 @@ async def _at(client: Client, name: str, revision: int) -> DesiredAgent | None:
     return next((one.desired for one in kept if one.revision == revision), None)
 
 
-def _as_file(spec: AgentSpec, file: Path, wanted: DesiredAgent | None) -> DesiredAgent:
+def _files_of(folder: str) -> list[tuple[Path, AgentSpec]]:
+    """The agents of a folder's files; files that are something else are left out."""
+    found = []
+    for file in sorted(Path(folder).glob("*.y*ml")) if folder else []:
+        with contextlib.suppress(SparkplugError):
+            found += load_agents(file)
+    return found
+
+
+def _as_file(spec: AgentSpec, file: Path) -> DesiredAgent:
     """What applying a file would have wanted: it also starts what was stopped."""
     return DesiredAgent(spec=spec, folder=str(file.resolve().parent))

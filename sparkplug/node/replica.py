@@ -282,6 +282,7 @@ class Replica:
             return
         self._set(AgentState.STOPPING, None)
         began, told = time.monotonic(), None
+        until = began + self._host.stop_timeout
         ended = asyncio.create_task(wait_process(record.pid, record.alive))
         try:
             record.signal(signal.SIGTERM)
@@ -291,8 +292,8 @@ class Replica:
                 if drain is not None and drain != told:
                     await self._host.drain(self.observed, drain)
                     told = drain
-                limit = self._host.stop_timeout if drain is None else drain + _LEAVE_S
-                if not await self._ended_by(ended, began + limit):
+                    until = max(began + drain, time.monotonic()) + _LEAVE_S
+                if not await self._ended_by(ended, until):
                     log.warning("%s/%s is killed: it did not stop", record.agent, record.replica)
                     record.signal_group(signal.SIGKILL)
                     await ended
