@@ -60,8 +60,16 @@ def telemetry(host: str) -> str:
 ALL_TELEMETRY = "sparkplug.telemetry.*"
 
 
+def usage(node: str) -> str:
+    """Where a node publishes what its agents take, every two seconds."""
+    return f"sparkplug.usage.{node}"
+
+
+ALL_USAGE = "sparkplug.usage.*"
+
+
 def node_service(node: str, verb: str) -> str:
-    """A service of one node: `window`, `processes`, `kernel-log`, `logs`."""
+    """A service of one node: `window`, `processes`, `usage`, `logs`, …."""
     return f"sparkplug.node.{node}.{verb}"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
+from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
 from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
@@ -30,6 +31,7 @@ from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
 from sparkplug.schema.topology import Topology
+from sparkplug.schema.usage import NodeUsage
 
 #: Events of this many seconds back are shown, and at most so many.
 EVENTS_SINCE_S = 3600.0
@@ -59,6 +61,7 @@ class MeshView:
     desired_read: bool = False
     _graph: Topology | None = None
     _unread: bytes | None = None
+    _usage: LatestUsage = field(default_factory=LatestUsage, repr=False, compare=False)
     _merged: MergedAgents = field(default_factory=MergedAgents, repr=False, compare=False)
 
     @property
@@ -77,6 +80,15 @@ class MeshView:
     def take_topology(self, body: bytes) -> None:
         """Another graph has come, as JSON."""
         self._unread = body
+
+    @property
+    def usage(self) -> UsageByReplica:
+        """What each replica takes, by (agent, replica); empty until it was asked for."""
+        return self._usage.by_replica()
+
+    def take_usage(self, piece: NodeUsage) -> None:
+        """Another piece of it has come."""
+        self._usage.take(piece)
 
     def agents(self) -> list[ObservedAgent]:
         """Every replica as it is shown, see `observed.merge_agents`.
@@ -119,7 +131,8 @@ class LiveMesh:
     """Follows a mesh over a connection and keeps a `MeshView` true.
 
     `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
-    their states), `telemetry`, `topology`, `runs`, `events`, `link`.
+    their states), `telemetry`, `topology`, `runs`, `events`, `link`, and while somebody wants it
+    `usage` (see `wanting_usage`).
     """
 
     def __init__(self, client: Client, view: MeshView | None = None) -> None:
@@ -134,6 +147,8 @@ class LiveMesh:
         self._written: dict[str, bytes] = {}
         self._unfilled: asyncio.Queue[str] = asyncio.Queue()
         self._watched: dict[str, asyncio.Task[None]] = {}
+        self._usage_wanted = 0
+        self._usage_asked = asyncio.Event()
         self.connected = True
         #: When the server was last known to answer (time.monotonic).
         self.answered = time.monotonic()
@@ -148,6 +163,7 @@ class LiveMesh:
                 self._fill_histories,
                 self._follow_topology,
                 self._follow_events,
+                self._follow_usage,
             ):
                 group.create_task(self._again(follower))
             group.create_task(self._again(lambda: self._follow_runs(group)))
@@ -283,6 +299,28 @@ class LiveMesh:
             async for graph in graphs:
                 self.view.take_topology(graph)
                 self._touch("topology")
+
+    @contextlib.contextmanager
+    def wanting_usage(self) -> Iterator[None]:
+        """Follow what agents take while the block runs; else nothing of it is received."""
+        self._usage_wanted += 1
+        self._usage_asked.set()
+        try:
+            yield
+        finally:
+            self._usage_wanted -= 1
+            if not self._usage_wanted:
+                self._usage_asked.clear()
+
+    async def _follow_usage(self) -> None:
+        while True:
+            await self._usage_asked.wait()
+            async with contextlib.aclosing(follow_usage(self.client)) as pieces:
+                async for piece in pieces:
+                    if not self._usage_asked.is_set():
+                        break
+                    self.view.take_usage(piece)
+                    self._touch("usage")
 
     async def _follow_events(self) -> None:
         last = self.view.events[-1].sequence if self.view.events else None

@@ -42,7 +42,7 @@ async def test_panes_by_key_palette_and_line(seen: Centre) -> None:
 
 async def test_palette_puts_what_fits_first_and_says_why_not(seen: Centre) -> None:
     await seen.press("f2")
-    await seen.shows("Restart agent critic", "^d")
+    await seen.shows("Restart agent critic", "Undo change of agent critic")
     rows = seen.screen.splitlines()
     assert "Describe critic" in rows[4]
     await seen.type("start agent cr")

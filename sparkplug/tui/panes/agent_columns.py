@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.panes.agent_usage import UsageCells
 from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:
@@ -51,13 +52,14 @@ def _counted(pen: str) -> Any:
     return lambda value: (pen if value else "dim", str(value))
 
 
-AGENT_COLUMNS = (
+_AGENT_COLUMNS = (
     Column("name", 16, _name, grows=True, full=24),
     Column("rep", 3, attrgetter("replica"), pen="dim"),
     Column("state", 15, attrgetter("state"), draw=_state, order=_state_place),
     Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
-    Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
-    Column("host", 10, attrgetter("host"), rank=3, pen="dim", full=16),
+    Column("runtime", 9, attrgetter("runtime"), rank=5, pen="dim"),
+    Column("type", 9, attrgetter("type"), rank=7, pen="dim"),
+    Column("host", 10, attrgetter("host"), rank=4, pen="dim", full=16),
     Column(
         *("restarts", 3, attrgetter("restarts"), "rst"),
         kind="number",
@@ -70,13 +72,12 @@ AGENT_COLUMNS = (
         rank=1,
         draw=_counted("active"),
     ),
-    Column("served", 6, attrgetter("served"), kind="number", rank=5, pen="dim"),
-    Column("failed", 6, attrgetter("failed"), kind="number", rank=6, draw=_counted("bad")),
-    Column("pid", 7, attrgetter("pid"), kind="number", rank=7, pen="dim"),
+    Column("served", 6, attrgetter("served"), kind="number", rank=7, pen="dim"),
+    Column("failed", 6, attrgetter("failed"), kind="number", rank=7, draw=_counted("bad")),
     Column("gpus", 4, lambda a: len(a.gpus) or None, kind="number", rank=8, pen="dim"),
+    Column("pid", 7, attrgetter("pid"), kind="number", rank=8, pen="dim"),
     Column("started", 7, attrgetter("started"), kind="age", extra=True, rank=9, pen="dim"),
     Column("owner", 12, attrgetter("owner"), extra=True, rank=9, pen="dim"),
-    Column("type", 8, attrgetter("type"), extra=True, rank=9, pen="dim"),
     Column("gpu", 12, lambda a: ", ".join(a.gpus) or None, extra=True, rank=9, full=40, pen="dim"),
     Column(
         *("can", 16, lambda a: ", ".join(a.capabilities) or None),
@@ -95,6 +96,23 @@ AGENT_COLUMNS = (
         pen="warn",
     ),
 )
+
+
+def agent_columns(usage: UsageCells) -> tuple[Column, ...]:
+    """The columns of the table of replicas, those of what they take among them."""
+    made = usage.columns()
+    found: list[Column] = []
+    for column in _AGENT_COLUMNS:
+        found.append(column)
+        found += [made[name] for name in _BEHIND.get(column.name, ())]
+    return tuple(found)
+
+
+#: Behind which columns those of usage stand.
+_BEHIND = {
+    "flight": ("cpu", "memory", "vram", "p95", "rate", "p50"),
+    "started": ("rss", "sm"),
+}
 
 
 def _short_name(agent: ObservedAgent) -> tuple[str, str]:

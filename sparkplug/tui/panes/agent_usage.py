@@ -1,0 +1,199 @@
+"""What agents take, beside how they are: cells of a table, and the words below it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sparkplug.tui import figures
+from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.widgets.table import Column
+
+if TYPE_CHECKING:
+    from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.usage import AgentUsage, UsageHistory
+
+#: A replica, as usage names it: its agent and its number.
+Replica = tuple[str, str]
+
+#: Seconds between two points of a history, and points kept: an hour.
+POINT_S = 10.0
+_POINTS = 360
+#: Memory in a table is told in steps of this: a byte more is no news.
+_MEMORY_STEP = 1 << 20
+#: Share of what is allowed at once from which work is told as waiting.
+_BUSY_PERCENT = 90.0
+
+
+def _memory(usage: AgentUsage) -> int | None:
+    found = usage.pss_bytes if usage.pss_bytes is not None else usage.rss_bytes
+    return None if found is None else found // _MEMORY_STEP * _MEMORY_STEP
+
+
+def _whole(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.2g}")
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else float(round(value))
+
+
+def _cpu(value: Any) -> Span:
+    if value is None:
+        return "dim", "—"
+    pen = "dim" if value < 1 else "active" if value < _BUSY_PERCENT else "warn"
+    return pen, f"{value:.0f}%"
+
+
+def _milliseconds(value: Any) -> Span:
+    return ("dim", "—") if value is None else ("text", figures.duration(value / 1000))
+
+
+def _rate(value: Any) -> Span:
+    if value is None:
+        return "dim", "—"
+    return ("active" if value else "dim"), f"{value:g}" if value < 1000 else f"{value / 1000:.1f}k"
+
+
+#: What a column shows of a replica's usage; `rate` is not in it, but comes of two of them.
+_VALUES: dict[str, Callable[[AgentUsage], Any]] = {
+    "cpu": lambda u: _percent(u.cpu_percent),
+    "memory": _memory,
+    "rss": lambda u: None if u.rss_bytes is None else u.rss_bytes // _MEMORY_STEP * _MEMORY_STEP,
+    "vram": lambda u: u.gpu_memory_bytes,
+    "sm": lambda u: _percent(u.gpu_percent),
+    "p50": lambda u: _whole(u.latency_p50_ms),
+    "p95": lambda u: _whole(u.latency_p95_ms),
+}
+_RATE = "rate"
+USAGE_COLUMNS = frozenset({*_VALUES, _RATE})
+
+
+class UsageCells:
+    """The newest usage of each replica, as the cells of columns."""
+
+    def __init__(self) -> None:
+        self._values: dict[Replica, dict[str, Any]] = {}
+        self._last: dict[Replica, tuple[AgentUsage, float]] = {}
+
+    def columns(self) -> dict[str, Column]:
+        """A column for each value, by its name."""
+
+        def of(name: str) -> Callable[[ObservedAgent], Any]:
+            values = self._values
+            return lambda agent: values.get((agent.name, agent.replica), {}).get(name)
+
+        made = (
+            Column("cpu", 4, of("cpu"), kind="percent", rank=2, draw=_cpu),
+            Column("memory", 5, of("memory"), "mem", kind="bytes", rank=3),
+            Column("rss", 5, of("rss"), kind="bytes", rank=9, extra=True, pen="dim"),
+            Column("vram", 5, of("vram"), kind="bytes", rank=6),
+            Column("sm", 4, of("sm"), kind="percent", rank=9, extra=True, draw=_cpu),
+            Column("p50", 5, of("p50"), kind="number", rank=8, draw=_milliseconds),
+            Column("p95", 5, of("p95"), kind="number", rank=6, draw=_milliseconds),
+            Column(_RATE, 5, of(_RATE), "msg/s", kind="number", rank=7, draw=_rate),
+        )
+        return {column.name: column for column in made}
+
+    def take(self, usage: Mapping[Replica, AgentUsage], shown: frozenset[str]) -> dict[Any, Any]:
+        """Take in the newest; of each replica the cells of `shown` columns, before they are held.
+
+        Give `keep` what this returns once the cells are changed.
+        """
+        now = time.monotonic()
+        found: dict[Replica, dict[str, Any]] = {}
+        for replica, one in usage.items():
+            last = self._last.get(replica)
+            if last is not None and last[0] is one:
+                continue
+            self._last[replica] = (one, now)
+            cells = {name: _VALUES[name](one) for name in shown if name in _VALUES}
+            cells[_RATE] = _messages(one, now, last)
+            found[replica] = cells
+        for replica in self._last.keys() - usage.keys():
+            del self._last[replica]
+            self._values.pop(replica, None)
+        return found
+
+    def keep(self, cells: Mapping[Replica, dict[str, Any]]) -> None:
+        """These are the cells now."""
+        for replica, values in cells.items():
+            self._values[replica] = {**self._values.get(replica, {}), **values}
+
+    def now(self, replica: Replica) -> tuple[AgentUsage, float | None] | None:
+        """The newest usage of a replica, and its messages a second."""
+        last = self._last.get(replica)
+        return (last[0], self._values.get(replica, {}).get(_RATE)) if last is not None else None
+
+
+def _messages(one: AgentUsage, now: float, last: tuple[AgentUsage, float] | None) -> float | None:
+    """Messages a second, both ways; None until there are two figures of one process."""
+    if last is None or last[0].pid != one.pid or now <= last[1]:
+        return None
+    count = one.received + one.sent - last[0].received - last[0].sent
+    return _whole(max(0, count) / (now - last[1]))
+
+
+class Trace:
+    """How the processor time of one replica went: what its node kept, then what comes."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.points: deque[float | None] = deque(maxlen=_POINTS)
+        self._sum = self._count = 0.0
+        self._began = time.monotonic()
+
+    def load(self, histories: list[UsageHistory]) -> None:
+        """What its node kept."""
+        for history in histories:
+            if (history.agent, history.replica) == self.replica:
+                self.points.extend(point.cpu_percent for point in history.points)
+
+    def note(self, usage: AgentUsage) -> None:
+        """One more figure; a point is the mean of those of ten seconds."""
+        if usage.cpu_percent is None:
+            return
+        self._sum += usage.cpu_percent
+        self._count += 1
+        now = time.monotonic()
+        if now - self._began >= POINT_S:
+            self.points.append(self._sum / self._count)
+            self._sum = self._count = 0.0
+            self._began = now
+
+
+def usage_line(usage: AgentUsage, rate: float | None, trace: Trace, width: int) -> Line:
+    """What a replica takes and does, in a line; processor time with how it went."""
+    spans: list[Span] = []
+
+    def told(label: str, words: str, pen: str = "text") -> None:
+        spans.extend((("dim", f"{label} " if not spans else f" · {label} "), (pen, words)))
+
+    if usage.cpu_percent is not None:
+        told("cpu", f"{usage.cpu_percent:.0f}%", "active" if usage.cpu_percent >= 1 else "dim")
+        if width >= 100 and trace.points:
+            room = min(30, width // 6)
+            known = [point for point in trace.points if point is not None]
+            top = max(10.0, *known) if known else 10.0
+            drawn = figures.sparkline(list(trace.points), room, top).lstrip()
+            spans.append(("active", f" {drawn}"))
+    if usage.rss_bytes is not None:
+        whole = figures.size(usage.rss_bytes).strip()
+        shared = f", {usage.shared} agents in it" if usage.shared > 1 else ""
+        if usage.pss_bytes is not None:
+            told("mem", f"{figures.size(usage.pss_bytes).strip()} of {whole}{shared}")
+        else:
+            told("mem", f"{whole}{shared}")
+    if usage.gpu_memory_bytes is not None:
+        told("vram", figures.size(usage.gpu_memory_bytes).strip())
+    if usage.gpu_percent is not None:
+        told("sm", f"{usage.gpu_percent:.0f}%")
+    if usage.latency_p50_ms is not None:
+        both = [usage.latency_p50_ms, usage.latency_p95_ms]
+        words = " ".join(figures.duration(ms / 1000) for ms in both if ms is not None)
+        told("p50 p95", words)
+    if rate is not None:
+        told("msg/s", f"{rate:g}")
+    return tuple(spans)
