@@ -36,6 +36,14 @@ from sparkplug.schema.node_services import (
 from sparkplug.schema.plan import Plan, Step
 from sparkplug.schema.run import JournalEntry
 from sparkplug.schema.topology import Topology
+from sparkplug.schema.usage import (
+    AgentUsage,
+    NodeUsage,
+    UsageHistory,
+    UsagePoint,
+    UsageReply,
+    UsageRequest,
+)
 
 GIB = 1 << 30
 
@@ -82,6 +90,8 @@ class Mesh:
     services: Services
     logs: dict[str, str] = field(default_factory=dict)
     samples: list[HostSample] = field(default_factory=list)
+    #: How the processor time of every agent went.
+    percents: list[float] = field(default_factory=list)
 
     async def node(self, name: str, *, ago: float = 0.0, **changes: Any) -> None:
         """A node, last heard `ago` seconds ago."""
@@ -141,6 +151,12 @@ class Mesh:
         await self.bus.nc.publish(subjects.telemetry(found.host), found.model_dump_json().encode())
         await self.bus.flush()
 
+    async def usage(self, *found: AgentUsage) -> None:
+        """Publish what agents take."""
+        data = NodeUsage(node="gpu-1", agents=list(found)).model_dump_json().encode()
+        await self.bus.nc.publish(subjects.usage("gpu-1"), data)
+        await self.bus.flush()
+
     async def event(self, name: str, subject: str, **data: object) -> None:
         """An event."""
         events = EventLog(self.bus, "gpu-1", "tester")
@@ -181,11 +197,17 @@ class Mesh:
             found = Process(pid=77, ppid=1, name="python", state="S", agent="research/0")
             return ProcessesReply(host=node, processes=[found])
 
+        async def usage(request: UsageRequest) -> UsageReply:
+            points = [UsagePoint(time=utc_now(), cpu_percent=percent) for percent in self.percents]
+            found = UsageHistory(agent=request.agent or "", replica="0", points=points)
+            return UsageReply(now=NodeUsage(node=node), history=[found])
+
         async def topology(_: Nothing) -> Topology:
             return Topology()
 
         serve = self.services.serve
         await serve(subjects.node_service(node, "window"), WindowRequest, window)
+        await serve(subjects.node_service(node, "usage"), UsageRequest, usage)
         await serve(subjects.node_service(node, "logs"), LogsRequest, logs)
         await serve(subjects.node_service(node, "processes"), Nothing, processes)
         await serve(subjects.TOPOLOGY_GET, Nothing, topology)

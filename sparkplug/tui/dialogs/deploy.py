@@ -149,7 +149,7 @@ class Deploy(Dialog[None]):
             self._fold()
             self._read = kept.get(_FROM, "")
             self.form.go(("name",))
-            self.form.retitle("deploy, as it was left")
+            self.form.name_it("deploy, as it was left")
         elif self._start:
             self.form.go(_FROM)
         else:
@@ -211,10 +211,11 @@ class Deploy(Dialog[None]):
 
     async def _look_into(self, texts: dict[FieldPath, str]) -> None:
         """Fill in what it begins from, look for the entrypoint, show what will be deployed."""
-        await asyncio.sleep(_PAUSE_S)
         source = texts.get(_FROM, "")
-        if source != self._read:
+        if source != self._read and {source, self._read} != {"", NEW}:
+            # At once: what is typed meanwhile would be lost in what it is filled with.
             await self._begin_from(source)
+        await asyncio.sleep(_PAUSE_S)
         form = self.form
         if form.whole:
             return

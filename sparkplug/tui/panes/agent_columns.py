@@ -58,7 +58,7 @@ _AGENT_COLUMNS = (
     Column("state", 15, attrgetter("state"), draw=_state, order=_state_place),
     Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
     Column("runtime", 9, attrgetter("runtime"), rank=5, pen="dim"),
-    Column("type", 9, attrgetter("type"), rank=7, pen="dim"),
+    Column("type", 9, attrgetter("type"), rank=8, pen="dim"),
     Column("host", 10, attrgetter("host"), rank=4, pen="dim", full=16),
     Column(
         *("restarts", 3, attrgetter("restarts"), "rst"),
@@ -72,8 +72,8 @@ _AGENT_COLUMNS = (
         rank=1,
         draw=_counted("active"),
     ),
-    Column("served", 6, attrgetter("served"), kind="number", rank=7, pen="dim"),
-    Column("failed", 6, attrgetter("failed"), kind="number", rank=7, draw=_counted("bad")),
+    Column("served", 6, attrgetter("served"), kind="number", rank=6, pen="dim"),
+    Column("failed", 6, attrgetter("failed"), kind="number", rank=6, draw=_counted("bad")),
     Column("gpus", 4, lambda a: len(a.gpus) or None, kind="number", rank=8, pen="dim"),
     Column("pid", 7, attrgetter("pid"), kind="number", rank=8, pen="dim"),
     Column("started", 7, attrgetter("started"), kind="age", extra=True, rank=9, pen="dim"),
@@ -110,7 +110,7 @@ def agent_columns(usage: UsageCells) -> tuple[Column, ...]:
 
 #: Behind which columns those of usage stand.
 _BEHIND = {
-    "flight": ("cpu", "memory", "vram", "p95", "rate", "p50"),
+    "flight": ("cpu", "memory", "vram", "p50", "p95", "rate"),
     "started": ("rss", "sm"),
 }
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
-from sparkplug.tui.figures import since
 from sparkplug.tui.panes.agent_usage import Trace, usage_line
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ def detail_lines(
     lines: list[Line] = [
         (
             (pen, f"{symbol} {agent.state}"),
-            ("dim", f" for {since(agent.state_since)}" if not helps else ""),
             ("text", f"  {one_line(agent.reason or '')}"),
         )
     ]
@@ -49,7 +47,12 @@ def detail_lines(
 
 
 def _belongings(agent: ObservedAgent) -> Line:
+    served = f"{agent.served} served" if agent.served or agent.failed else ""
     parts = [
+        f"{agent.inflight} in flight" if agent.inflight else "",
+        f"{served}, {agent.failed} failed" if served and agent.failed else served,
+        f"{agent.restarts} restarts" if agent.restarts else "",
+        f"pid {agent.pid}" if agent.pid is not None else "",
         f"owner {agent.owner}" + (" (foreign: it can be prompted)" if agent.foreign else ""),
         agent.sdk or "",
         f"a {agent.type}" if agent.type not in ("", "agent") else "",

@@ -47,8 +47,15 @@ def _cpu(value: Any) -> Span:
     return pen, f"{value:.0f}%"
 
 
+def latency(milliseconds: float) -> str:
+    """How long an answer took: 12ms, 3.4s, 2m10s."""
+    if milliseconds < 1000:
+        return f"{milliseconds:.2g}ms" if milliseconds < 10 else f"{milliseconds:.0f}ms"
+    return figures.duration(milliseconds / 1000)
+
+
 def _milliseconds(value: Any) -> Span:
-    return ("dim", "—") if value is None else ("text", figures.duration(value / 1000))
+    return ("dim", "—") if value is None else ("text", latency(value))
 
 
 def _rate(value: Any) -> Span:
@@ -89,10 +96,10 @@ class UsageCells:
             Column("cpu", 4, of("cpu"), kind="percent", rank=2, draw=_cpu),
             Column("memory", 5, of("memory"), "mem", kind="bytes", rank=3),
             Column("rss", 5, of("rss"), kind="bytes", rank=9, extra=True, pen="dim"),
-            Column("vram", 5, of("vram"), kind="bytes", rank=6),
+            Column("vram", 5, of("vram"), kind="bytes", rank=7),
             Column("sm", 4, of("sm"), kind="percent", rank=9, extra=True, draw=_cpu),
             Column("p50", 5, of("p50"), kind="number", rank=8, draw=_milliseconds),
-            Column("p95", 5, of("p95"), kind="number", rank=6, draw=_milliseconds),
+            Column("p95", 5, of("p95"), kind="number", rank=7, draw=_milliseconds),
             Column(_RATE, 5, of(_RATE), "msg/s", kind="number", rank=7, draw=_rate),
         )
         return {column.name: column for column in made}
@@ -192,7 +199,7 @@ def usage_line(usage: AgentUsage, rate: float | None, trace: Trace, width: int) 
         told("sm", f"{usage.gpu_percent:.0f}%")
     if usage.latency_p50_ms is not None:
         both = [usage.latency_p50_ms, usage.latency_p95_ms]
-        words = " ".join(figures.duration(ms / 1000) for ms in both if ms is not None)
+        words = " ".join(latency(ms) for ms in both if ms is not None)
         told("p50 p95", words)
     if rate is not None:
         told("msg/s", f"{rate:g}")

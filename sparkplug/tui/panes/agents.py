@@ -106,8 +106,9 @@ class AgentsPane(Pane):
             self._trace.note(found[0])
 
     def tick(self) -> None:
-        """Ages."""
+        """Ages; and whether what agents take is looked at, as columns come and go."""
         self._rows.tick()
+        self._follow_usage()
 
     def on_listing_moved(self) -> None:
         """Another row."""

@@ -93,6 +93,11 @@ class Filling(Lines, can_focus=True):
         self.state.check()
         self._show()
 
+    def name_it(self, title: str) -> None:
+        """What stands in the border."""
+        self._label = title
+        self._show()
+
     def offer(self) -> None:
         """Offer what the field under the cursor could become."""
         self._look_for_offers()
