@@ -47,7 +47,7 @@ async def test_what_agents_take_is_seen_with_how_it_went(mesh: Mesh) -> None:
     await mesh.agent("critic", inflight=3, served=9, failed=1)
     async with centre((160, 40), pane="agents") as seen:
         await told(seen, mesh, "37%", "61M", "340ms", "12ms", "msg/s")
-        await seen.shows("cpu 37%", "of 240M", "3 in flight", "9 served, 1 failed", "▁▄█")
+        await seen.shows("cpu 37%", "of 240M", "3 in flight", "9 served, 1 failed", "▁▅█")
         await told(seen, mesh, "12G", cpu_percent=2.0, gpu_memory_bytes=12 << 30)
         row = next(line for line in seen.screen.splitlines() if "critic" in line and "idle" in line)
         assert "2%" in row

@@ -56,7 +56,8 @@ class Deployment(AgentSpec):
     source: str = Field(
         "",
         alias="from",
-        description="what to begin with: an agent file, a folder of them, an example, a copy",
+        description="what to begin with: the path of an agent file or of a folder of them, "
+        "`example …`, `copy of …`, or `new`",
     )
     folder: str = Field(
         "", description="where its modules are found, on the host it will run on", min_length=1
@@ -259,7 +260,12 @@ class Deploy(Dialog[None]):
             return
         text = await asyncio.to_thread(agent_text, made.spec)
         lines = [yaml_line(line) for line in text.splitlines()]
-        self._page.show(lambda _: [*lines, (), (("dim", f"modules in {made.folder}"),)])
+        lines += [(), (("dim", f"modules in {made.folder}"),)]
+        self._page.show(lambda _: lines)
+        await asyncio.sleep(_PAUSE_S)
+        pen, told = await self.centre.try_deploy({"path": made.folder, "spec": made.spec})
+        if told:
+            self._page.show(lambda width: [*lines, (), *_told_lines(pen, told, width)])
 
     # What is done with it
 
@@ -338,6 +344,10 @@ class Deploy(Dialog[None]):
             self.centre.tell(f"{error.where}: {error.message}", "warn")
         else:
             self.centre.tell(f"written to {path}", "ok")
+
+
+def _told_lines(pen: str, told: str, width: int) -> list[Line]:
+    return [((pen, part),) for line in told.splitlines() for part in wrap(line, width)]
 
 
 def _problem_lines(problems: Mapping[FieldPath, str], width: int) -> list[Line]:

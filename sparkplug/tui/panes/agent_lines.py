@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
@@ -28,7 +30,7 @@ def detail_lines(
 ) -> list[Line]:
     """How it is and why, what helps, what it takes, what it is; `key` is the key of an id."""
     symbol, pen = symbols.of_agent(str(agent.state))
-    helps = remedy_line(agent, None if agent.foreign else wanted, key)
+    helps = remedy_line(agent, None if agent.foreign else wanted, key, width)
     lines: list[Line] = [
         (
             (pen, f"{symbol} {agent.state}"),
@@ -63,14 +65,19 @@ def _belongings(agent: ObservedAgent) -> Line:
 
 
 def remedy_line(
-    agent: ObservedAgent, wanted: DesiredAgent | None, key: Callable[[str], str]
+    agent: ObservedAgent, wanted: DesiredAgent | None, key: Callable[[str], str], width: int
 ) -> Line:
-    """What helps, each with its key; empty where nothing is wrong."""
+    """What helps, each with its key, in a word each where there is little room.
+
+    Empty where nothing is wrong.
+    """
     from sparkplug.actions.recovery import remedies
 
+    helps = [(key(_LOGS.get(name, name)), name, words) for name, words in remedies(agent, wanted)]
+    helps = [one for one in helps if one[0]]
+    roomy = sum(cell_len(f"{found} {words}  ") for found, _, words in helps) <= width
     spans: list[Span] = []
-    for name, words in remedies(agent, wanted):
-        found = key(_LOGS.get(name, name))
-        if found:
-            spans += [("focus", f"{'' if not spans else '  '}{found} "), ("text", words)]
+    for found, name, words in helps:
+        spans += [("focus", f"{'' if not spans else '  '}{found} ")]
+        spans += [("text", words if roomy else name.rpartition(".")[2])]
     return tuple(spans)

@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.worker import Worker
 
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.shell.part import Part
 
 #: What was typed on a form, by the field's path.
@@ -26,6 +27,18 @@ class Deploying(Part):
         from sparkplug.tui.dialogs.deploy import Deploy
 
         await self._centre.push_screen(Deploy(start))
+
+    async def try_deploy(self, given: dict[str, Any]) -> tuple[str, str]:
+        """What the mesh says would come of it, where each replica would go; with a pen."""
+        from sparkplug.actions.registry import ACTIONS
+
+        action = ACTIONS["agents.deploy"]
+        ask = getattr(action, "trial", None) or action.check
+        try:
+            told = await ask(self._centre.client, **given) if ask is not None else None
+        except SparkplugError as error:
+            return "warn", error.message
+        return "text", str(getattr(told, "message", told) or "")
 
     def deploy(self, given: dict[str, Any]) -> None:
         """Deploy it; what was left on the form is kept where that fails."""
