@@ -26,37 +26,62 @@ if TYPE_CHECKING:
     from sparkplug.schema.errors import SparkplugError
 
 
-def _found(path: str, spec: AgentSpec | None) -> list[tuple[Path, AgentSpec]]:
-    """The files and specs at a path; or `spec` alone, as a file in that folder would give it."""
-    from sparkplug.schema.documents import beside, load_agents
+async def _check_deploy(client: Client, path: str, **_: Any) -> None:
+    from sparkplug.client import agents
+    from sparkplug.schema.documents import load_agents
 
-    if spec is None:
-        return load_agents(agent_files(path))
-    file = Path(path).expanduser() / f"{spec.name}.yaml"
-    return [(file, beside(spec, file))]
+    await agents.refuse_taken(client, load_agents(agent_files(path)))
 
 
-async def _check_deploy(
-    client: Client, path: str, *, spec: AgentSpec | None = None, **_: Any
-) -> None:
+async def check_spec(client: Client, spec: AgentSpec, folder: str) -> str:
+    """As the check of `agents.deploy`, of a spec that is in no file: modules are in `folder`.
+
+    What it returns says in full what would be done; empty where the mesh has no more to say.
+    """
     from sparkplug.client import agents
 
-    await agents.refuse_taken(client, _found(path, spec))
+    await agents.refuse_taken(client, [_in_folder(spec, folder)])
+    return ""
+
+
+async def deploy_spec(
+    client: Client, spec: AgentSpec, folder: str, *, timeout: float = READY_S
+) -> ActionResult:
+    """As `agents.deploy`, of a spec that is in no file: modules are in `folder`."""
+    return await _deploy_found(client, [_in_folder(spec, folder)], False, timeout, None)
+
+
+def _in_folder(spec: AgentSpec, folder: str) -> tuple[Path, AgentSpec]:
+    """The file that would have given the spec, and the spec as it would have."""
+    from sparkplug.schema.documents import beside
+
+    file = Path(folder).expanduser() / f"{spec.name}.yaml"
+    return file, beside(spec, file)
 
 
 async def _deploy(
     client: Client,
     path: str,
     *,
-    spec: AgentSpec | None = None,
     no_wait: bool = False,
     timeout: float = READY_S,
     reason: str | None = None,
 ) -> ActionResult:
+    from sparkplug.schema.documents import load_agents
+
+    return await _deploy_found(client, load_agents(agent_files(path)), no_wait, timeout, reason)
+
+
+async def _deploy_found(
+    client: Client,
+    found: Sequence[tuple[Path, AgentSpec]],
+    no_wait: bool,
+    timeout: float,
+    reason: str | None,
+) -> ActionResult:
     from sparkplug.client import agents, readiness
     from sparkplug.schema.errors import DeadlineError, SparkplugError
 
-    found = _found(path, spec)
     await agents.refuse_taken(client, found)
     why = agents.Why(reason or "")
     changed = [
@@ -191,7 +216,6 @@ async def _diff(client: Client, what: str, *, revision: int | None = None) -> Ac
     )
 
 
-#: A form gives it `spec`, one that is in no file, with the folder its modules are in as `path`.
 DEPLOY = Action(
     id="agents.deploy",
     title="Deploy agent",

@@ -55,7 +55,7 @@ def entrypoint_names(folder: str, typed: str) -> list[str]:
         return []
     files = [entry.stem for entry in entries if entry.suffix == ".py"]
     files += [entry.name for entry in entries if (entry / "__init__.py").is_file()]
-    return [f"{stem}:" for stem in files if stem.isidentifier()]
+    return [f"{stem}:" for stem in sorted(files) if stem.isidentifier()]
 
 
 def _module_file(folder: Path, module: str) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import pytest
 from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
-from sparkplug.actions.registry import ACTIONS
+from sparkplug.actions import agent_files
+from sparkplug.schema.agent import AgentSpec
 from sparkplug.schema.agent_text import read_agent_text
 from sparkplug.tui.dialogs.deploy import Deploy
-
-_DEPLOY = ACTIONS["agents.deploy"]
 
 
 @pytest.fixture
@@ -82,11 +80,10 @@ async def test_it_is_checked_while_one_types_and_deployed(
 async def test_where_it_would_go_is_told(
     seen: Centre, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def check(client: Any, path: str, *, spec: Any = None, **_: Any) -> str:
+    async def check(client: Any, spec: AgentSpec, folder: str) -> str:
         return f"{spec.name}/0 goes to gpu-1: it has room\n{spec.name}/1 waits"
 
-    fields = {"check": check, **({"trial": None} if hasattr(_DEPLOY, "trial") else {})}
-    monkeypatch.setitem(ACTIONS, _DEPLOY.id, replace(_DEPLOY, **fields))
+    monkeypatch.setattr(agent_files, "check_spec", check)
     screen = await opened(seen)
     put(screen, name="mine", folder=str(folder), entrypoint="mine:handle")
     await seen.shows("mine/0 goes to gpu-1: it has room", "mine/1 waits")

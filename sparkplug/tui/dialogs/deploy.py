@@ -263,7 +263,7 @@ class Deploy(Dialog[None]):
         lines += [(), (("dim", f"modules in {made.folder}"),)]
         self._page.show(lambda _: lines)
         await asyncio.sleep(_PAUSE_S)
-        pen, told = await self.centre.try_deploy({"path": made.folder, "spec": made.spec})
+        pen, told = await self.centre.try_deploy(made.spec, made.folder)
         if told:
             self._page.show(lambda width: [*lines, (), *_told_lines(pen, told, width)])
 
@@ -276,7 +276,7 @@ class Deploy(Dialog[None]):
         if self.form.whole:
             self.centre.deploy({"path": self.form.whole})
         else:
-            self.centre.deploy({"path": made.folder, "spec": made.spec})
+            self.centre.deploy_spec(made.spec, made.folder)
         self.dismiss(None)
 
     def on_form_left(self) -> None:
