@@ -10,11 +10,10 @@ from rich.cells import cell_len
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
-from sparkplug.tui.panes.agent_usage import Trace, usage_line
+from sparkplug.tui.panes.agent_usage import Trace, Usage, usage_line
 
 if TYPE_CHECKING:
     from sparkplug.schema.agent import DesiredAgent, ObservedAgent
-    from sparkplug.schema.usage import AgentUsage
 
 #: The id of the key of what shows a log, by the id that has among what helps.
 _LOGS = {"agents.logs": "logs", "agents.logs.previous": "previous-logs"}
@@ -23,7 +22,7 @@ _LOGS = {"agents.logs": "logs", "agents.logs.previous": "previous-logs"}
 def detail_lines(
     agent: ObservedAgent,
     wanted: DesiredAgent | None,
-    usage: tuple[AgentUsage, float | None] | None,
+    usage: Usage | None,
     trace: Trace,
     key: Callable[[str], str],
     width: int,
@@ -39,7 +38,7 @@ def detail_lines(
     ]
     if helps:
         lines.append(helps)
-    taken = usage_line(*usage, trace, width) if usage is not None else ()
+    taken = usage_line(usage, trace, width) if usage is not None else ()
     if taken:
         lines.append(taken)
     if agent.description:

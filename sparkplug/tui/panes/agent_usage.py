@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.tui import figures
@@ -25,15 +26,41 @@ _POINTS = 360
 _MEMORY_STEP = 1 << 20
 #: Share of what is allowed at once from which work is told as waiting.
 _BUSY_PERCENT = 90.0
+#: Figures that come closer than this are told as if they had not.
+_LEAST_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a replica takes, when that was heard, and what was before it."""
+
+    now: AgentUsage
+    heard: float
+    before: tuple[AgentUsage, float] | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Messages a second, both ways; None until there are two figures of one process."""
+        if self.before is None or self.before[0].pid != self.now.pid:
+            return None
+        earlier, heard = self.before
+        count = self.now.received + self.now.sent - earlier.received - earlier.sent
+        return _whole(max(0, count) / max(self.heard - heard, _LEAST_S))
+
+
+def _in_steps(count: int | None) -> int | None:
+    return None if count is None else count // _MEMORY_STEP * _MEMORY_STEP
 
 
 def _memory(usage: AgentUsage) -> int | None:
-    found = usage.pss_bytes if usage.pss_bytes is not None else usage.rss_bytes
-    return None if found is None else found // _MEMORY_STEP * _MEMORY_STEP
+    return _in_steps(usage.pss_bytes if usage.pss_bytes is not None else usage.rss_bytes)
 
 
 def _whole(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.2g}")
+    """In two digits or so: less is no news."""
+    if value is None:
+        return None
+    return round(value, 1) if value < 10 else round(value) if value < 100 else round(value, -1)
 
 
 def _percent(value: float | None) -> float | None:
@@ -64,18 +91,18 @@ def _rate(value: Any) -> Span:
     return ("active" if value else "dim"), f"{value:g}" if value < 1000 else f"{value / 1000:.1f}k"
 
 
-#: What a column shows of a replica's usage; `rate` is not in it, but comes of two of them.
-_VALUES: dict[str, Callable[[AgentUsage], Any]] = {
-    "cpu": lambda u: _percent(u.cpu_percent),
-    "memory": _memory,
-    "rss": lambda u: None if u.rss_bytes is None else u.rss_bytes // _MEMORY_STEP * _MEMORY_STEP,
-    "vram": lambda u: u.gpu_memory_bytes,
-    "sm": lambda u: _percent(u.gpu_percent),
-    "p50": lambda u: _whole(u.latency_p50_ms),
-    "p95": lambda u: _whole(u.latency_p95_ms),
+#: What a column shows of a replica's usage.
+_VALUES: dict[str, Callable[[Usage], Any]] = {
+    "cpu": lambda u: _percent(u.now.cpu_percent),
+    "memory": lambda u: _memory(u.now),
+    "rss": lambda u: _in_steps(u.now.rss_bytes),
+    "vram": lambda u: u.now.gpu_memory_bytes,
+    "sm": lambda u: _percent(u.now.gpu_percent),
+    "p50": lambda u: _whole(u.now.latency_p50_ms),
+    "p95": lambda u: _whole(u.now.latency_p95_ms),
+    "rate": lambda u: u.rate,
 }
-_RATE = "rate"
-USAGE_COLUMNS = frozenset({*_VALUES, _RATE})
+USAGE_COLUMNS = frozenset(_VALUES)
 
 
 class UsageCells:
@@ -83,7 +110,7 @@ class UsageCells:
 
     def __init__(self) -> None:
         self._values: dict[Replica, dict[str, Any]] = {}
-        self._last: dict[Replica, tuple[AgentUsage, float]] = {}
+        self._usage: dict[Replica, Usage] = {}
 
     def columns(self) -> dict[str, Column]:
         """A column for each value, by its name."""
@@ -100,47 +127,40 @@ class UsageCells:
             Column("sm", 4, of("sm"), kind="percent", rank=9, extra=True, draw=_cpu),
             Column("p50", 5, of("p50"), kind="number", rank=8, draw=_milliseconds),
             Column("p95", 5, of("p95"), kind="number", rank=7, draw=_milliseconds),
-            Column(_RATE, 5, of(_RATE), "msg/s", kind="number", rank=7, draw=_rate),
+            Column("rate", 5, of("rate"), "msg/s", kind="number", rank=7, draw=_rate),
         )
         return {column.name: column for column in made}
 
-    def take(self, usage: Mapping[Replica, AgentUsage], shown: frozenset[str]) -> dict[Any, Any]:
-        """Take in the newest; of each replica the cells of `shown` columns, before they are held.
+    def take(
+        self, usage: Mapping[Replica, AgentUsage], shown: frozenset[str]
+    ) -> dict[Replica, dict[str, Any]]:
+        """Take in the newest; of each replica with news the cells of `shown` columns.
 
-        Give `keep` what this returns once the cells are changed.
+        Give them to `keep` once they are changed in the table.
         """
         now = time.monotonic()
+        values = [(name, _VALUES[name]) for name in shown]
         found: dict[Replica, dict[str, Any]] = {}
+        known = self._usage
         for replica, one in usage.items():
-            last = self._last.get(replica)
-            if last is not None and last[0] is one:
+            last = known.get(replica)
+            if last is not None and last.now is one:
                 continue
-            self._last[replica] = (one, now)
-            cells = {name: _VALUES[name](one) for name in shown if name in _VALUES}
-            cells[_RATE] = _messages(one, now, last)
-            found[replica] = cells
-        for replica in self._last.keys() - usage.keys():
-            del self._last[replica]
+            made = Usage(one, now, None if last is None else (last.now, last.heard))
+            known[replica] = made
+            found[replica] = {name: value(made) for name, value in values}
+        for replica in known.keys() - usage.keys():
+            del known[replica]
             self._values.pop(replica, None)
         return found
 
     def keep(self, cells: Mapping[Replica, dict[str, Any]]) -> None:
         """These are the cells now."""
-        for replica, values in cells.items():
-            self._values[replica] = {**self._values.get(replica, {}), **values}
+        self._values.update(cells)
 
-    def now(self, replica: Replica) -> tuple[AgentUsage, float | None] | None:
-        """The newest usage of a replica, and its messages a second."""
-        last = self._last.get(replica)
-        return (last[0], self._values.get(replica, {}).get(_RATE)) if last is not None else None
-
-
-def _messages(one: AgentUsage, now: float, last: tuple[AgentUsage, float] | None) -> float | None:
-    """Messages a second, both ways; None until there are two figures of one process."""
-    if last is None or last[0].pid != one.pid or now <= last[1]:
-        return None
-    count = one.received + one.sent - last[0].received - last[0].sent
-    return _whole(max(0, count) / (now - last[1]))
+    def now(self, replica: Replica) -> Usage | None:
+        """The newest usage of a replica."""
+        return self._usage.get(replica)
 
 
 class Trace:
@@ -171,8 +191,9 @@ class Trace:
             self._began = now
 
 
-def usage_line(usage: AgentUsage, rate: float | None, trace: Trace, width: int) -> Line:
+def usage_line(found: Usage, trace: Trace, width: int) -> Line:
     """What a replica takes and does, in a line; processor time with how it went."""
+    usage, rate = found.now, found.rate
     spans: list[Span] = []
 
     def told(label: str, words: str, pen: str = "text") -> None:

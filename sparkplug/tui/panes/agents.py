@@ -103,7 +103,7 @@ class AgentsPane(Pane):
         self._usage.keep(cells)
         found = self._usage.now(self._trace.replica)
         if found is not None and self._trace.replica in cells:
-            self._trace.note(found[0])
+            self._trace.note(found.now)
 
     def tick(self) -> None:
         """Ages; and whether what agents take is looked at, as columns come and go."""
