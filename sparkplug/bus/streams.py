@@ -111,6 +111,8 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
         # A holder gives its lease up by deleting the message it wrote.
         _bucket(subjects.BUCKET_LEASES, bucket, history=1, deny_delete=False),
         _bucket(subjects.BUCKET_OBSERVED, bucket, history=1),
+        _bucket(subjects.BUCKET_NODES, bucket, history=16),
+        _bucket(subjects.BUCKET_SCALE, bucket, history=16),
         StreamConfig(
             name=f"OBJ_{subjects.OBJECTS_FILES}",
             subjects=[

@@ -18,6 +18,7 @@ TOPOLOGY = "sparkplug.topology"
 TOPOLOGY_GET = "sparkplug.topology.get"
 EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
+PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 RUNS_CANCEL = "sparkplug.runs.cancel"
 
@@ -31,6 +32,8 @@ BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
 BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
+BUCKET_NODES = "sparkplug-nodes"
+BUCKET_SCALE = "sparkplug-scale"
 OBJECTS_FILES = "sparkplug-files"
 
 

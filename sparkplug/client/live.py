@@ -28,6 +28,7 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.journal_fold import LAST_WORDS
+from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
 from sparkplug.schema.topology import Topology
@@ -53,6 +54,8 @@ class MeshView:
 
     observed: Observed = field(default_factory=Observed)
     desired: dict[str, DesiredAgent] = field(default_factory=dict)
+    #: What people want of nodes, by name.
+    orders: dict[str, NodeOrder] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -111,6 +114,7 @@ class MeshView:
                     age_seconds=node_age(node, now),
                     node=node,
                     sample=history[-1] if history else None,
+                    order=self.orders.get(node.name),
                 )
             )
         return sorted(found, key=lambda view: view.name)
@@ -159,6 +163,7 @@ class LiveMesh:
             for follower in (
                 self._follow_observed,
                 self._follow_desired,
+                self._follow_orders,
                 self._follow_telemetry,
                 self._fill_histories,
                 self._follow_topology,
@@ -268,6 +273,27 @@ class LiveMesh:
                         specs[change.entry.key] = wanted
                     if fresh is None:
                         self._touch("agents")
+
+    async def _follow_orders(self) -> None:
+        fresh: dict[str, NodeOrder] | None = None
+        watch = Bucket(self.client.bus, subjects.BUCKET_NODES).watch()
+        async with contextlib.aclosing(watch) as changes:
+            async for change in changes:
+                if change.reset:
+                    fresh = {}
+                    continue
+                if change.entry is None:
+                    if fresh is not None:
+                        self.view.orders, fresh = fresh, None
+                else:
+                    orders = self.view.orders if fresh is None else fresh
+                    order = decode(NodeOrder, change.entry)
+                    if order is None:
+                        orders.pop(change.entry.key, None)
+                    else:
+                        orders[change.entry.key] = order
+                if fresh is None:
+                    self._touch("hosts")
 
     async def _follow_telemetry(self) -> None:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:

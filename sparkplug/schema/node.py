@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.host import GpuState
 
 
 class NodeState(StrEnum):
@@ -20,6 +21,20 @@ class NodeState(StrEnum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     STALE = "stale"
+
+
+class GpuRoom(Record):
+    """What is free on a GPU, as last sampled. None: the device does not tell."""
+
+    uuid: str
+    index: int = 0
+    name: str = ""
+    state: GpuState = GpuState.OK
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    held: dict[str, int | None] = Field(
+        default_factory=dict, description="bytes in use by agents, by name/replica"
+    )
 
 
 class ObservedNode(Record):
@@ -36,7 +51,31 @@ class ObservedNode(Record):
     reason: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     gpus: list[str] = Field(default_factory=list, description="UUIDs of the GPUs that work")
+    gpu_room: list[GpuRoom] = Field(default_factory=list, description="all its GPUs, lost ones too")
     simulated: bool = False
+
+
+class NodeOrder(Record):
+    """What people want of a node, in the `nodes` bucket: whether it takes anything new.
+
+    A node that nobody ever said anything about takes what it is given.
+    """
+
+    name: str
+    cordoned: bool = False
+    draining: bool = Field(False, description="what can run elsewhere moves off")
+    stop_pinned: bool = Field(False, description="draining stops what can run nowhere else, too")
+    reason: str = ""
+    changed_by: str = ""
+    changed: datetime = Field(default_factory=utc_now)
+
+    def words(self) -> str:
+        """How a person reads it; empty when the node takes what it is given."""
+        if not self.cordoned:
+            return ""
+        what = "draining" if self.draining else "cordoned"
+        by = f" by {self.changed_by}" if self.changed_by else ""
+        return f"{what}{by}" + (f": {self.reason}" if self.reason else "")
 
 
 class MeshStatus(Record):

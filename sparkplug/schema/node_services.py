@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.host import HostSample, Process
-from sparkplug.schema.node import NodeState, ObservedNode
+from sparkplug.schema.node import NodeOrder, NodeState, ObservedNode
 
 
 class HostView(Record):
@@ -19,6 +19,7 @@ class HostView(Record):
     age_seconds: float
     node: ObservedNode
     sample: HostSample | None = None
+    order: NodeOrder | None = Field(None, description="what people want of it; None: nothing")
 
 
 class WindowRequest(Record):

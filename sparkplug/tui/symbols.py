@@ -24,6 +24,9 @@ _NODE: dict[str, tuple[str, str]] = {
     "stopping": ("◍", "dim"),
     "stopped": ("■", "dim"),
     "stale": ("~", "warn"),
+    # What people want of a node that is ready.
+    "cordoned": ("⊘", "warn"),
+    "draining": ("◐", "warn"),
 }
 _STEP: dict[str, tuple[str, str]] = {
     "accepted": ("◌", "focus"),

@@ -125,3 +125,20 @@ async def test_types_and_capabilities_are_filtered_by(mesh: Mesh) -> None:
             assert rows.at(0).value.name == shown != hidden
             await seen.press("escape")
             await seen.until(lambda r=rows: r.shown == 2)
+
+
+async def test_a_host_that_takes_nothing_new_is_marked(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    async with centre((110, 30), pane="agents") as seen:
+        await seen.shows("gpu-1")
+        assert "⊘" not in seen.screen
+        await mesh.order("gpu-1", cordoned=True)
+        await seen.shows("⊘ gpu-1")
+        await mesh.order("gpu-1", cordoned=True, draining=True)
+        await seen.shows("◐ gpu-1")
+        await seen.press("slash")
+        seen.app._line.input.value = "host:gpu-1"
+        await seen.press("enter")
+        await seen.until(lambda: seen.app.pane.main.shown == 1)
+        await mesh.order("gpu-1")
+        await seen.until(lambda: "◐" not in seen.screen and "gpu-1" in seen.screen)

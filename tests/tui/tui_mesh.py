@@ -25,7 +25,7 @@ from sparkplug.schema.host import (
     Memory,
     Process,
 )
-from sparkplug.schema.node import NodeState, Nothing, ObservedNode
+from sparkplug.schema.node import NodeOrder, NodeState, Nothing, ObservedNode
 from sparkplug.schema.node_services import (
     LogsReply,
     LogsRequest,
@@ -104,6 +104,11 @@ class Mesh:
             "seen": utc_now() - timedelta(seconds=ago),
         }
         await self._observed().put(f"nodes.{name}", ObservedNode(**{**fields, **changes}))
+
+    async def order(self, name: str, **wanted: Any) -> None:
+        """What a person wants of a node."""
+        order = NodeOrder(name=name, **wanted)
+        await Bucket(self.bus, subjects.BUCKET_NODES).put(name, order)
 
     async def agent(self, name: str, state: str = "idle", **changes: Any) -> None:
         """A replica as it is observed, and its spec."""

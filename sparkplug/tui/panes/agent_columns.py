@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:
     from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.node import NodeOrder
 
 #: States that are trouble: what `ctrl+z` shows, and whose reason is shown where there is room.
 FAILING = frozenset({"error", "degraded", "stale"})
@@ -59,7 +61,6 @@ _AGENT_COLUMNS = (
     Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
     Column("runtime", 9, attrgetter("runtime"), rank=5, pen="dim"),
     Column("type", 9, attrgetter("type"), rank=8, pen="dim"),
-    Column("host", 10, attrgetter("host"), rank=4, pen="dim", full=16),
     Column(
         *("restarts", 3, attrgetter("restarts"), "rst"),
         kind="number",
@@ -98,11 +99,63 @@ _AGENT_COLUMNS = (
 )
 
 
-def agent_columns(usage: UsageCells) -> tuple[Column, ...]:
+class Cordons:
+    """What people want of hosts, beside the name of each in a table of replicas."""
+
+    def __init__(self) -> None:
+        #: `cordoned` or `draining`, by the name of the host.
+        self._words: dict[str, str] = {}
+
+    def take(self, orders: Mapping[str, NodeOrder]) -> dict[str, str]:
+        """What is wanted now; give it to `keep` once the cells are changed."""
+        return {
+            name: "draining" if order.draining else "cordoned"
+            for name, order in orders.items()
+            if order.cordoned
+        }
+
+    def changed(self, words: Mapping[str, str]) -> set[str]:
+        """The hosts of which something else is wanted."""
+        return {name for name, _ in self._words.items() ^ words.items()}
+
+    def keep(self, words: Mapping[str, str]) -> None:
+        """These are wanted now."""
+        self._words = dict(words)
+
+    def cell(
+        self, agent: ObservedAgent, words: Mapping[str, str] | None = None
+    ) -> tuple[str, str] | None:
+        """A replica's host and what is wanted of that; None while it is on none."""
+        if agent.host is None:
+            return None
+        wanted = self._words if words is None else words
+        return agent.host, "" if agent.foreign else wanted.get(agent.node or agent.host, "")
+
+
+def _draw_host(value: Any) -> Line:
+    if value is None:
+        return (("dim", "—"),)
+    host, wanted = value
+    if not wanted:
+        return (("dim", host),)
+    symbol, pen = symbols.of_node(wanted)
+    return ((pen, f"{symbol} "), ("dim", host))
+
+
+def agent_columns(usage: UsageCells, cordons: Cordons) -> tuple[Column, ...]:
     """The columns of the table of replicas, those of what they take among them."""
     made = usage.columns()
     found: list[Column] = []
+    host = Column(
+        *("host", 10, cordons.cell),
+        rank=4,
+        full=16,
+        draw=_draw_host,
+        order=lambda value: value and value[0],
+    )
     for column in _AGENT_COLUMNS:
+        if column.name == "restarts":
+            found += [host]
         found.append(column)
         found += [made[name] for name in _BEHIND.get(column.name, ())]
     return tuple(found)

@@ -11,7 +11,7 @@ from textual.events import Hide, Resize, Show
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.tui.panes.agent_columns import agent_columns, agent_key, is_failing
+from sparkplug.tui.panes.agent_columns import Cordons, agent_columns, agent_key, is_failing
 from sparkplug.tui.panes.agent_lines import detail_lines
 from sparkplug.tui.panes.agent_usage import USAGE_COLUMNS, Trace, UsageCells
 from sparkplug.tui.panes.pane import Pane
@@ -34,12 +34,13 @@ _REST_S = 0.4
 class AgentsPane(Pane):
     """A table of replicas; below it what the selected one does, and what helps it."""
 
-    TOPICS: ClassVar[frozenset[str]] = frozenset({"agents", "link", "usage"})
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"agents", "hosts", "link", "usage"})
 
     def __init__(self) -> None:
         super().__init__(id="agents")
         self._usage = UsageCells()
-        columns = agent_columns(self._usage)
+        self._cordons = Cordons()
+        columns = agent_columns(self._usage, self._cordons)
         self._rows = Table(columns, key=agent_key, title="agents", failing=is_failing)
         self._detail = Lines(id="agents-detail")
         self._trace = Trace(("", ""))
@@ -75,7 +76,7 @@ class AgentsPane(Pane):
 
     def draw(self, topics: Topics) -> None:
         """Show the agents there are."""
-        if topics != {"usage"}:
+        if topics & {"agents", "link"}:
             self._rows.set_empty(
                 waiting(
                     self.store,
@@ -84,9 +85,22 @@ class AgentsPane(Pane):
             )
             self._rows.set_rows(self.store.agents)
             self._follow_usage()
+        if "hosts" in topics:
+            self._take_cordons()
         if "usage" in topics:
             self._take_usage()
         self._draw_detail()
+
+    def _take_cordons(self) -> None:
+        """Hosts that take nothing new are marked where they are named."""
+        view = self.store.view
+        words = self._cordons.take(view.orders) if view is not None else {}
+        changed = self._cordons.changed(words)
+        if changed:
+            for agent in self.store.agents:
+                if (agent.node or agent.host) in changed:
+                    self._rows.change(agent_key(agent), "host", self._cordons.cell(agent, words))
+            self._cordons.keep(words)
 
     def _take_usage(self) -> None:
         view = self.store.view
