@@ -195,6 +195,11 @@ async def test_the_terminal_is_lent_to_the_editor_and_whole_afterwards(
     pane.shows("mode 600", "cooked terminal", "name: critic", "how many?")
     assert pane.tell("mouse_any_flag") == "0"
     await mesh.agent("other", "error")  # what changes meanwhile is not painted over the editor
+    for _ in range(2):  # stopped with it, and going on with it, as often as one likes
+        pane.type("\x1a")
+        pane.until(lambda: "topped" in pane.lines[-1] + pane.text.split("how many?")[-1], "stopped")
+        pane.type("clear; fg\r")
+        pane.until(lambda: "topped" not in pane.text, "going on")
     pane.type("3\r")
     pane.shows("change critic?", "+replicas: 3")
     pane.lacks("cooked terminal")

@@ -89,15 +89,20 @@ class PaintedApp(Copying):
         Meanwhile nothing is written to it; afterwards all of it is painted. The loop goes on, so
         what the terminal sends to us as to the other program (ctrl+c) ends neither of us.
         """
-        kept = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGQUIT)}
+        # Functions, not SIG_IGN: the other program would inherit that. What stops it stops us.
+        while_lent: dict[signal.Signals, Any] = {
+            signal.SIGINT: lambda *_: None,
+            signal.SIGQUIT: lambda *_: None,
+            signal.SIGTSTP: signal.SIG_DFL,
+        }
+        kept = {one: signal.getsignal(one) for one in while_lent}
         failed: BaseException | None = None
         self._lent = True
         try:
             # Not taken back by Textual when the block fails, so nothing may leave it that way.
             with self.suspend():
-                for one in kept:
-                    # A handler, not SIG_IGN: the other program would inherit that.
-                    signal.signal(one, lambda *_: None)
+                for one, handler in while_lent.items():
+                    signal.signal(one, handler)
                 try:
                     yield
                 except BaseException as error:  # noqa: BLE001  raised below
