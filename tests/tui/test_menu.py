@@ -73,7 +73,7 @@ async def test_what_lacks_an_argument_asks_for_it(seen: Centre) -> None:
     await seen.press("escape", "m")
     await seen.until(lambda: _open(seen))
     await seen.press("end", "enter")
-    await seen.shows("palette", "Describe critic", "Restart agent critic")
+    await seen.shows("palette", "Describe critic", "Edit agent critic")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (30, 10), (20, 5)])
