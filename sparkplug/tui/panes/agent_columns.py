@@ -49,6 +49,20 @@ def _state_place(state: Any) -> int:
     return _PLACES.get(str(state), len(_PLACES))
 
 
+def _health(agent: ObservedAgent) -> str | None:
+    """The kind of trouble it has, as far as its node knows one; None where there is no process."""
+    kind = getattr(agent, "reason_kind", None)
+    if kind is not None:
+        return str(kind)
+    if agent.foreign or agent.pid is None or str(agent.state) in FAILING:
+        return None
+    return "ok" if getattr(agent, "accepting", True) else "not-ready"
+
+
+def _draw_health(value: Any) -> Span:
+    return "dim" if value in (None, "ok") else "warn", value or "—"
+
+
 def _counted(pen: str) -> Any:
     """A number that stands out in `pen` when it is not zero."""
     return lambda value: (pen if value else "dim", str(value))
@@ -77,6 +91,7 @@ _AGENT_COLUMNS = (
     Column("failed", 6, attrgetter("failed"), kind="number", rank=6, draw=_counted("bad")),
     Column("gpus", 4, lambda a: len(a.gpus) or None, kind="number", rank=8, pen="dim"),
     Column("pid", 7, attrgetter("pid"), kind="number", rank=8, pen="dim"),
+    Column("health", 9, _health, extra=True, rank=9, full=13, draw=_draw_health),
     Column("started", 7, attrgetter("started"), kind="age", extra=True, rank=9, pen="dim"),
     Column("owner", 12, attrgetter("owner"), extra=True, rank=9, pen="dim"),
     Column("gpu", 12, lambda a: ", ".join(a.gpus) or None, extra=True, rank=9, full=40, pen="dim"),
