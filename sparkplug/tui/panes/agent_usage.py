@@ -109,15 +109,16 @@ class UsageCells:
     """The newest usage of each replica, as the cells of columns."""
 
     def __init__(self) -> None:
-        self._values: dict[Replica, dict[str, Any]] = {}
+        #: By column: a table asks for a column's value far more often than it changes.
+        self._values: dict[str, dict[Replica, Any]] = {name: {} for name in _VALUES}
         self._usage: dict[Replica, Usage] = {}
 
     def columns(self) -> dict[str, Column]:
         """A column for each value, by its name."""
 
         def of(name: str) -> Callable[[ObservedAgent], Any]:
-            values = self._values
-            return lambda agent: values.get((agent.name, agent.replica), {}).get(name)
+            values = self._values[name]
+            return lambda agent: values.get((agent.name, agent.replica)) if values else None
 
         made = (
             Column("cpu", 4, of("cpu"), kind="percent", rank=2, draw=_cpu),
@@ -139,7 +140,7 @@ class UsageCells:
         Give them to `keep` once they are changed in the table.
         """
         now = time.monotonic()
-        values = [(name, _VALUES[name]) for name in shown]
+        makers = [(name, _VALUES[name]) for name in shown]
         found: dict[Replica, dict[str, Any]] = {}
         known = self._usage
         for replica, one in usage.items():
@@ -148,15 +149,18 @@ class UsageCells:
                 continue
             made = Usage(one, now, None if last is None else (last.now, last.heard))
             known[replica] = made
-            found[replica] = {name: value(made) for name, value in values}
+            found[replica] = {name: value(made) for name, value in makers}
         for replica in known.keys() - usage.keys():
             del known[replica]
-            self._values.pop(replica, None)
+            for values in self._values.values():
+                values.pop(replica, None)
         return found
 
     def keep(self, cells: Mapping[Replica, dict[str, Any]]) -> None:
         """These are the cells now."""
-        self._values.update(cells)
+        for replica, values in cells.items():
+            for name, value in values.items():
+                self._values[name][replica] = value
 
     def now(self, replica: Replica) -> Usage | None:
         """The newest usage of a replica."""
