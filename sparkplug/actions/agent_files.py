@@ -54,8 +54,9 @@ async def deploy_spec(
 def _in_folder(spec: AgentSpec, folder: str) -> tuple[Path, AgentSpec]:
     """The file that would have given the spec, and the spec as it would have."""
     from sparkplug.schema.documents import beside
+    from sparkplug.schema.textfile import expanded
 
-    file = Path(folder).expanduser() / f"{spec.name}.yaml"
+    file = expanded(folder) / f"{spec.name}.yaml"
     return file, beside(spec, file)
 
 

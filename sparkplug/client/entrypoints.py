@@ -7,6 +7,8 @@ from importlib.machinery import PathFinder
 from itertools import islice
 from pathlib import Path
 
+from sparkplug.schema.textfile import expanded
+
 #: Entries read of a folder, bytes read of a module, and names told of it.
 _READ = 2000
 _LARGEST = 1 << 20
@@ -22,7 +24,14 @@ def doubt_entrypoint(entrypoint: str, folder: str, python: str | None = None) ->
     module, _, name = entrypoint.partition(":")
     if not module or not name:
         return ""
-    place = Path(folder).expanduser()
+    place = expanded(folder)
+    try:
+        return _doubt(place, module, name, python)
+    except (OSError, ValueError):
+        return f"{place} cannot be read on this host"
+
+
+def _doubt(place: Path, module: str, name: str, python: str | None) -> str:
     if not place.is_dir():
         return f"no folder {place} on this host"
     file = _module_file(place, module)
@@ -43,18 +52,18 @@ def doubt_entrypoint(entrypoint: str, folder: str, python: str | None = None) ->
 
 def entrypoint_names(folder: str, typed: str) -> list[str]:
     """What an entrypoint being typed could become, from the modules of a folder."""
-    place = Path(folder).expanduser()
+    place = expanded(folder)
     module, colon, _ = typed.partition(":")
-    if colon:
-        file = _module_file(place, module)
-        names = _defined(file) if file is not None else ()
-        return [f"{module}:{name}" for name in names if not name.startswith("_")]
     try:
+        if colon:
+            file = _module_file(place, module)
+            names = _defined(file) if file is not None else ()
+            return [f"{module}:{name}" for name in names if not name.startswith("_")]
         entries = sorted(islice(place.iterdir(), _READ))
-    except OSError:
+        files = [entry.stem for entry in entries if entry.suffix == ".py"]
+        files += [entry.name for entry in entries if (entry / "__init__.py").is_file()]
+    except (OSError, ValueError):
         return []
-    files = [entry.stem for entry in entries if entry.suffix == ".py"]
-    files += [entry.name for entry in entries if (entry / "__init__.py").is_file()]
     return [f"{stem}:" for stem in sorted(files) if stem.isidentifier()]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from sparkplug.schema.agent import AgentSpec, DesiredAgent
 from sparkplug.schema.agent_text import agent_text
 from sparkplug.schema.documents import load_agents
-from sparkplug.schema.errors import NotFoundError
-from sparkplug.schema.textfile import storage_error
+from sparkplug.schema.errors import InvalidError, NotFoundError
+from sparkplug.schema.textfile import expanded, storage_error
 from sparkplug.shipped import shipped
 
 #: A spec that begins from nothing.
@@ -63,11 +63,14 @@ def read_source(words: str, wanted: Mapping[str, DesiredAgent]) -> Source:
     if words.startswith(_EXAMPLE):
         path = shipped("config") / "agents" / f"{words.removeprefix(_EXAMPLE).strip()}.yaml"
     else:
-        path = Path(words).expanduser()
-    found = load_agents(path)
-    if path.is_dir():
-        return Source(folder=str(path), many=[spec for _, spec in found])
-    return Source(found[0][1], str(path.resolve().parent))
+        path = expanded(words)
+    try:
+        found = load_agents(path)
+        if path.is_dir():
+            return Source(folder=str(path), many=[spec for _, spec in found])
+        return Source(found[0][1], str(path.resolve().parent))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidError(f"this is no path: {error}") from error
 
 
 def _free_name(name: str, taken: Mapping[str, object]) -> str:
@@ -100,4 +103,6 @@ def save_spec(spec: AgentSpec, path: Path, *, replace: bool) -> bool:
         return False
     except OSError as error:
         raise storage_error(error, "cannot write the file", path) from error
+    except ValueError as error:
+        raise InvalidError(f"this is no path: {error}", where=str(path)) from error
     return True

@@ -28,6 +28,7 @@ from sparkplug.client.spec_sources import (
 from sparkplug.schema.agent import AgentSpec
 from sparkplug.schema.agent_text import agent_text
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.textfile import expanded
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.path_names import path_names
@@ -311,7 +312,7 @@ class Deploy(Dialog[None]):
             self.form.action_submit() if not self.form.whole else None
             self.centre.tell("what is written does not hold yet", "warn")
             return
-        self._entry.value = str(Path(made.folder).expanduser() / f"{made.name}.yaml")
+        self._entry.value = str(expanded(made.folder) / f"{made.name}.yaml")
         self._entry.display = True
         self._entry.type_here()
 
@@ -326,7 +327,7 @@ class Deploy(Dialog[None]):
         path = event.value.strip()
         self._leave_entry()
         if made is not None and path:
-            work: WorkType[None] = partial(self._save, made.spec, Path(path).expanduser())
+            work: WorkType[None] = partial(self._save, made.spec, expanded(path))
             _: Worker[None] = self.run_worker(work, group="save", exclusive=True)
 
     async def _save(self, spec: AgentSpec, path: Path) -> None:

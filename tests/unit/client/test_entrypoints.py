@@ -63,3 +63,10 @@ def test_names_are_offered(folder: Path) -> None:
     ]
     assert entrypoint_names(str(folder / "gone"), "x") == []
     assert entrypoint_names(str(folder), "gone:") == []
+
+
+@pytest.mark.parametrize("folder", ["~nobody-here/x", "/" + "x" * 5000, "/\0", "~", "\u202e"])
+def test_no_folder_however_odd_raises(folder: str) -> None:
+    assert doubt_entrypoint("nothere:handle", folder)
+    assert isinstance(entrypoint_names(folder, ""), list)
+    assert entrypoint_names(folder, "nothere:") == []

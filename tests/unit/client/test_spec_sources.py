@@ -77,3 +77,11 @@ def test_a_complaint_names_places_below_itself() -> None:
     place = next(line for line in page.splitlines() if "mine.yaml:" in line).split("mine.yaml:")[1]
     number = int(place.split(":")[0])
     assert page.splitlines()[number - 1] == "replicas: many"
+
+
+@pytest.mark.parametrize("words", ["~nobody-here/x", "/" + "x" * 5000, "/\0", "example ../..", "/"])
+def test_no_words_however_odd_raise_anything_else(words: str) -> None:
+    with pytest.raises(SparkplugError):
+        read_source(words, {})
+    with pytest.raises(SparkplugError):
+        save_spec(SPEC, Path("/\0" if words == "/" else words) / "x", replace=False)
