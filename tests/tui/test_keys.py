@@ -338,7 +338,7 @@ async def test_remapped_keys_are_shown_and_what_is_wrong_is_told(mesh: Mesh) -> 
 async def test_vim_keys(mesh: Mesh) -> None:
     (mesh.server.folder / "config.toml").write_text('[tui]\nkeys = "vim"\n')
     await mesh.agent("critic")
-    async with centre((140, 30)) as seen:
+    async with centre((200, 30)) as seen:
         await seen.shows("critic", "L logs", "X remove")
         await seen.press("l")
         await seen.shows("entrypoint: m:f")
