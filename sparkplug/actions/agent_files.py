@@ -22,6 +22,7 @@ from sparkplug.schema.errors import InvalidError, NotFoundError
 if TYPE_CHECKING:
     from sparkplug.client.applying import Planned
     from sparkplug.client.session import Client
+    from sparkplug.schema.agent import AgentSpec
     from sparkplug.schema.errors import SparkplugError
 
 
@@ -32,6 +33,33 @@ async def _check_deploy(client: Client, path: str, **_: Any) -> None:
     await agents.refuse_taken(client, load_agents(agent_files(path)))
 
 
+async def check_spec(client: Client, spec: AgentSpec, folder: str) -> str:
+    """As the check of `agents.deploy`, of a spec that is in no file: modules are in `folder`.
+
+    What it returns says where each replica would go, and why, as the placer answers it.
+    """
+    from sparkplug.client import agents, placement
+
+    await agents.refuse_taken(client, [_in_folder(spec, folder)])
+    return placement.preview_text(await placement.preview_deploy(client, [spec]))
+
+
+async def deploy_spec(
+    client: Client, spec: AgentSpec, folder: str, *, timeout: float = READY_S
+) -> ActionResult:
+    """As `agents.deploy`, of a spec that is in no file: modules are in `folder`."""
+    return await _deploy_found(client, [_in_folder(spec, folder)], False, timeout, None)
+
+
+def _in_folder(spec: AgentSpec, folder: str) -> tuple[Path, AgentSpec]:
+    """The file that would have given the spec, and the spec as it would have."""
+    from sparkplug.schema.documents import beside
+    from sparkplug.schema.textfile import expanded
+
+    file = expanded(folder) / f"{spec.name}.yaml"
+    return file, beside(spec, file)
+
+
 async def _deploy(
     client: Client,
     path: str,
@@ -40,11 +68,21 @@ async def _deploy(
     timeout: float = READY_S,
     reason: str | None = None,
 ) -> ActionResult:
-    from sparkplug.client import agents, readiness
     from sparkplug.schema.documents import load_agents
+
+    return await _deploy_found(client, load_agents(agent_files(path)), no_wait, timeout, reason)
+
+
+async def _deploy_found(
+    client: Client,
+    found: Sequence[tuple[Path, AgentSpec]],
+    no_wait: bool,
+    timeout: float,
+    reason: str | None,
+) -> ActionResult:
+    from sparkplug.client import agents, readiness
     from sparkplug.schema.errors import DeadlineError, SparkplugError
 
-    found = load_agents(agent_files(path))
     await agents.refuse_taken(client, found)
     why = agents.Why(reason or "")
     changed = [

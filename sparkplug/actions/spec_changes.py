@@ -136,6 +136,7 @@ EDIT = Action(
     title="Edit agent",
     help="change the spec of an agent in $EDITOR, or from a file",
     verb=("agents", "edit"),
+    key="e",
     target="agent",
     arguments=(
         AGENT,
@@ -178,6 +179,7 @@ HISTORY = Action(
     title="History of agent",
     help="every change of what is wanted of an agent: who, when, why, what",
     verb=("agents", "history"),
+    key="H",
     target="agent",
     arguments=(AGENT,),
     applies=managed,

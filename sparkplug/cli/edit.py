@@ -18,11 +18,6 @@ from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, S
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
 
-_HEAD = """\
-# The spec of {name}, revision {revision}. Lines that begin with '# ' here at the top are left out.
-# An empty file changes nothing. `sparkplug schema agent` describes every field.
-"""
-
 
 async def edit_in_editor(cli: Cli, given: dict[str, Any]) -> int:
     """Open an agent's spec in $VISUAL or $EDITOR until it holds, then show and apply it.
@@ -77,49 +72,26 @@ async def _until_it_holds(
 
     A text that does not hold is opened again with what is wrong above it.
     """
-    from sparkplug.client import editing
+    from sparkplug.client import editing, spec_page
 
-    head = _HEAD.format(name=name, revision=revision)
-    body = text
+    body, note = text, ""
     while True:
-        await asyncio.to_thread(file.write_text, head + body, encoding="utf-8")
+        page = spec_page.page_text(name, revision, body, note)
+        await asyncio.to_thread(file.write_text, page, encoding="utf-8")
         await _open(command, file)
         written = await asyncio.to_thread(file.read_text, encoding="utf-8", errors="replace")
-        now = _without_head(written)
+        now = spec_page.body_of(written)
         if not now.strip() or now == text:
             return None
         try:
             editing.check_text(now, file.name)
             await editing.text_diff(client, name, now)
         except InvalidError as error:
-            if now == body and head != _HEAD.format(name=name, revision=revision):
+            if now == body and note:
                 raise  # saved as it was, with what is wrong above it: given up
-            head = _complaint(error, now, file.name, _HEAD.format(name=name, revision=revision))
-            body = now
+            body, note = now, spec_page.complaint(error, name, revision, now, file.name)
             continue
         return now
-
-
-def _complaint(error: InvalidError, text: str, name: str, head: str) -> str:
-    """A head that says what is wrong, with places as they are in the file below that head."""
-    from sparkplug.client import editing
-
-    def told(found: InvalidError) -> str:
-        return "".join(f"# {line}\n" for line in str(found).splitlines())
-
-    lines = (head + told(error)).count("\n")
-    try:
-        editing.check_text("\n" * lines + text, name)
-    except InvalidError as below:
-        error = below
-    return head + told(error)
-
-
-def _without_head(text: str) -> str:
-    """The text below its leading comments."""
-    lines = text.splitlines(keepends=True)
-    first = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    return "".join(lines[first:])
 
 
 async def _open(command: list[str], file: Path) -> None:

@@ -54,7 +54,7 @@ def load_document(path: Path, model: type[Kind]) -> Kind:
     lists every problem, NotFoundError, or RefusedError when the file may not be read.
     """
     document = parse_document(_text(path), model, str(path))
-    return _beside(document, path)
+    return beside(document, path)
 
 
 def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
@@ -83,7 +83,7 @@ def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
             message = f"the name {spec.name} is already taken at {names[spec.name]}"
             problems.append(Problem(place, message))
         names.setdefault(spec.name, place)
-        found.append((file, _beside(spec, file)))
+        found.append((file, beside(spec, file)))
     if problems:
         raise invalid(problems, hint="nothing was taken from this folder")
     return found
@@ -164,7 +164,7 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _beside(document: Kind, path: Path) -> Kind:
+def beside(document: Kind, path: Path) -> Kind:
     """The document with its interpreter named absolutely; links stay, they are what a venv is."""
     if not isinstance(document, AgentSpec) or not document.python:
         return document

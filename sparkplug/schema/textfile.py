@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
@@ -62,3 +63,8 @@ def storage_error(error: OSError, doing: str, path: Path) -> SparkplugError:
         case errno.ELOOP:
             return InvalidError(f"{doing}: links lead in a circle", where=where)
     return SparkplugError(f"{doing}: {error.strerror or error}", where=where)
+
+
+def expanded(path: str) -> Path:
+    """A path as it was typed, `~` written out where whose home that is is known. Never raises."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  that of Path raises for unknown users

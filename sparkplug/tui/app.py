@@ -24,6 +24,8 @@ from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.shell.asking import Asking
 from sparkplug.tui.shell.bottom import Bottom
+from sparkplug.tui.shell.deploying import Deploying
+from sparkplug.tui.shell.editing import Editing
 from sparkplug.tui.shell.frame import Frame
 from sparkplug.tui.shell.going import Going
 from sparkplug.tui.shell.kept import Kept
@@ -37,7 +39,7 @@ from sparkplug.tui.store import Store, Topics
 from sparkplug.tui.themes import DEFAULT, Look, Terminal
 
 #: What the header says nothing of.
-_NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "events"})
+_NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "events", "usage"})
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
 _TICK_S = 1.0
@@ -53,6 +55,8 @@ class SparkplugApp(
     Readings,
     Meshes,
     Asking,
+    Editing,
+    Deploying,
     Doing,
     Keys,
     Kept,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.schema.errors import DeadlineError, SparkplugError
 from sparkplug.tui.commands import Command, action_commands, own_commands
+from sparkplug.tui.difference import difference_lines
 from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action, ActionResult
+    from sparkplug.client.session import Client
     from sparkplug.tui.palette import Choice
     from sparkplug.tui.widgets.listing import Listing
 
@@ -63,6 +66,8 @@ class Doing(Part):
         action, target = command.action, command.action.target_argument
         if command.names and target is not None:
             calls = [{**given, target.name: name} for given in calls for name in command.names]
+        if len(calls) == 1 and app.opens_page(action, calls[0]):
+            return
         marks = app.listing if command.names else None
         app.run_worker(self._perform(action, calls, marks), name=action.id)
 
@@ -85,58 +90,71 @@ class Doing(Part):
 
         self._centre.run_worker(self._perform(ACTIONS[action], [given]), name=action)
 
+    @property
+    def client(self) -> Client:
+        """The client of the mesh. Raises DeadlineError while there is no connection."""
+        client = self._centre.store.client
+        if client is None:
+            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
+        return client
+
+    @contextlib.asynccontextmanager
+    async def telling(self, title: str) -> AsyncIterator[None]:
+        """Do something that asks the mesh; what keeps it from being done is told."""
+        import nats.errors
+
+        try:
+            yield
+        except SparkplugError as error:
+            self._centre.fail(title, error)
+        except (TimeoutError, nats.errors.Error) as error:
+            self._centre.fail(title, DeadlineError(f"the mesh did not answer: {error!r}"))
+
     async def _perform(
         self, action: Action, calls: Sequence[dict[str, Any]], marks: Listing | None = None
     ) -> None:
         """Ask where it is dangerous, do it, show what came of it; `marks` are then done with."""
-        import nats.errors
-
-        from sparkplug.actions.registry import refuse_if_readonly
-
-        app = self._centre
-        try:
-            refuse_if_readonly(action, readonly=app.readonly)
-            if action.danger:
-                from sparkplug.tui.dialogs.confirm import Confirm
-
-                sentence = _preview(action, calls)
-                if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
-                    return
-            if action.confirm is not None and not await self._confirmed(action, calls):
+        async with self.telling(action.title):
+            if not await self._agreed_to(action, calls):
                 return
             if marks is not None:
                 marks.unmark()
             # All at once, so that one that takes its time keeps no other waiting.
-            done = [self._perform_one(action, given) for given in calls]
+            done = [self.perform_one(action, given) for given in calls]
             for wrong in await asyncio.gather(*done, return_exceptions=True):
                 if wrong is not None:
                     raise wrong
-        except SparkplugError as error:
-            app.fail(action.title, error)
-        except (TimeoutError, nats.errors.Error) as error:
-            app.fail(action.title, DeadlineError(f"the mesh did not answer: {error!r}"))
+
+    async def _agreed_to(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
+        """Whether it may be done: asked where it ends something, or changes what is looked at."""
+        from sparkplug.actions.registry import refuse_if_readonly
+
+        app = self._centre
+        refuse_if_readonly(action, readonly=app.readonly)
+        if action.danger:
+            from sparkplug.tui.dialogs.confirm import Confirm
+
+            sentence = _preview(action, calls)
+            if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
+                return False
+        return action.confirm is None or await self._confirmed(action, calls)
 
     async def _confirmed(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
         """Ask about what the mesh says would come of it, where that is to be asked about."""
+        from sparkplug.tui.dialogs.decision import Decision
+
         assert action.confirm is not None
-        app = self._centre
-        client = app.store.client
-        if client is None:
-            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
-        questions = [await action.confirm(client, **given) for given in calls]
+        questions = [await action.confirm(self.client, **given) for given in calls]
         told = "\n".join(f"This {question}" for question in questions if question)
         if not told:
             return True
-        from sparkplug.tui.dialogs.confirm import Confirm
+        page = Decision(action.title, lambda width: difference_lines(told, width))
+        return await self._centre.push_screen_wait(page) == "yes"
 
-        agreed = await app.push_screen_wait(Confirm(action.title, told))
-        return bool(agreed)
-
-    async def _perform_one(self, action: Action, given: dict[str, Any]) -> None:
+    async def perform_one(self, action: Action, given: dict[str, Any]) -> None:
+        """Do one of the registry's actions and show what came of it. Raises what kept it."""
         app = self._centre
-        client = app.store.client
-        if client is None:
-            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
+        client = self.client
         app.tell(f"{action.title} …", "dim")
         result = await action.run(client, **given)
         app.tell(result.message, "ok" if result.changed else "dim")

@@ -148,12 +148,16 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.command_line import CommandLine
     from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
+    from sparkplug.tui.dialogs.decision import Decision
+    from sparkplug.tui.dialogs.deploy import Deploy
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
     from sparkplug.tui.dialogs.logs import Logs
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.processes import Processes
     from sparkplug.tui.dialogs.run import RunPage
+    from sparkplug.tui.dialogs.spec_editor import SpecEditor
+    from sparkplug.tui.dialogs.spec_history import SpecHistory
     from sparkplug.tui.filter_line import FilterLine
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
@@ -185,6 +189,10 @@ def _places() -> dict[str, list[_Bound]]:
         "canvas": _of(Canvas, EditableCanvas),
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
+        "decision": _of(Dialog, Page, Decision),
+        "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),
+        "spec editor": _of(Dialog, SpecEditor),
+        "deploy": _of(Dialog, Form, Deploy),
         "palette": _of(Dialog, Palette),
         "tree": _of(Dialog, Described, Listing, Tree),
         "menu": _of(Dialog, MenuDialog, Menu),

@@ -6,6 +6,7 @@ Nothing of ours is imported until `run` is called, after the first frame.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import time
@@ -81,6 +82,19 @@ class Store:
         self._agents: list[ObservedAgent] | None = None
         self._hosts: list[HostView] | None = None
         self._runs: list[RunView] | None = None
+        self._live: LiveMesh | None = None
+        self._wants_usage = False
+        self._usage: contextlib.ExitStack | None = None
+
+    def want_usage(self, on: bool) -> None:
+        """Have what agents take followed, or no longer: what nobody looks at is not received."""
+        self._wants_usage = on
+        if not on and self._usage is not None:
+            self._usage.close()
+            self._usage = None
+        elif on and self._usage is None and self._live is not None:
+            self._usage = contextlib.ExitStack()
+            self._usage.enter_context(self._live.wanting_usage())
 
     @property
     def agents(self) -> list[ObservedAgent]:
@@ -182,8 +196,9 @@ class Store:
         )
         async with client:
             live = LiveMesh(client, self.view)
-            self.client = client
+            self.client, self._live = client, live
             self.differs = await client.differs()
+            self.want_usage(self._wants_usage)
             self._set_link(Link("live"))
             try:
                 async with asyncio.TaskGroup() as group:
@@ -195,7 +210,7 @@ class Store:
                     for task in tasks:
                         task.cancel()
             finally:
-                self.client = None
+                self.client = self._live = self._usage = None
 
     async def _until_gone(self, live: LiveMesh) -> None:
         while True:

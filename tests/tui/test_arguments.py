@@ -81,7 +81,10 @@ async def test_more_than_one_missing_argument_opens_the_form(seen: Centre) -> No
 async def test_paths_are_completed_on_a_form(seen: Centre, tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "one.yaml").write_text("name: one\n")
-    await seen.press("D", "f4")
+    await seen.press("ctrl+p")
+    await seen.type("deploy agent")
+    await seen.shows("Deploy agent …")
+    await seen.press("f4")
     await seen.until(lambda: isinstance(seen.app.screen, Arguments))
     screen = seen.app.screen
     assert isinstance(screen, Arguments)

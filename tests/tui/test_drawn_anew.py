@@ -19,7 +19,8 @@ from sparkplug.schema.agent import AgentState, ObservedAgent
 from sparkplug.tui.cells import Line
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.looks import Looks
-from sparkplug.tui.panes.agent_columns import AGENT_COLUMNS, agent_key, is_failing
+from sparkplug.tui.panes.agent_columns import Cordons, agent_columns, agent_key, is_failing
+from sparkplug.tui.panes.agent_usage import UsageCells
 from sparkplug.tui.screen.cells import Grid, lay, size_of
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.themes import DEFAULT, Terminal, load_themes
@@ -39,7 +40,12 @@ class Boxes(Looks, PaintedApp):
     def __init__(self) -> None:
         super().__init__(themes=load_themes()[0], terminal=Terminal())
         self.theme = DEFAULT
-        self.table = Table(AGENT_COLUMNS, key=agent_key, title="agents", failing=is_failing)
+        self.table = Table(
+            agent_columns(UsageCells(), Cordons()),
+            key=agent_key,
+            title="agents",
+            failing=is_failing,
+        )
         self.rows = Rows("rows", empty="none")
         self.lines = Lines("lines")
         self.shown = Grid(0, 0)

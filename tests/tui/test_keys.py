@@ -42,7 +42,7 @@ async def test_panes_by_key_palette_and_line(seen: Centre) -> None:
 
 async def test_palette_puts_what_fits_first_and_says_why_not(seen: Centre) -> None:
     await seen.press("f2")
-    await seen.shows("Restart agent critic", "^d")
+    await seen.shows("Restart agent critic", "Undo change of agent critic")
     rows = seen.screen.splitlines()
     assert "Describe critic" in rows[4]
     await seen.type("start agent cr")
@@ -338,7 +338,7 @@ async def test_remapped_keys_are_shown_and_what_is_wrong_is_told(mesh: Mesh) -> 
 async def test_vim_keys(mesh: Mesh) -> None:
     (mesh.server.folder / "config.toml").write_text('[tui]\nkeys = "vim"\n')
     await mesh.agent("critic")
-    async with centre((140, 30)) as seen:
+    async with centre((200, 30)) as seen:
         await seen.shows("critic", "L logs", "X remove")
         await seen.press("l")
         await seen.shows("entrypoint: m:f")
@@ -386,7 +386,10 @@ async def test_paths_are_completed_from_the_disk(
     await seen.shows("one.yaml")
     await seen.press("tab")
     assert seen.app._line.input.value == f"apply '{folder}/my agents/one.yaml' "
-    await seen.press("escape", "D")
+    await seen.press("escape", "ctrl+p")
+    await seen.type("deploy agent")
+    await seen.shows("Deploy agent …")
+    await seen.press("enter")
     await seen.shows("path:")
     seen.app.screen._entry.value = f"{folder}/"
     await seen.shows("other.yaml")

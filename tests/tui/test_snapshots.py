@@ -100,6 +100,13 @@ def views(seen: Centre) -> dict[str, tuple[Callable[[], Awaitable[object]], tupl
     async def run() -> None:
         seen.app.open_run("host-brief-1")
 
+    async def why() -> None:
+        await seen.press("escape", "escape")
+        await seen.until(lambda: len(seen.app.screen_stack) == 1)
+        assert seen.app.pane is not None
+        seen.app.pane.main.select("indexer/0/tester")
+        await seen.press("w")
+
     def press(*keys: str) -> Callable[[], Awaitable[object]]:
         return lambda: seen.press(*keys)
 
@@ -109,7 +116,9 @@ def views(seen: Centre) -> dict[str, tuple[Callable[[], Awaitable[object]], tupl
         "hosts": (press("escape", "2"), ("▸ hosts", "gpu-1")),
         "help": (press("question_mark"), ("help",)),
         "agents": (press("escape", "3", "g"), ("▸ agents", "indexer")),
-        "describe": (press("g", "j", "d"), ("pid",)),
+        "deploy": (press("D"), ("example sentinel",)),
+        "why": (why, ("why indexer", "reason")),
+        "describe": (press("escape", "g", "j", "d"), ("pid",)),
         "logs": (press("escape", "l"), ("looked at figure",)),
         "run": (run, ("survey",)),
     }
@@ -135,6 +144,7 @@ async def test_pictures_are_those_that_were_looked_at(
     mesh: Mesh, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], theme: str
 ) -> None:
     stop_the_clock(monkeypatch)
+    monkeypatch.chdir("/")  # what is deployed from it is shown
     await fill(mesh)
     found = []
     async with centre(size, theme=theme) as seen:

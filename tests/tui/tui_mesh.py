@@ -12,6 +12,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.service import Services
 from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.base import utc_now
 from sparkplug.schema.host import (
     Cpu,
     Driver,
@@ -23,7 +24,7 @@ from sparkplug.schema.host import (
     Memory,
     Process,
 )
-from sparkplug.schema.node import NodeState, Nothing, ObservedNode
+from sparkplug.schema.node import NodeOrder, NodeState, Nothing, ObservedNode
 from sparkplug.schema.node_services import (
     LogsReply,
     LogsRequest,
@@ -34,6 +35,14 @@ from sparkplug.schema.node_services import (
 from sparkplug.schema.plan import Plan, Step
 from sparkplug.schema.run import JournalEntry
 from sparkplug.schema.topology import Topology
+from sparkplug.schema.usage import (
+    AgentUsage,
+    NodeUsage,
+    UsageHistory,
+    UsagePoint,
+    UsageReply,
+    UsageRequest,
+)
 
 GIB = 1 << 30
 
@@ -80,6 +89,8 @@ class Mesh:
     services: Services
     logs: dict[str, str] = field(default_factory=dict)
     samples: list[HostSample] = field(default_factory=list)
+    #: How the processor time of every agent went.
+    percents: list[float] = field(default_factory=list)
 
     async def node(self, name: str, *, ago: float = 0.0, **changes: Any) -> None:
         """A node, last heard `ago` seconds ago."""
@@ -92,6 +103,11 @@ class Mesh:
             "silent_seconds": ago,
         }
         await self._observed().put(f"nodes.{name}", ObservedNode(**{**fields, **changes}))
+
+    async def order(self, name: str, **wanted: Any) -> None:
+        """What a person wants of a node."""
+        order = NodeOrder(name=name, **wanted)
+        await Bucket(self.bus, subjects.BUCKET_NODES).put(name, order)
 
     async def agent(self, name: str, state: str = "idle", **changes: Any) -> None:
         """A replica as it is observed, and its spec."""
@@ -113,6 +129,13 @@ class Mesh:
         spec = AgentSpec(name=name, entrypoint="m:f")
         await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, DesiredAgent(spec=spec))
 
+    async def edited(self, name: str, **changes: Any) -> None:
+        """Somebody else has changed the spec."""
+        wanted = await self.desired(name)
+        wanted.spec = wanted.spec.model_copy(update=changes)
+        wanted.changed_by, wanted.what, wanted.reason = "tester", "edit", "edited by a test"
+        await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, wanted)
+
     async def gone(self, name: str) -> None:
         """The replica is no more."""
         await Bucket(self.bus, subjects.BUCKET_SPECS).delete(name)
@@ -120,12 +143,22 @@ class Mesh:
 
     async def desired(self, name: str) -> DesiredAgent:
         """What is wanted of an agent."""
-        return (await Bucket(self.bus, subjects.BUCKET_SPECS).read_all(DesiredAgent))[name]
+        return (await self.all_desired())[name]
+
+    async def all_desired(self) -> dict[str, DesiredAgent]:
+        """What is wanted of every agent, by name."""
+        return await Bucket(self.bus, subjects.BUCKET_SPECS).read_all(DesiredAgent)
 
     async def tell(self, found: HostSample) -> None:
         """Publish a sample."""
         self.samples.append(found)
         await self.bus.nc.publish(subjects.telemetry(found.host), found.model_dump_json().encode())
+        await self.bus.flush()
+
+    async def usage(self, *found: AgentUsage) -> None:
+        """Publish what agents take."""
+        data = NodeUsage(node="gpu-1", agents=list(found)).model_dump_json().encode()
+        await self.bus.nc.publish(subjects.usage("gpu-1"), data)
         await self.bus.flush()
 
     async def event(self, name: str, subject: str, **data: object) -> None:
@@ -168,11 +201,17 @@ class Mesh:
             found = Process(pid=77, ppid=1, name="python", state="S", agent="research/0")
             return ProcessesReply(host=node, processes=[found])
 
+        async def usage(request: UsageRequest) -> UsageReply:
+            points = [UsagePoint(time=utc_now(), cpu_percent=percent) for percent in self.percents]
+            found = UsageHistory(agent=request.agent or "", replica="0", points=points)
+            return UsageReply(now=NodeUsage(node=node), history=[found])
+
         async def topology(_: Nothing) -> Topology:
             return Topology()
 
         serve = self.services.serve
         await serve(subjects.node_service(node, "window"), WindowRequest, window)
+        await serve(subjects.node_service(node, "usage"), UsageRequest, usage)
         await serve(subjects.node_service(node, "logs"), LogsRequest, logs)
         await serve(subjects.node_service(node, "processes"), Nothing, processes)
         await serve(subjects.TOPOLOGY_GET, Nothing, topology)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Reading
+from sparkplug.tui.difference import difference_lines
 from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.page import Layout
 
@@ -52,13 +53,6 @@ def text_note(title: str, text: str) -> Note:
     """A text to read, as a diff or a history; lines that came and went are told apart."""
 
     def layout(width: int) -> list[Line]:
-        return [
-            ((_PENS.get(line.lstrip()[:1], "text"), part),)
-            for line in text.split("\n")
-            for part in wrap(line, width)
-        ]
+        return difference_lines(text, width)
 
     return Note(title, layout)
-
-
-_PENS = {"+": "ok", "-": "bad", "@": "focus"}

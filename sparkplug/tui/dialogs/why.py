@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sparkplug.schema.agent_state import RECOVERY_WORDS
 from sparkplug.schema.text import strip_controls
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, wrap
@@ -93,9 +92,6 @@ def agent_why(
             found += pair("limits", agent.limits, width)
         for place, said in enumerate(agent.last_lines.splitlines()[-_LAST_LINES:]):
             found += pair("" if place else "last lines", strip_controls(said), width, "dim")
-        if agent.recovery:
-            offered = ", ".join(RECOVERY_WORDS[one] for one in agent.recovery)
-            found += pair("you can", offered, width, "focus")
         lines += found or [(("dim", "nothing is known that would keep it"),)]
         lines.append(())
     if not agents:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.panes.agent_usage import UsageCells
 from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:
     from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.node import NodeOrder
 
 #: States that are trouble: what `ctrl+z` shows, and whose reason is shown where there is room.
 FAILING = frozenset({"error", "degraded", "stale"})
+#: As a tuple: it is compared by text, which is faster than the hash of an enumeration.
+_FAILING = tuple(FAILING)
 #: States in the order they are sorted in: trouble, what waits, what works, what rests.
 _STATES = (
     *("error", "degraded", "stale", "waiting-human", "waiting-gpu", "waiting-agent"),
@@ -46,18 +51,32 @@ def _state_place(state: Any) -> int:
     return _PLACES.get(str(state), len(_PLACES))
 
 
+def _health(agent: ObservedAgent) -> str | None:
+    """The kind of trouble it has, as far as its node knows one; None where there is no process."""
+    kind = agent.reason_kind
+    if kind is not None:
+        return str(kind)
+    if agent.foreign or agent.pid is None or agent.state in _FAILING:
+        return None
+    return "ok" if agent.accepting else "not-ready"
+
+
+def _draw_health(value: Any) -> Span:
+    return "dim" if value in (None, "ok") else "warn", value or "—"
+
+
 def _counted(pen: str) -> Any:
     """A number that stands out in `pen` when it is not zero."""
     return lambda value: (pen if value else "dim", str(value))
 
 
-AGENT_COLUMNS = (
+_AGENT_COLUMNS = (
     Column("name", 16, _name, grows=True, full=24),
     Column("rep", 3, attrgetter("replica"), pen="dim"),
     Column("state", 15, attrgetter("state"), draw=_state, order=_state_place),
     Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),
-    Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
-    Column("host", 10, attrgetter("host"), rank=3, pen="dim", full=16),
+    Column("runtime", 9, attrgetter("runtime"), rank=5, pen="dim"),
+    Column("type", 9, attrgetter("type"), rank=8, pen="dim"),
     Column(
         *("restarts", 3, attrgetter("restarts"), "rst"),
         kind="number",
@@ -70,13 +89,13 @@ AGENT_COLUMNS = (
         rank=1,
         draw=_counted("active"),
     ),
-    Column("served", 6, attrgetter("served"), kind="number", rank=5, pen="dim"),
+    Column("served", 6, attrgetter("served"), kind="number", rank=6, pen="dim"),
     Column("failed", 6, attrgetter("failed"), kind="number", rank=6, draw=_counted("bad")),
-    Column("pid", 7, attrgetter("pid"), kind="number", rank=7, pen="dim"),
     Column("gpus", 4, lambda a: len(a.gpus) or None, kind="number", rank=8, pen="dim"),
+    Column("pid", 7, attrgetter("pid"), kind="number", rank=8, pen="dim"),
+    Column("health", 9, _health, extra=True, rank=9, full=13, draw=_draw_health),
     Column("started", 7, attrgetter("started"), kind="age", extra=True, rank=9, pen="dim"),
     Column("owner", 12, attrgetter("owner"), extra=True, rank=9, pen="dim"),
-    Column("type", 8, attrgetter("type"), extra=True, rank=9, pen="dim"),
     Column("gpu", 12, lambda a: ", ".join(a.gpus) or None, extra=True, rank=9, full=40, pen="dim"),
     Column(
         *("can", 16, lambda a: ", ".join(a.capabilities) or None),
@@ -95,6 +114,75 @@ AGENT_COLUMNS = (
         pen="warn",
     ),
 )
+
+
+class Cordons:
+    """What people want of hosts, beside the name of each in a table of replicas."""
+
+    def __init__(self) -> None:
+        #: `cordoned` or `draining`, by the name of the host.
+        self._words: dict[str, str] = {}
+
+    def take(self, orders: Mapping[str, NodeOrder]) -> dict[str, str]:
+        """What is wanted now; give it to `keep` once the cells are changed."""
+        return {
+            name: "draining" if order.draining else "cordoned"
+            for name, order in orders.items()
+            if order.cordoned
+        }
+
+    def changed(self, words: Mapping[str, str]) -> set[str]:
+        """The hosts of which something else is wanted."""
+        return {name for name, _ in self._words.items() ^ words.items()}
+
+    def keep(self, words: Mapping[str, str]) -> None:
+        """These are wanted now."""
+        self._words = dict(words)
+
+    def cell(
+        self, agent: ObservedAgent, words: Mapping[str, str] | None = None
+    ) -> tuple[str, str] | None:
+        """A replica's host and what is wanted of that; None while it is on none."""
+        if agent.host is None:
+            return None
+        wanted = self._words if words is None else words
+        return agent.host, "" if agent.foreign else wanted.get(agent.node or agent.host, "")
+
+
+def _draw_host(value: Any) -> Line:
+    if value is None:
+        return (("dim", "—"),)
+    host, wanted = value
+    if not wanted:
+        return (("dim", host),)
+    symbol, pen = symbols.of_node(wanted)
+    return ((pen, f"{symbol} "), ("dim", host))
+
+
+def agent_columns(usage: UsageCells, cordons: Cordons) -> tuple[Column, ...]:
+    """The columns of the table of replicas, those of what they take among them."""
+    made = usage.columns()
+    found: list[Column] = []
+    host = Column(
+        *("host", 10, cordons.cell),
+        rank=4,
+        full=16,
+        draw=_draw_host,
+        order=lambda value: value and value[0],
+    )
+    for column in _AGENT_COLUMNS:
+        if column.name == "restarts":
+            found += [host]
+        found.append(column)
+        found += [made[name] for name in _BEHIND.get(column.name, ())]
+    return tuple(found)
+
+
+#: Behind which columns those of usage stand.
+_BEHIND = {
+    "flight": ("cpu", "memory", "vram", "p50", "p95", "rate"),
+    "started": ("rss", "sm"),
+}
 
 
 def _short_name(agent: ObservedAgent) -> tuple[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
+import signal
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.color import ColorSystem
@@ -71,13 +74,54 @@ class PaintedApp(Copying):
         self._written_by: object = None
         self._wrote = False
         self._held = False
+        self._lent = False
         super().__init__(*args, **kwargs)
+
+    @property
+    def can_lend(self) -> bool:
+        """Whether another program can have the terminal for a while."""
+        return self._output() is not None and self._driver is not None and self._driver.can_suspend
+
+    @contextlib.contextmanager
+    def lending(self) -> Iterator[None]:
+        """Lend the terminal, as it was before we had it, for as long as the block runs.
+
+        Meanwhile nothing is written to it; afterwards all of it is painted. The loop goes on, so
+        what the terminal sends to us as to the other program (ctrl+c) ends neither of us.
+        """
+        # Functions, not SIG_IGN: the other program would inherit that. What stops it stops us.
+        while_lent: dict[signal.Signals, Any] = {
+            signal.SIGINT: lambda *_: None,
+            signal.SIGQUIT: lambda *_: None,
+            signal.SIGTSTP: signal.SIG_DFL,
+        }
+        kept = {one: signal.getsignal(one) for one in while_lent}
+        failed: BaseException | None = None
+        self._lent = True
+        try:
+            # Not taken back by Textual when the block fails, so nothing may leave it that way.
+            with self.suspend():
+                for one, handler in while_lent.items():
+                    signal.signal(one, handler)
+                try:
+                    yield
+                except BaseException as error:  # noqa: BLE001  raised below
+                    failed = error
+                for one, handler in kept.items():
+                    signal.signal(one, handler)
+        finally:
+            self._lent = False
+            self._painted.forget()
+        if failed is not None:
+            raise failed
 
     def get_default_screen(self) -> Screen[Any]:
         """The screen under all others; text on it can be selected."""
         return SelectScreen(id="_default")
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self._lent:
+            return
         if renderable is None or self._batch_count or not self._running or self._closed:
             super()._display(screen, renderable)
         elif self._output() is None or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
@@ -110,6 +154,8 @@ class PaintedApp(Copying):
         return getattr(driver, "_writer_thread", None)
 
     def _write_frame(self) -> None:
+        if self._lent:
+            return
         output = self._output()
         # A timer may still come when the app is closing and its screens are gone.
         if output is None or self._driver is None or self._closed or not self.screen_stack:

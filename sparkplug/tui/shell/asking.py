@@ -22,7 +22,10 @@ class Asking(Part):
         """Do a command; ask before for what it lacks."""
         app = self._centre
         due = lacking(command.action, command.given) if command.action is not None else []
-        if len(due) > 1:
+        if due and command.action is not None and command.action.id == "agents.deploy":
+            app.history.choose(command.title)
+            await app.open_deploy()
+        elif len(due) > 1:
             await self.open_arguments(command, command.given)
         elif due:
             await app.open_palette(command)

@@ -14,6 +14,9 @@ from sparkplug.tui.shell.part import Part
 from sparkplug.tui.widgets.footer import Footer, Hint
 from sparkplug.tui.widgets.header import Banner, Header
 
+#: What stands at the end of the footer, and when it leaves where there is little room.
+_LAST = {"command": 5, "filter": 5, "quit": 7}
+
 
 class Frame(Part):
     """Where one stands, and what the keys do."""
@@ -75,5 +78,5 @@ class Frame(Part):
         app = self._centre
         found = [Hint(app.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown) for p in PANES]
         found += [Hint(app.key(name), name, name) for name in ("help", "palette")]
-        last = [Hint(app.key(name), name, name) for name in ("command", "filter", "quit")]
+        last = [Hint(app.key(n), n, n, rank=r) for n, r in _LAST.items()]
         return [*found, *app.action_hints(), *last]

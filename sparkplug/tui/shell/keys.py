@@ -15,6 +15,9 @@ from sparkplug.tui.widgets.footer import Hint
 if TYPE_CHECKING:
     from sparkplug.tui.app import SparkplugApp
 
+#: So many actions stand in the footer before the ways to all others.
+_NEEDED = 3
+
 
 class Keys(Part):
     """What is bound to which key."""
@@ -59,10 +62,14 @@ class Keys(Part):
 
     def key(self, name: str) -> str:
         """The key something has now, by its id, as it is written on screen."""
+        return key_name(self.keys_of(name).split(",")[0])
+
+    def keys_of(self, name: str) -> str:
+        """All keys something has now, by its id, with commas between them as they are bound."""
         if self._mapped.get(name) == UNBOUND:
             return ""
         keys = self._mapped.get(name) or self._keys.get(name) or _built_in(type(self._centre), name)
-        return key_name(keys.split(",")[0])
+        return ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(",") if k)
 
     def action_hints(self) -> list[Hint]:
         """The keys that do something with what is selected."""
@@ -72,13 +79,15 @@ class Keys(Part):
             return []
         found = []
         if subject.kind == "agent":
-            found.append(Hint(self.key("logs"), "logs", "logs"))
-        for command in app.commands():
-            if command.fits and command.action is not None and command.key and not command.why:
-                name = command.action.verb[-1]
-                key = key_name(command.key.split(",")[0])
-                found.append(Hint(key, name, f"act({command.key!r})"))
-        return [*found, Hint(self.key("describe"), "describe", "describe")]
+            found.append(Hint(self.key("logs"), "logs", "logs", rank=1))
+        fitting = [c for c in app.commands() if c.fits and c.action and c.key and not c.why]
+        for place, command in enumerate(sorted(fitting, key=lambda c: c.worth)):
+            assert command.action is not None
+            name = command.action.verb[-1]
+            key = key_name(command.key.split(",")[0])
+            rank = 2 + place if place < _NEEDED else _NEEDED + 6 + place
+            found.append(Hint(key, name, f"act({command.key!r})", rank=rank))
+        return [*found, Hint(self.key("describe"), "describe", "describe", rank=6)]
 
 
 def _built_in(made: type[SparkplugApp], name: str) -> str:

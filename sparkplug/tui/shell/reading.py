@@ -46,6 +46,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.logs import Logs
 
                 return Logs(name, opened.replica, previous=opened.what == "previous")
+            case "history":
+                from sparkplug.tui.dialogs.spec_history import SpecHistory
+
+                return SpecHistory(name)
             case "why":
                 return self._why(opened)
             case "event":
@@ -95,7 +99,16 @@ class Readings(Part):
             wanted = store.view.desired.get(name) if store.view and not foreign else None
             return why.agent_why(name, found, wanted, store.hosts, events, width)
 
-        topics = {"agent": {"agents", "hosts", "telemetry"}, "host": {"hosts", "telemetry"}}
+        if opened.kind == "agent":
+            from sparkplug.tui.dialogs.agent_why import AgentWhy
+
+            def known() -> Any:
+                mine = [a for a in store.agents if a.name == name and a.foreign is opened.foreign]
+                return mine, store.view.desired.get(name) if store.view else None
+
+            shown = frozenset({"agents", "hosts", "telemetry", "events"})
+            return AgentWhy(layout, shown, opened, known)
+        topics = {"host": {"hosts", "telemetry"}}
         shown = frozenset({*topics.get(opened.kind, {"runs"}), "events"})
         return Note(f"why {name}", layout, shown, opened)
 

@@ -14,16 +14,25 @@ from sparkplug.tui.widgets.lines import OneLine
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A key, what it does, and the app's action that a click on it runs."""
+    """A key, what it does, and the app's action that a click on it runs.
+
+    Where there is no room those of the highest `rank` leave first.
+    """
 
     key: str
     does: str
     action: str
     active: bool = False
+    rank: int = 0
+
+    @property
+    def cells(self) -> int:
+        """The cells it takes."""
+        return cell_len(f" {self.key} {self.does} ")
 
 
 class Footer(OneLine):
-    """Hints in the order of their worth; those that do not fit are left out."""
+    """Hints in a row; those that do not fit are left out, the least needed first."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -42,7 +51,7 @@ class Footer(OneLine):
         line: list[Span] = []
         places: list[tuple[int, int, str]] = []
         used = 0
-        for hint in hints:
+        for hint in _fitting(hints, self.size.width):
             key, does = f" {hint.key}", f" {hint.does} "
             size = cell_len(key + does)
             if used + size > self.size.width:
@@ -64,3 +73,14 @@ class Footer(OneLine):
             if start <= event.x < end and self._notice is None:
                 await self.app.run_action(action)
                 return
+
+
+def _fitting(hints: Sequence[Hint], width: int) -> list[Hint]:
+    found = list(hints)
+    used = sum(hint.cells for hint in found)
+    for hint in sorted(enumerate(hints), key=lambda one: (-one[1].rank, -one[0])):
+        if used <= width or not hint[1].rank:
+            break
+        found.remove(hint[1])
+        used -= hint[1].cells
+    return found

@@ -365,3 +365,31 @@ def test_secrets_are_dots() -> None:
 def test_required_is_what_has_no_default() -> None:
     rows: dict[str, Row] = {field.label: field for field in read_fields(AgentSpec)}
     assert [name for name, field in rows.items() if field.required] == ["name", "entrypoint"]
+
+
+def test_fields_stand_first_and_are_checked_beyond_the_model() -> None:
+    def check(given: dict[str, Any]) -> dict[tuple[str, ...], str]:
+        return {("name",): "is taken"} if given.get("name") == "mine" else {}
+
+    state = FormState(AgentSpec, first=("entrypoint", "resources"), check=check)
+    paths = [field.path for field in state.fields]
+    assert paths[:3] == [("entrypoint",), ("resources",), ("resources", "gpus")]
+    assert set(paths) == {field.path for field in FormState(AgentSpec).fields}
+    state.put(("name",), "mine")
+    state.put(("entrypoint",), "m:f")
+    assert state.value is None
+    assert state.problems == {("name",): "is taken"}
+    state.put(("name",), "other")
+    assert state.value == AgentSpec(name="other", entrypoint="m:f")
+
+
+def test_filling_is_one_step_back() -> None:
+    state = FormState(AgentSpec)
+    state.put(("name",), "mine")
+    state.put(("replicas",), "3")
+    state.fill(AgentSpec(name="other", entrypoint="m:f", concurrency=2))
+    assert state.value == AgentSpec(name="other", entrypoint="m:f", concurrency=2)
+    state.undo()
+    assert state.given == {"name": "mine", "replicas": 3}
+    state.redo()
+    assert state.value == AgentSpec(name="other", entrypoint="m:f", concurrency=2)

@@ -43,7 +43,7 @@ def test_what_is_wrong_is_told(wanted: dict[str, str], problem: str) -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        {"agents.stop": "ctrl+k", "runs.cancel": "ctrl+k"},
+        {"agents.stop": "ctrl+o", "runs.cancel": "ctrl+o"},
         {"describe": "l", "logs": "d"},
         {"run.open": "enter", "list.into": "enter"},
         {"palette": "f5,ctrl+space"},

@@ -78,7 +78,7 @@ def edited_line(
 
 
 def _row(state: FormState, field: Field, at: Sizes, value: Line, focused: bool | None) -> Line:
-    wrong = state.wrong(field)
+    wrong, doubt = state.wrong(field), state.doubts.get(field.path, "")
     mark = " " if focused is None else "▸" if focused else "·"
     flag: Span = ("bad", "✖") if wrong else ("warn", "*") if field.required else ("text", " ")
     pen = "focus" if focused else "text" if state.is_set(field) or field.required else "dim"
@@ -93,11 +93,11 @@ def _row(state: FormState, field: Field, at: Sizes, value: Line, focused: bool |
         (pen, fit(label + field.label, at.label)),
         ("text", " "),
     ]
-    if wrong:
+    if wrong or doubt:
         room = _value_room(state, field, at)
         taken = min(room, sum(cell_len(text) for _, text in value) + 1)
         line += clip(value, taken)
-        line.append(("bad", f"✖ {wrong}"))
+        line.append(("bad", f"✖ {wrong}") if wrong else ("warn", f"▲ {doubt}"))
         return clip(tuple(line), at.width)
     line += clip(value, at.value)
     if at.hint:
@@ -107,7 +107,8 @@ def _row(state: FormState, field: Field, at: Sizes, value: Line, focused: bool |
 
 def _value_room(state: FormState, field: Field, at: Sizes) -> int:
     """The cells that what is typed has, beside what is wrong with it."""
-    return max(2, at.value // 2) if state.wrong(field) else at.value
+    told = state.wrong(field) or state.doubts.get(field.path)
+    return max(2, at.value // 2) if told else at.value
 
 
 def _value(state: FormState, field: Field, here: bool, room: int) -> Line:
@@ -170,6 +171,8 @@ def about_lines(state: FormState, field: Field | None, width: int, most: int) ->
         return [(("bad", line),) for line in wrap(f"✖ {name}{wrong}", width)[:most]]
     if field is None:
         return []
+    if doubt := state.doubts.get(field.path):
+        return [(("warn", line),) for line in wrap(f"▲ {field.label}: {doubt}", width)[:most]]
     help_ = f"one of {', '.join(field.names)}" if field.choices else _HELP.get(field.kind, "")
     told = "; ".join(part for part in (field.description, help_) if part)
     return [(("dim", line),) for line in wrap(told, width)[:most]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from sparkplug.tui.widgets.form import draw
 from sparkplug.tui.widgets.form.edit import Edit
 from sparkplug.tui.widgets.form.fields import Field, Path
 from sparkplug.tui.widgets.form.offers import Offers, Suggest
-from sparkplug.tui.widgets.form.state import FormState
+from sparkplug.tui.widgets.form.state import Check, FormState
 from sparkplug.tui.widgets.lines import Lines
 
 #: Characters a field takes.
@@ -40,10 +40,12 @@ class Filling(Lines, can_focus=True):
         title: str = "",
         submit: str = "ok",
         suggest: Mapping[Path, Suggest] | None = None,
+        first: Sequence[str] = (),
+        check: Check | None = None,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(title, id=id)
-        self.state = FormState(model, instance)
+        self.state = FormState(model, instance, first=first, check=check)
         self._submit = submit
         self._label = title
         self._suggest = dict(suggest or {})
@@ -72,6 +74,33 @@ class Filling(Lines, can_focus=True):
         self._at = path
         self._take_up()
         self._show()
+
+    def fill(self, instance: BaseModel) -> None:
+        """Put the values of `instance` into all fields; undone in one step."""
+        self.state.fill(instance)
+        self._take_up()
+        self._show()
+        self.changed()
+
+    def doubt(self, path: Path, text: str) -> None:
+        """Say what is doubtful about a field, which can be handed in all the same; "": nothing."""
+        if self.state.doubts.get(path, "") != text:
+            self.state.doubts = {**self.state.doubts, path: text}
+            self._show()
+
+    def check(self) -> None:
+        """Draw it again: what it is checked against is another."""
+        self.state.check()
+        self._show()
+
+    def name_it(self, title: str) -> None:
+        """What stands in the border."""
+        self._label = title
+        self._show()
+
+    def offer(self) -> None:
+        """Offer what the field under the cursor could become."""
+        self._look_for_offers()
 
     def _take_up(self) -> None:
         """Begin to type in the field under the cursor."""

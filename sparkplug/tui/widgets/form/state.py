@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from pydantic import BaseModel
 
 from sparkplug.schema.problems import Finding, path_text, validate
 from sparkplug.tui.widgets.form.fields import NOTHING, Field, Path, read, read_fields, written
+
+#: What is wrong beyond what the model knows: by field, from the values of the top fields.
+Check = Callable[[Mapping[str, Any]], Mapping[Path, str]]
 
 #: Steps one can go back.
 _STEPS = 500
@@ -25,11 +28,26 @@ class FormState:
     """The fields of a model as texts, checked against the model with every change.
 
     A field that is not among the texts has its default. `closed` are sections folded away.
+    `first` names the top fields that stand before the others. `check` finds what is wrong beyond
+    what the model knows.
     """
 
-    def __init__(self, model: type[BaseModel], instance: BaseModel | None = None) -> None:
+    def __init__(
+        self,
+        model: type[BaseModel],
+        instance: BaseModel | None = None,
+        *,
+        first: Sequence[str] = (),
+        check: Check | None = None,
+    ) -> None:
         self.model = model
-        self.fields = read_fields(model)
+        places = {name: place for place, name in enumerate(first)}
+        fields = read_fields(model)
+        # A stable sort: what is in a section stays behind it.
+        self.fields = tuple(sorted(fields, key=lambda f: places.get(f.path[0], len(places))))
+        self._check_more = check
+        #: What is doubtful about a field, and keeps nothing from being handed in.
+        self.doubts: dict[Path, str] = {}
         self._by_path = {field.path: field for field in self.fields}
         self.texts: dict[Path, str] = {}
         self.closed: set[Path] = set()
@@ -103,6 +121,15 @@ class FormState:
         return self._wrong.get(field.path, "") if field.path in self._told else ""
 
     @property
+    def problems(self) -> dict[Path, str]:
+        """All that is wrong now, told or not."""
+        return dict(self._wrong)
+
+    def check(self) -> None:
+        """Look again: what it is checked against may be another."""
+        self._check()
+
+    @property
     def problem(self) -> str:
         """What is wrong with the whole, once it was submitted."""
         return self._wrong.get((), "") if () in self._told else ""
@@ -144,6 +171,20 @@ class FormState:
         else:
             self.texts[path] = text
         self._told.add(path)
+        self._check()
+
+    def fill(self, instance: BaseModel) -> None:
+        """Put the values of `instance` into all fields: one step back."""
+        self._back = [*self._back[-_STEPS:], _Step(dict(self.texts), self.fields[0].path)]
+        self._forth.clear()
+        self._merging = None
+        self.texts = {}
+        self._take(instance)
+        self._check()
+
+    def load(self, texts: Mapping[Path, str]) -> None:
+        """Put these texts into the fields, and nothing into the others."""
+        self.texts = {path: text for path, text in texts.items() if path in self._by_path}
         self._check()
 
     def pause(self) -> None:
@@ -227,6 +268,8 @@ class FormState:
     def _check(self) -> None:
         data = self._data()
         self._wrong = dict(self._unread)
+        if self._check_more is not None:
+            self._wrong.update(self._check_more(data))
         found = validate(self.model, data)
         if isinstance(found, list):
             self._value = None

@@ -80,6 +80,12 @@ class Table(Taking):
         """Whether only what is failing is shown."""
         return self._only_failing
 
+    @property
+    def columns_in_sight(self) -> frozenset[str]:
+        """The names of the columns that are seen now, and of the one it is sorted by."""
+        seen = {self.columns[place.index].name for place in self._places}
+        return frozenset(seen | ({self.sorted_by[0]} if self.sorted_by is not None else set()))
+
     # Sorting, filtering, columns
 
     @property

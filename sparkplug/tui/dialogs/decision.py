@@ -1,0 +1,78 @@
+"""A text to look at before one decides: a difference, or what is wrong with what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from sparkplug.tui.cells import Span
+from sparkplug.tui.dialogs.dialog import Dialog
+from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.page import Layout, Page
+
+_BORDER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A key, what it does in words, and what comes of it."""
+
+    key: str
+    words: str
+    value: str
+
+
+YES = Answer("y", "yes", "yes")
+NO = Answer("n", "no", "no")
+
+
+class Decision(Dialog[str]):
+    """Lines, and the keys that answer below them. Enter answers nothing: it is pressed in haste."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer('y')", "yes", show=False, id="decision.yes"),
+        Binding("e", "answer('e')", "edit", show=False, id="decision.edit"),
+        Binding("n,q", "answer('n')", "no", show=False, id="decision.no"),
+    ]
+
+    def __init__(self, title: str, layout: Layout, answers: Sequence[Answer] = (YES, NO)) -> None:
+        super().__init__(classes="deciding")
+        self.crumb = title
+        self._page = Page(title)
+        self._text = layout
+        self._answers = {answer.key: answer for answer in answers}
+        self._keys = OneLine()
+
+    def compose(self) -> ComposeResult:
+        """The text, and the keys."""
+        with Vertical():
+            yield self._page
+            yield self._keys
+
+    def on_mount(self) -> None:
+        """Show them."""
+        self._page.focus()
+        self._page.show(self._text)
+        line: list[Span] = []
+        for answer in self._answers.values():
+            line += [("warn" if answer.key == "y" else "focus", f" {answer.key} ")]
+            line += [("text", f"{answer.words}  ")]
+        self._keys.set_line(tuple(line))
+
+    def on_resize(self) -> None:
+        """As high as what there is to read, where there is room."""
+        self.call_after_refresh(self._grow)
+
+    def _grow(self) -> None:
+        most = self.size.height - _BORDER - 1
+        self._page.styles.height = max(3, min(len(self._page.lines) + _BORDER, most))
+
+    def action_answer(self, key: str) -> None:
+        """Answered, if that is one of the answers."""
+        if key in self._answers:
+            self.dismiss(self._answers[key].value)
