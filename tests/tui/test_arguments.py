@@ -132,8 +132,8 @@ async def test_what_was_chosen_lately_and_what_failed_comes_first(mesh: Mesh) ->
         await seen.shows("Restart agent critic")
         rows = [line for line in seen.screen.splitlines() if "│" in line]
         words = "\n".join(rows)
-        assert words.index("Follow logs") < words.index("Restart agent critic")
-        assert words.index("Restart agent critic") < words.index("Describe critic")
+        assert words.index("Follow logs") < words.index("Start agent critic")
+        assert words.index("Start agent critic") < words.index("Describe critic")
         await seen.press("escape")
         seen.app.history.choose("Theme mono")
         await seen.press("ctrl+p")

@@ -108,7 +108,7 @@ async def test_the_cursor_goes_to_the_first_field_that_is_wrong() -> None:
         assert "✖ is needed" in seen.app.text
         assert "1 to mend" in seen.app.text
         await seen.type("m:f")
-        await seen.press("end", "pagedown", "pagedown", "enter")
+        await seen.press("end", *["pagedown"] * 4, "enter")
         assert len(seen.app.values) == 1
 
 
