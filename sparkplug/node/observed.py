@@ -61,6 +61,10 @@ class ObservedState:
         self._dirty[key] = None
         self._wake.set()
 
+    def forget(self, key: str) -> None:
+        """Have what the key is set to next written, though it be what it was set to last."""
+        self._set.pop(key, None)
+
     def drop_late(self) -> None:
         """Forget what was said of replicas under the epoch before: they may be elsewhere now."""
         for key in [key for key in self._dirty if key.startswith(_AGENTS)]:

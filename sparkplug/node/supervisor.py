@@ -245,6 +245,8 @@ class Supervisor:
         """Say how a replica is with every new epoch: what was said under the last is void."""
         if self._told.get(key) != self._lease.epoch:
             self._told[key] = self._lease.epoch
+            # Others may have written it meanwhile: it is said again, though it be the same.
+            self._observed.forget(agent_key(*key))
             self.observe(replica.observed)
 
     def _say_left(self, key: ReplicaKey, assignment: Assignment) -> None:
