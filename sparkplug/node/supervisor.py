@@ -284,6 +284,7 @@ class Supervisor:
     def new_epoch(self) -> None:
         """The node has a new epoch: begin what is pinned here, the rest once it is given anew."""
         self._observed.drop_late()
+        self._told.clear()
         self._reconcile_again()
 
     def _reconcile_again(self) -> None:
