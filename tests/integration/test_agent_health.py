@@ -218,7 +218,7 @@ async def test_memory_is_limited_and_the_agent_says_that_it_was(
         await is_(client, "hungry", "error", "killed by the kernel: out of memory")
         return
     assert "out of memory: its limit is 1GiB, by rlimit" in refused.stderr
-    assert (await replica(client, "hungry"))["state"] == "idle"
+    await is_(client, "hungry", "idle")
     node.cli("prompt", "hungry", "end")
     await is_(client, "hungry", "error", "out of memory: its limit is 1GiB, by rlimit")
     assert (await replica(client, "hungry"))["reason_kind"] == "out-of-memory"

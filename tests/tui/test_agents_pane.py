@@ -49,9 +49,12 @@ async def test_what_agents_take_is_seen_with_how_it_went(mesh: Mesh) -> None:
         await told(seen, mesh, "37%", "61M", "340ms", "12ms", "msg/s")
         await seen.shows("cpu 37%", "of 240M", "3 in flight", "9 served, 1 failed", "▁▅█")
         await told(seen, mesh, "12G", cpu_percent=2.0, gpu_memory_bytes=12 << 30)
-        row = next(line for line in seen.screen.splitlines() if "critic" in line and "idle" in line)
-        assert "2%" in row
-        assert "12G" in row
+
+        def row() -> str:
+            lines = seen.screen.splitlines()
+            return next(line for line in lines if "critic" in line and "idle" in line)
+
+        await seen.until(lambda: " 2% " in row() and "12G" in row())
 
 
 async def test_usage_is_followed_only_while_it_is_seen(mesh: Mesh) -> None:

@@ -15,6 +15,7 @@ import sys
 import time
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import set_cell_size
@@ -51,6 +52,17 @@ class _Still(datetime, metaclass=_Kind):
         return MOMENT.astimezone(tz) if tz else MOMENT.astimezone().replace(tzinfo=None)
 
 
+class _StillTime:
+    """The module `time`, of which `time()` stands."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def time(self) -> float:
+        """The moment, in seconds since the epoch."""
+        return MOMENT.timestamp()
+
+
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it be `MOMENT`, in UTC, for all that is drawn and for all that records say."""
     monkeypatch.setenv("TZ", "UTC")
@@ -64,6 +76,8 @@ def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         if ours and getattr(module, "datetime", None) is datetime:
             monkeypatch.setattr(module, "datetime", _Still)
+        if name.startswith("sparkplug.tui") and getattr(module, "time", None) is time:
+            monkeypatch.setattr(module, "time", _StillTime())
 
 
 def normal(picture: str) -> str:
