@@ -82,7 +82,7 @@ def test_a_host_that_was_cut_off_is_whole_again_when_the_network_is(
     _ip("-n", wire, "link", "set", wire, "down")
     cut = other.cli("agents", "list", check=False)
     assert cut.returncode == 5
-    assert other.run_file("node.json")["state"] == "ready", "its node runs on"
+    assert other.run_file("node.json")["state"] in ("ready", "cut-off"), "its node runs on"
     os.kill(pid, 0)
     log = other.paths.logs / "node.log"
     # A connection that says nothing is given up: no packet came to say that it is gone.
