@@ -57,12 +57,12 @@ $(BIN)/python:
 
 $(VENV)/.run-ready: $(BIN)/python $(INPUTS)
 	@echo "installing SparkPlug into $(VENV) (once)" >&2
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph]'
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph,memory,llm]'
 	$(COMPILE)
 	@touch $@
 
 $(VENV)/.test-ready: $(BIN)/python $(INPUTS)
 	@echo "installing SparkPlug and what its tests need into $(VENV) (once)" >&2
-	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph,dev]'
+	$(PIP) install --quiet --constraint requirements.lock --editable '.[server,graph,llm,memory,crew,chain,local,dev]'
 	$(COMPILE)
 	@touch $@ $(VENV)/.run-ready

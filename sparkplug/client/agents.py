@@ -240,6 +240,10 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
         if replica is None or found.replica == replica:
             return found
     agents = replicas_of(await list_agents(client), name)
+    for agent in agents:
+        # Written down a moment ago, so that the directory has yet to hear of it.
+        if agent.takes_prompts and agent.subject and replica in (None, agent.replica):
+            return Target.of(agent)
     if not agents:
         raise await no_agent(client, name)
     if replica is not None and replica not in {agent.replica for agent in agents}:

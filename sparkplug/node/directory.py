@@ -74,22 +74,4 @@ class Directory:
         ]
         # Ours first: a foreign agent of the same name does not take over. A degraded one last.
         found.sort(key=lambda a: (a.foreign, a.state is AgentState.DEGRADED, a.inflight, a.replica))
-        return ResolveReply(
-            targets=[
-                Target(
-                    name=agent.name,
-                    replica=agent.replica,
-                    owner=agent.owner,
-                    subject=agent.subject,
-                    max_payload=agent.max_payload,
-                    inflight=agent.inflight,
-                    foreign=agent.foreign,
-                    instance=agent.instance,
-                    senders=agent.senders,
-                    user=agent.user,
-                    state=agent.state,
-                    reason=agent.reason,
-                )
-                for agent in found
-            ]
-        )
+        return ResolveReply(targets=[Target.of(agent) for agent in found])

@@ -454,6 +454,24 @@ class Target(Record):
     state: AgentState = AgentState.IDLE
     reason: str | None = None
 
+    @classmethod
+    def of(cls, agent: ObservedAgent) -> Target:
+        """How to address a replica, from what is observed of it."""
+        return cls(
+            name=agent.name,
+            replica=agent.replica,
+            owner=agent.owner,
+            subject=agent.subject,
+            max_payload=agent.max_payload,
+            inflight=agent.inflight,
+            foreign=agent.foreign,
+            instance=agent.instance,
+            senders=agent.senders,
+            user=agent.user,
+            state=agent.state,
+            reason=agent.reason,
+        )
+
 
 class ResolveReply(Record):
     """The replicas that could take a prompt now, the least busy first."""

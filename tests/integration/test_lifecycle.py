@@ -115,6 +115,7 @@ async def asking(client: Client, name: str, text: str, busy: int = 1) -> asyncio
     task = asyncio.create_task(ask(client, name, text))
 
     async def at_work() -> bool:
+        assert not task.done(), task.result()
         return sum(map(bool, await inflight(client, name))) >= busy
 
     await eventually(at_work, DEADLINE_S)
@@ -245,6 +246,7 @@ async def test_code_that_does_not_yield_is_told(node: Node, client: Client, tmp_
         asked = asyncio.create_task(ask(client, name, text))
 
         async def at_work() -> bool:
+            assert not asked.done(), asked.result()
             (one,) = await in_hand(client, name)
             return one.requests is None or bool(one.requests)
 
