@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,15 @@ class Requests:
         """
         ids = envelope.extras.get(wire.CONTEXT_FIELD)
         ids = ids if isinstance(ids, dict) else {}
+        await self.run_named(work, str(envelope.extras.get("action") or "prompt"), ids)
+
+    async def run_named(
+        self, work: Coroutine[Any, Any, None], action: str, ids: Mapping[str, Any]
+    ) -> None:
+        """As `run`, of what came by another way than a prompt."""
         request = _Request(
             id=secrets.token_hex(4),
-            action=str(envelope.extras.get("action") or "prompt"),
+            action=action,
             run=str(ids.get("run") or ""),
             step=str(ids.get("step") or ""),
             began=time.monotonic(),

@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,6 +39,7 @@ from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
+from sparkplug.agents.tasking import TaskWorker
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
@@ -51,6 +52,7 @@ from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, ReasonKind
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.task_services import GivenTask
 from sparkplug.schema.units import bytes_text
 from sparkplug.schema.usage import AgentCounts, Latency
 
@@ -159,6 +161,16 @@ class AgentProcess:
             subjects.agent_control(job.agent, job.replica), ControlRequest, self._requests.control
         )
         await service.start()
+        tasks = TaskWorker(
+            self._bus,
+            job.agent,
+            job.replica,
+            instance=service.instance_id,
+            capacity=self._task_capacity,
+            work=self._do_task,
+        )
+        if job.capabilities:
+            await tasks.start()
         self._changed()
         self._bus.on_reconnect(self._tell)
         reporter = asyncio.create_task(self._report_changes())
@@ -170,7 +182,9 @@ class AgentProcess:
             log.info("%s/%s is on the bus, and asks whether it is ready", job.agent, job.replica)
         try:
             await self._stopping.wait()
+            await tasks.say_all()
             await self._drain()
+            await tasks.close()
         finally:
             await end(reporter, prober)
             # On a link that is cut it would wait until long after the lease of its node.
@@ -217,15 +231,13 @@ class AgentProcess:
             finally:
                 self._latency.note(time.monotonic() - began)
 
-    async def _answer(
-        self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
-    ) -> None:
-        request, ids = _read(envelope)
-
-        async def progress(text: str) -> None:
-            await stream.send(StatusChunk(status=text))
-
-        ctx = Context(
+    def _context(
+        self,
+        activity: RequestActivity,
+        progress: Callable[[str], Awaitable[None]],
+        ids: Mapping[str, Any],
+    ) -> Context:
+        return Context(
             bus=self._bus,
             agent=self.job.agent,
             replica=self.job.replica,
@@ -236,6 +248,61 @@ class AgentProcess:
             progress=progress,
             ids=ids,
         )
+
+    def _task_capacity(self) -> int:
+        """How many tasks it takes at once now."""
+        return 0 if self._stopping.is_set() else self.job.concurrency
+
+    async def _do_task(self, given: GivenTask) -> Any:
+        """Do a task as a prompt or a structured call is answered; its answer."""
+        structured = given.action is not None
+        request = Request(given.text, given.action or "prompt", given.input, (), structured)
+        ids = {
+            **given.context,
+            "task": given.id,
+            "attempt": given.attempt,
+            "key": given.key,
+            "within": given.timeout,
+        }
+        answer: list[Any] = []
+
+        async def progress(text: str) -> None:
+            log.info("task %s: %s", given.id, _one_line(text))
+
+        async def work(activity: RequestActivity) -> None:
+            ctx = self._context(activity, progress, ids)
+            pieces: list[str] = []
+            value: Any = None
+            with ctx.bound():
+                async for output in self._runtime.serve(ctx, request):
+                    match output:
+                        case Status(text):
+                            await progress(text)
+                        case Text(text):
+                            pieces.append(text)
+                        case Result(result):
+                            value = result
+            whole = "".join(pieces) if pieces else value
+            answer.append(json.loads(as_json(whole)) if structured else as_text(whole))
+
+        with self._activity.request() as activity:
+            try:
+                await self._requests.run_named(work(activity), given.action or "task", ids)
+            except BaseException:
+                self._activity.failed += 1
+                raise
+            self._activity.served += 1
+        return answer[0]
+
+    async def _answer(
+        self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
+    ) -> None:
+        request, ids = _read(envelope)
+
+        async def progress(text: str) -> None:
+            await stream.send(StatusChunk(status=text))
+
+        ctx = self._context(activity, progress, ids)
         pieces: list[str] = []
         value: Any = None
         outputs = self._runtime.serve(ctx, request)

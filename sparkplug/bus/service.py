@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import nats.errors
@@ -51,6 +52,20 @@ class Services:
         queue: str = "",
     ) -> None:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
+        await self.serve_from(subject, model, lambda _, request: handler(request), queue=queue)
+
+    async def serve_from(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler: Callable[[str, RequestT], Awaitable[BaseModel]],
+        *,
+        queue: str = "",
+    ) -> None:
+        """As `serve`, for a subject with wildcards: the handler is told the one that was asked.
+
+        Who may publish on it is who it names.
+        """
 
         async def receive(message: Msg) -> None:
             if message.reply and not message.reply.startswith(_INBOXES):
@@ -58,7 +73,8 @@ class Services:
                 log.warning("a request on %s wants its answer elsewhere", message.subject)
                 return
             task = asyncio.create_task(
-                _answer(self._bus, message, model, handler), name=f"serve {subject}"
+                _answer(self._bus, message, model, partial(handler, message.subject)),
+                name=f"serve {subject}",
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

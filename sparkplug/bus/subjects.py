@@ -22,6 +22,22 @@ PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 RUNS_CANCEL = "sparkplug.runs.cancel"
 
+# Answered by the node that keeps the tasks. An agent asks under its own name (`tasks_by`).
+TASKS_SUBMIT = "sparkplug.tasks.submit"
+TASKS_LIST = "sparkplug.tasks.list"
+TASKS_GET = "sparkplug.tasks.get"
+TASKS_CANCEL = "sparkplug.tasks.cancel"
+TASKS_REQUEUE = "sparkplug.tasks.requeue"
+TASKS_DROP = "sparkplug.tasks.drop"
+TASKS_FIGURES_GET = "sparkplug.tasks.figures.get"
+#: Where the figures of all queues are published, once a second while they change.
+TASKS_FIGURES = "sparkplug.tasks.figures"
+#: Who has taken the tasks over asks every replica what it holds.
+TASKS_HELLO = "sparkplug.tasks.hello"
+ALL_WORK = "sparkplug.work.*.*.*"
+WORK_FENCE = "sparkplug.work.fence"
+ALL_DEAD = "sparkplug.dead.*.*"
+
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"
 MESH_REDEEM = "sparkplug.mesh.redeem"
@@ -105,6 +121,31 @@ def journal(run: str) -> str:
 def journal_fence(run: str) -> str:
     """Where the holder of a run's lease leaves its fence."""
     return f"sparkplug.journal.{run}.fence"
+
+
+def work(capability: str, priority: str, task: str) -> str:
+    """Where the last word of a task is kept while it lives, and for a while after."""
+    return f"sparkplug.work.{token(capability)}.{priority}.{task}"
+
+
+def dead(capability: str, task: str) -> str:
+    """Where a dead letter is kept until it is requeued or dropped."""
+    return f"sparkplug.dead.{token(capability)}.{task}"
+
+
+def tasks_by(agent: str, replica: str, verb: str) -> str:
+    """Where a replica asks the task service: `submit`, `get`, `cancel`."""
+    return f"sparkplug.tasks.by.{agent}.{replica}.{verb}"
+
+
+def tasks_to(agent: str, replica: str) -> str:
+    """Where a replica is handed tasks."""
+    return f"sparkplug.tasks.to.{agent}.{replica}"
+
+
+def tasks_from(agent: str, replica: str) -> str:
+    """Where a replica says which tasks it works on, and how they ended."""
+    return f"sparkplug.tasks.from.{agent}.{replica}"
 
 
 def inbox(kind: str, name: str) -> str:

@@ -60,6 +60,8 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.tasks.dispatcher import Limits
+from sparkplug.tasks.service import TaskService
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -218,6 +220,14 @@ class Daemon:
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
         observer = Observer(bus, owner_name(), directory, self._events)
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
+        work = TaskService(
+            bus,
+            self.name,
+            self._events,
+            observed=directory.replica,
+            known=lambda: directory.complete,
+            limits=Limits(settings.tasks.queue_max, settings.tasks.keep, settings.tasks.keep_max),
+        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
@@ -270,6 +280,7 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("tasks", work.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),

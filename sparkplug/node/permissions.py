@@ -22,6 +22,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             "$SRV.PING.agents.*",
             subjects.AGENTS_RESOLVE,
             *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
+            subjects.tasks_from(agent, replica),
+            *(subjects.tasks_by(agent, replica, verb) for verb in ("submit", "get", "cancel")),
             "_INBOX.>",
         ),
         subscribe=(
@@ -30,6 +32,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             f"agents.status.{own}",
             f"agents.status.{own} agents",
             subjects.agent_control(agent, replica),
+            subjects.tasks_to(agent, replica),
+            subjects.TASKS_HELLO,
             *(f"$SRV.{verb}" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents.*" for verb in ("PING", "INFO", "STATS")),
