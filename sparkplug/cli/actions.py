@@ -69,7 +69,8 @@ def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
     target = action.target_argument
     if not action.many or target is None:
         return [given]
-    return [{**given, target.name: name} for name in dict.fromkeys(given[target.name])]
+    names = dict.fromkeys(given[target.name]) or [""]
+    return [{**given, target.name: name} for name in names]
 
 
 def _read_stdin() -> str:
@@ -129,7 +130,7 @@ def _tell(cli: Cli, result: ActionResult) -> None:
     if cli.out.format == "name":
         names = result.data if isinstance(result.data, dict) else {}
         for name in names.get("agents") or [
-            names.get("agent") or names.get("run") or names.get("host") or ""
+            names.get("agent") or names.get("run") or names.get("host") or names.get("task") or ""
         ]:
             cli.out.text(name)
     elif result.text:
