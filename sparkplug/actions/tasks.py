@@ -21,14 +21,15 @@ _BACKOFF_S = 1.0
 _WAIT_S = 86_400.0
 
 _TASK = Argument("task", "task", "id of the task, or its beginning", required=True)
-_DEAD = Argument("task", "task", "id of the dead letter, or its beginning")
-_EVERY = Argument("every", "switch", "all dead letters there are", flag="--all")
-_OF = Argument("capability", "text", "with --all: of this capability alone", flag="--capability")
+_DEAD = Argument("task", "task", "id of the dead letter, its beginning, or all", required=True)
+_OF = Argument("capability", "text", "with all: of this capability alone", flag="--capability")
+#: Stands for every dead letter there is; no id begins with it.
+_ALL = "all"
 
 
 def _new_task(
     capability: str,
-    text: str | None = None,
+    text: str,
     *,
     action: str | None = None,
     inputs: Sequence[str] = (),
@@ -51,14 +52,14 @@ def _new_task(
     if values and action is None:
         raise InvalidError("--input goes with --action", hint="a plain task is only text")
     if action is None and not text:
-        raise InvalidError("a task says what to do", hint="give a TEXT, or an --action")
+        raise InvalidError("a task says what to do", hint="its TEXT is empty")
     if at is not None and delay:
         raise InvalidError("--at and --delay both say when", hint="give one of them")
     try:
         return NewTask(
             capability=capability,
             priority=Priority(priority),
-            text=text or "",
+            text=text,
             action=action,
             input=values,
             key=key or "",
@@ -87,11 +88,11 @@ def _time(text: str) -> datetime:
 
 
 async def _check_submit(
-    client: Client, capability: str, *, wait: bool = False, **given: Any
+    client: Client, capability: str, text: str, *, wait: bool = False, **given: Any
 ) -> str | None:
     from sparkplug.client import agents
 
-    _new_task(capability, **given)
+    _new_task(capability, text, **given)
     there = await agents.list_agents(client)
     able = {agent.name for agent in there if capability in agent.capabilities}
     shown = ", ".join(sorted(able)) or "nobody yet"
@@ -99,11 +100,36 @@ async def _check_submit(
 
 
 async def _submit(
-    client: Client, capability: str, *, wait: bool = False, **given: Any
+    client: Client,
+    capability: str,
+    text: str,
+    *,
+    action: str | None = None,
+    inputs: Sequence[str] = (),
+    priority: str = "normal",
+    key: str | None = None,
+    delay: float = 0.0,
+    at: str | None = None,
+    timeout: float = _TIMEOUT_S,
+    tries: int = _TRIES,
+    backoff: float = _BACKOFF_S,
+    wait: bool = False,
 ) -> ActionResult:
     from sparkplug.client import tasks
 
-    new = _new_task(capability, **given)
+    new = _new_task(
+        capability,
+        text,
+        action=action,
+        inputs=inputs,
+        priority=priority,
+        key=key,
+        delay=delay,
+        at=at,
+        timeout=timeout,
+        tries=tries,
+        backoff=backoff,
+    )
     taken = await tasks.submit_one(client, new)
     data = {"task": taken.id, "capability": capability, "duplicate": taken.duplicate}
     if wait:
@@ -133,8 +159,7 @@ def _end_of(task: Task, data: dict[str, Any]) -> ActionResult:
 async def _check_task(client: Client, task: str, **given: Any) -> None:
     from sparkplug.client import tasks
 
-    if task:
-        await tasks.describe(client, task)
+    await tasks.describe(client, task)
 
 
 async def _check_dead(client: Client, task: str, **given: Any) -> str | None:
@@ -143,8 +168,8 @@ async def _check_dead(client: Client, task: str, **given: Any) -> str | None:
     from sparkplug.schema.errors import ConflictError
     from sparkplug.schema.task import TaskState
 
-    _require(task, **given)
-    if not task:
+    _require(task, given.get("capability"))
+    if task == _ALL:
         found = await tasks.list_tasks(
             client, states=[TaskState.DEAD], capability=given.get("capability"), limit=1
         )
@@ -155,15 +180,11 @@ async def _check_dead(client: Client, task: str, **given: Any) -> str | None:
     return None
 
 
-def _require(task: str, *, every: bool = False, capability: str | None = None, **_: Any) -> None:
+def _require(task: str, capability: str | None) -> None:
     from sparkplug.schema.errors import InvalidError
 
-    if bool(task) == every:
-        raise InvalidError(
-            "name dead letters, or say --all", hint="`sparkplug tasks dead` lists them"
-        )
-    if capability and not every:
-        raise InvalidError("--capability goes with --all")
+    if capability and task != _ALL:
+        raise InvalidError("--capability goes with all")
 
 
 async def _cancel(client: Client, task: str) -> ActionResult:
@@ -179,9 +200,8 @@ async def _cancel(client: Client, task: str) -> ActionResult:
 
 async def _requeue(
     client: Client,
-    task: str = "",
+    task: str,
     *,
-    every: bool = False,
     capability: str | None = None,
     text: str | None = None,
     inputs: Sequence[str] = (),
@@ -189,8 +209,9 @@ async def _requeue(
     from sparkplug.client import tasks
     from sparkplug.client.plan_files import parse_inputs
 
-    _require(task, every=every, capability=capability)
-    ids = [(await tasks.describe(client, task)).id] if task else []
+    _require(task, capability)
+    every = task == _ALL
+    ids = [] if every else [(await tasks.describe(client, task)).id]
     edited: dict[str, object] | None = dict(parse_inputs(inputs)) if inputs else None
     changed = await tasks.requeue(
         client, ids, every=every, capability=capability, text=text, input=edited
@@ -198,13 +219,12 @@ async def _requeue(
     return _told(changed, "requeued", task)
 
 
-async def _drop(
-    client: Client, task: str = "", *, every: bool = False, capability: str | None = None
-) -> ActionResult:
+async def _drop(client: Client, task: str, *, capability: str | None = None) -> ActionResult:
     from sparkplug.client import tasks
 
-    _require(task, every=every, capability=capability)
-    ids = [(await tasks.describe(client, task)).id] if task else []
+    _require(task, capability)
+    every = task == _ALL
+    ids = [] if every else [(await tasks.describe(client, task)).id]
     changed = await tasks.drop(client, ids, every=every, capability=capability)
     return _told(changed, "dropped", task)
 
@@ -213,7 +233,7 @@ def _told(changed: ChangedTasks, what: str, task: str) -> ActionResult:
     """What was changed. Raises RefusedError when the one that was named was not."""
     from sparkplug.schema.errors import RefusedError
 
-    if task and changed.not_changed:
+    if task != _ALL and changed.not_changed:
         name, why = next(iter(changed.not_changed.items()))
         raise RefusedError(f"task {name} is not {what}: {why}")
     count = len(changed.ids)
@@ -239,8 +259,8 @@ def _is_dead(subject: Subject | None) -> str | None:
     return why or (None if state == "dead" else f"it is no dead letter, it is {state}")
 
 
-def _which(task: str, every: bool, capability: str | None) -> str:
-    if every:
+def _which(task: str, capability: str | None) -> str:
+    if task == _ALL:
         return f"all dead letters{f' of {capability}' if capability else ''}"
     return f"the dead letter {task}"
 
@@ -254,7 +274,7 @@ TASK_ACTIONS: tuple[Action, ...] = (
         key="N",
         arguments=(
             Argument("capability", "text", "what an agent must be able to do", required=True),
-            Argument("text", "text", "what to do"),
+            Argument("text", "text", "what to do", required=True),
             Argument("action", "text", "call this typed action instead", flag="--action"),
             Argument(
                 "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
@@ -311,7 +331,6 @@ TASK_ACTIONS: tuple[Action, ...] = (
         target="task",
         arguments=(
             _DEAD,
-            _EVERY,
             _OF,
             Argument("text", "text", "what it says from now on", flag="--text"),
             Argument(
@@ -322,25 +341,21 @@ TASK_ACTIONS: tuple[Action, ...] = (
         applies=_is_dead,
         check=_check_dead,
         run=_requeue,
-        preview=lambda task, every=False, capability=None, **_: (
-            f"would requeue {_which(task, every, capability)}"
-        ),
+        preview=lambda task, capability=None, **_: f"would requeue {_which(task, capability)}",
     ),
     Action(
         id="tasks.drop",
         title="Drop dead letter",
         help="forget dead letters for good",
         verb=("tasks", "drop"),
-        key="D",
+        key="ctrl+d",
         target="task",
-        arguments=(_DEAD, _EVERY, _OF),
+        arguments=(_DEAD, _OF),
         many=True,
         danger=True,
         applies=_is_dead,
         check=_check_dead,
         run=_drop,
-        preview=lambda task, every=False, capability=None, **_: (
-            f"would forget {_which(task, every, capability)}"
-        ),
+        preview=lambda task, capability=None, **_: f"would forget {_which(task, capability)}",
     ),
 )

@@ -69,8 +69,7 @@ def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
     target = action.target_argument
     if not action.many or target is None:
         return [given]
-    names = dict.fromkeys(given[target.name]) or [""]
-    return [{**given, target.name: name} for name in names]
+    return [{**given, target.name: name} for name in dict.fromkeys(given[target.name])]
 
 
 def _read_stdin() -> str:

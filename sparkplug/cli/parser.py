@@ -124,7 +124,7 @@ def _add_argument(parser: argparse.ArgumentParser, argument: Argument, *, many: 
         added = parser.add_argument(*flags, dest=argument.name, **options)
     else:
         if many:
-            options["nargs"] = "+" if argument.required else "*"
+            options["nargs"] = "+"
         elif not argument.required:
             options["nargs"] = "?"
         added = parser.add_argument(argument.name, metavar=argument.name.upper(), **options)

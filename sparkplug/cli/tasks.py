@@ -74,7 +74,7 @@ async def describe(cli: Cli) -> int:
                     f"{one.agent}/{one.replica}",
                     one.outcome or "in hand",
                     one.started.isoformat(timespec="milliseconds"),
-                    None if one.ended is None else figures.span(_seconds(one)),
+                    None if one.ended is None else f"{_seconds(one):.2f}s",
                     one.error,
                 )
             ]
