@@ -195,8 +195,13 @@ class Context:
         return int(self._ids.get("attempt", 0))
 
     @property
+    def task(self) -> str:
+        """The task this is a try at; empty when it is none."""
+        return str(self._ids.get("task", ""))
+
+    @property
     def key(self) -> str:
-        """The idempotency key: equal for every attempt at the same step of the same run."""
+        """The idempotency key: equal for every attempt at the same step, or the same task."""
         return str(self._ids.get("key", ""))
 
     async def ask(

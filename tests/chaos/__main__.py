@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chaos.kills import PARTS, Arena
+from chaos.task_kills import TaskArena
 from fakes.node import Node
 
 
@@ -22,7 +24,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--each", type=int, default=0, help="kill every part so often instead")
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
+    parser.add_argument("--tasks", type=int, default=0, help="so many tasks while parts are killed")
     arguments = parser.parse_args()
+    if arguments.tasks:
+        return _tasks(arguments.tasks, arguments.seed)
     parts = arguments.part or PARTS
     generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
@@ -45,6 +50,23 @@ def main() -> int:
             node.close()
     print(f"orphans: {orphans or 'none'}")
     return 1 if orphans else 0
+
+
+def _tasks(count: int, seed: int) -> int:
+    """So many tasks, with a kill every few seconds until they are handed in."""
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        arena = TaskArena(node, Path(folder) / "recorder")
+        try:
+            arena.begin(8)
+            asyncio.run(arena.run(count, max(5, count // 1000), 2.0, seed, 0.02))
+        finally:
+            print(f"seed {seed}\n{arena.report()}", flush=True)
+            node.close()
+        faults = arena.faults()
+    print("\n".join(faults[:50]) or "no fault")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
