@@ -23,6 +23,7 @@ from bench import (
     spawn,
     starts,
     table,
+    task_rates,
 )
 
 _PARTS = {
@@ -30,6 +31,7 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
+    "tasks": task_rates.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,

@@ -14,6 +14,7 @@ import signal
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -175,7 +176,7 @@ class TaskArena:
             tries = made.get(name, [])
             if not tries:
                 faults.append(f"{name} is {self.states.get(name)} and was never tried")
-            for before, after in zip(tries, tries[1:], strict=False):
+            for before, after in pairwise(tries):
                 killed = self.killed.get(before.pid)
                 if killed is None or killed > after.began:
                     faults.append(f"{name}: try {after.attempt} with none killed before")
