@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TypeVar
 
 import nats.errors
@@ -52,9 +51,13 @@ class Services:
         queue: str = "",
     ) -> None:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
-        await self.serve_from(subject, model, lambda _, request: handler(request), queue=queue)
 
-    async def serve_from(
+        async def answer(_: str, request: RequestT) -> BaseModel:
+            return await handler(request)
+
+        await self.serve_named(subject, model, answer, queue=queue)
+
+    async def serve_named(
         self,
         subject: str,
         model: type[RequestT],
@@ -62,10 +65,7 @@ class Services:
         *,
         queue: str = "",
     ) -> None:
-        """As `serve`, for a subject with wildcards: the handler is told the one that was asked.
-
-        Who may publish on it is who it names.
-        """
+        """As `serve`, of a subject with wildcards: the handler is told which was asked on."""
 
         async def receive(message: Msg) -> None:
             if message.reply and not message.reply.startswith(_INBOXES):
@@ -73,8 +73,7 @@ class Services:
                 log.warning("a request on %s wants its answer elsewhere", message.subject)
                 return
             task = asyncio.create_task(
-                _answer(self._bus, message, model, partial(handler, message.subject)),
-                name=f"serve {subject}",
+                _answer(self._bus, message, model, handler), name=f"serve {subject}"
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -95,7 +94,7 @@ async def _answer(
     bus: Bus,
     message: Msg,
     model: type[RequestT],
-    handler: Callable[[RequestT], Awaitable[BaseModel]],
+    handler: Callable[[str, RequestT], Awaitable[BaseModel]],
 ) -> None:
     try:
         if len(message.data) > _MAX_REQUEST_BYTES:
@@ -104,7 +103,7 @@ async def _answer(
             request = model.model_validate_json(message.data or b"{}")
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
-        reply = await handler(request)
+        reply = await handler(message.subject, request)
         if message.reply:  # else it was only told
             await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:

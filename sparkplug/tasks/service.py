@@ -181,7 +181,7 @@ class Tenure:
         await serve(subjects.TASKS_REQUEUE, ChangeTasks, self._requeue)
         await serve(subjects.TASKS_DROP, ChangeTasks, self._drop)
         await serve(subjects.TASKS_FIGURES_GET, Nothing, self._figures)
-        by = services.serve_from
+        by = services.serve_named
         await by(subjects.tasks_by("*", "*", "submit"), SubmitTasks, self._submit_by)
         await by(subjects.tasks_by("*", "*", "get"), OneTask, self._get_by)
         await by(subjects.tasks_by("*", "*", "cancel"), ChangeTasks, self._cancel_by)

@@ -75,9 +75,7 @@ async def bare_rate(url: str, creds: str, folder: Path) -> float:
     nc = await nats.connect(url, user_credentials=creds)
     js = nc.jetstream()
     await js.add_stream(
-        StreamConfig(
-            name="BARE", subjects=["bare.work"], retention=RetentionPolicy.WORK_QUEUE
-        )
+        StreamConfig(name="BARE", subjects=["bare.work"], retention=RetentionPolicy.WORK_QUEUE)
     )
     await js.add_stream(
         StreamConfig(name="BARE_STATE", subjects=["bare.state.>"], max_msgs_per_subject=1)
@@ -175,8 +173,15 @@ async def measure(node: Node, folder: Path) -> list[Figure]:
     p99 = statistics.quantiles(starts, n=100, method="inclusive")[-1]
     return [
         # As times, of which less is better.
-        Figure("time of a durable task through 8 agents", 1000 / rate, "ms", 0.5,
-               "bare JetStream loop", 1000 / peer, 2.0),
+        Figure(
+            "time of a durable task through 8 agents",
+            1000 / rate,
+            "ms",
+            0.5,
+            "bare JetStream loop",
+            1000 / peer,
+            2.0,
+        ),
         Figure("task from handing in to start, p99", p99, "ms", 10.0),
     ]
 
