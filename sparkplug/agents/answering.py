@@ -7,25 +7,31 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from synadia_ai.agent_service import PromptStream, RequestRejectedError
 from synadia_ai.agents import Envelope, StatusChunk
 
+from sparkplug.agents import publishing
 from sparkplug.agents.activity import Activity, RequestActivity
 from sparkplug.agents.asking import Asking
 from sparkplug.agents.authoring import as_json, as_text
-from sparkplug.agents.context import Context, Request, Routes
+from sparkplug.agents.cancelling import Requests
+from sparkplug.agents.context import Context, Request
 from sparkplug.agents.envelopes import Asked, read_envelope, restore, save
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.parking import Parked, parked
+from sparkplug.agents.routes import Routes
 from sparkplug.agents.runtimes.port import Output, Result, Runtime, Status, Step, Text, Tokens
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.llm.provider import Model
 from sparkplug.schema.errors import DeadlineError, InvalidError
+from sparkplug.schema.published import Published
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
 from sparkplug.schema.task_services import GivenTask
 from sparkplug.schema.text import one_line
@@ -36,6 +42,10 @@ log = logging.getLogger("sparkplug.agent")
 _MOST_OUTCOMES = 64
 #: After the caller's own deadline: it is told by whoever notices first, which is itself.
 _GRACE_S = 0.5
+
+
+#: A method marked `@on`.
+Listener = Callable[[Context, Published], Awaitable[None]]
 
 
 class Answering:
@@ -57,10 +67,12 @@ class Answering:
         self._model = model
         self._activity = activity
         self._events = events
-        self._routes = Routes(bus)
+        self.routes = Routes(bus, job.host)
         self.asking = Asking(bus, job.agent, job.replica)
         self._going: dict[str, asyncio.Event] = {}
         self._outcomes: OrderedDict[str, str] = OrderedDict()
+        self._hearing: set[asyncio.Task[None]] = set()
+        self._hands = asyncio.Semaphore(job.concurrency)
 
     async def answer(
         self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
@@ -111,6 +123,69 @@ class Answering:
         text = "".join(said.pieces)
         return json.loads(text) if structured and text else text
 
+    async def listen(self, requests: Requests) -> list[Subscription]:
+        """Have the methods marked `@on` hear what they listen to: one replica hears each."""
+        found = []
+        listeners: Mapping[str, Listener] = getattr(self._runtime, "listeners", {})
+        for topic, listener in listeners.items():
+
+            async def heard(message: Msg, listener: Listener = listener) -> None:
+                said = publishing.read(message)
+                if said is not None:
+                    hearing = asyncio.create_task(self._hear(requests, listener, said))
+                    self._hearing.add(hearing)
+                    hearing.add_done_callback(self._hearing.discard)
+
+            found.append(
+                await self._bus.nc.subscribe(
+                    publishing.listened(topic), queue=self._job.agent, cb=heard
+                )
+            )
+        return found
+
+    async def _hear(self, requests: Requests, listener: Listener, said: Published) -> None:
+        """Have one method hear of something; what it raises is in the agent's log."""
+        async with self._hands:
+            with self._activity.request() as activity:
+                ctx = self._context(activity, said.ids, _Said(f"on {said.topic}"))
+
+                async def work() -> None:
+                    with ctx.bound():
+                        await listener(ctx, said)
+
+                try:
+                    await requests.run_named(work(), f"on {said.topic}", said.ids, activity)
+                    self._activity.served += 1
+                except Exception:
+                    # The agent's own code: nobody waits for what it answers.
+                    self._activity.failed += 1
+                    log.exception("on %s", said.topic)
+
+    def _context(
+        self,
+        activity: RequestActivity,
+        ids: Mapping[str, Any],
+        stream: PromptStream | _Heard | _Said,
+        **more: Any,
+    ) -> Context:
+        async def progress(text: str) -> None:
+            await stream.send(StatusChunk(status=text))
+
+        return Context(
+            bus=self._bus,
+            agent=self._job.agent,
+            replica=self._job.replica,
+            host=self._job.host,
+            activity=activity,
+            routes=self.routes,
+            model=self._model,
+            progress=progress,
+            ids=ids,
+            tokens=self._count,
+            asking=self.asking,
+            **more,
+        )
+
     async def _within(
         self,
         asked: Asked,
@@ -158,21 +233,13 @@ class Answering:
             await stream.send(StatusChunk(status=text))
 
         request = asked.request
-        ctx = Context(
-            bus=self._bus,
-            agent=self._job.agent,
-            replica=self._job.replica,
-            host=self._job.host,
-            activity=activity,
-            routes=self._routes,
-            model=self._model,
-            progress=progress,
-            ids=asked.ids,
+        ctx = self._context(
+            activity,
+            asked.ids,
+            stream,
             thread=request.thread,
             answers=answers,
             deadline=asked.deadline,
-            tokens=self._count,
-            asking=self.asking,
         )
         pieces: list[str] = []
         value: Any = None

@@ -9,12 +9,20 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nats.aio.msg import Msg
+from pydantic import ValidationError
 from synadia_ai.agent_service import RequestRejectedError
 from synadia_ai.agents import Envelope
 
 from sparkplug.agents.activity import RequestActivity
 from sparkplug.bus import synadia as wire
-from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
+from sparkplug.schema.agent_control import (
+    LET_GO_S,
+    ControlReply,
+    ControlRequest,
+    RequestView,
+    Withdrawal,
+)
 
 _MOST_SHOWN = 100
 
@@ -29,6 +37,8 @@ class _Request:
     task: asyncio.Task[None]
     activity: RequestActivity
     thread: str = ""
+    #: The id under which its caller may take it back; empty: it may not.
+    call: str = ""
     cancelled: str = ""
 
     def view(self) -> RequestView:
@@ -83,6 +93,7 @@ class Requests:
             task=asyncio.create_task(work),
             activity=activity,
             thread=thread,
+            call=str(ids.get("call") or ""),
         )
         self._hand[request.id] = request
         try:
@@ -110,6 +121,17 @@ class Requests:
             cancelled=[r.id for r in chosen if r not in stuck],
             stuck=[r.id for r in stuck],
         )
+
+    async def withdraw(self, message: Msg) -> None:
+        """Let go of what its caller no longer waits for; only it knows the id."""
+        try:
+            told = Withdrawal.model_validate_json(message.data)
+        except ValidationError:
+            return
+        for request in list(self._hand.values()):
+            if request.call == told.call and not request.cancelled:
+                request.cancelled = "its caller no longer waits"
+                request.task.cancel()
 
     async def abandon(self, why: str, within: float) -> None:
         """Cancel all that is in hand, its callers told why, for at most `within` seconds."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from synadia_ai.agents import ResponseChunk
 
 from sparkplug.agents.activity import Activity as Activity
 from sparkplug.agents.activity import RequestActivity as RequestActivity
+from sparkplug.agents.handing_in import Tasks
 from sparkplug.agents.parking import Parked
+from sparkplug.agents.patterns import Patterns
+from sparkplug.agents.routes import Routes
+from sparkplug.agents.talking import Talk
 from sparkplug.bus import subjects
-from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.provider import Model
-from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
     InvalidError,
-    NotFoundError,
 )
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from sparkplug.agents.asking import Asking
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
-_ROUTE_AGE_S = 2.0
-_DEFAULT_DEADLINE_S = 60.0
 
 
 def current() -> Context:
@@ -67,39 +65,7 @@ class Request:
     thread: str = ""
 
 
-class Routes:
-    """Which replicas answer to a name, remembered for a moment."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._known: dict[ResolveKey, tuple[float, list[Target]]] = {}
-
-    async def find(self, name: str | None, capability: str | None) -> Target:
-        """The least busy replica. Raises NotFoundError when there is none."""
-        key = (name, capability)
-        age, targets = self._known.get(key, (0.0, []))
-        if time.monotonic() - age > _ROUTE_AGE_S:
-            reply = await call_service(
-                self._bus,
-                subjects.AGENTS_RESOLVE,
-                ResolveRequest(name=name, capability=capability),
-                ResolveReply,
-            )
-            targets = reply.targets
-            self._known[key] = (time.monotonic(), targets)
-        if not targets:
-            self._known.pop(key, None)
-            what = f"agent {name}" if name else f"agent with the capability {capability}"
-            raise NotFoundError(f"no {what} is ready", hint="`sparkplug agents list` shows them")
-        # Rotating spreads a burst over the replicas between two looks at their load.
-        targets.append(targets.pop(0))
-        return targets[-1]
-
-
-ResolveKey = tuple[str | None, str | None]
-
-
-class Context:
+class Context(Patterns):
     """The context of one request.
 
     `run`, `step` and `attempt` name the run it belongs to (empty outside one), `key` is
@@ -126,7 +92,6 @@ class Context:
     ) -> None:
         self._bus = bus
         self._activity = activity
-        self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
         self.thread = thread
@@ -137,12 +102,19 @@ class Context:
         self._ends = time.monotonic() + deadline if deadline is not None else None
         self._count_tokens = tokens
         self._asking = asking
+        self._talk = Talk(bus, routes, activity, self._ids, lambda: self.deadline)
+        self._tasks = Tasks(bus, agent, replica, self._onward)
         # Every call of it counts, however the agent's code gets at it.
         self._model = model.counted(lambda: activity.doing("thinking"))
         self.agent = agent
         self.replica = replica
         self.host = host
         self.log = logging.getLogger(f"agent.{agent}")
+
+    def _onward(self) -> dict[str, Any]:
+        """The ids that go with a task: two that say the same are no loop."""
+        trail = self._talk.trail.onward("tasks", "submit", secrets.token_hex(4))
+        return {name: value for name, value in self._ids.items() if name != "task"} | trail
 
     @property
     def run(self) -> str:
@@ -227,35 +199,6 @@ class Context:
     def interrupting(self, interrupt: Callable[[Draft], Answer]) -> None:
         """Have `human` ask by a way of the runtime's own, which gives the answer or raises."""
         self._interrupt = interrupt
-
-    async def ask(
-        self,
-        agent: str | None = None,
-        text: str = "",
-        *,
-        capability: str | None = None,
-        action: str | None = None,
-        timeout: float = _DEFAULT_DEADLINE_S,
-        **input: Any,  # noqa: A002
-    ) -> Any:
-        """Ask another agent and return its answer: text for a prompt, JSON for an action.
-
-        `timeout` in seconds. Raises NotFoundError, DeadlineError, or the agent's own error.
-        """
-        with self._activity.doing("asking"):
-            async with asyncio.timeout(timeout):
-                target = await self._routes.find(agent, capability)
-                if action is not None:
-                    return await wire.call(
-                        self._bus, target, action, input, context=self._ids, deadline=timeout
-                    )
-                parts = []
-                stream = wire.prompt(self._bus, target, text, context=self._ids, deadline=timeout)
-                async with contextlib.aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        if isinstance(chunk, ResponseChunk):
-                            parts.append(chunk.text)  # noqa: PERF401
-                return "".join(parts)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

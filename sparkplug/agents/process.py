@@ -193,6 +193,10 @@ class AgentProcess:
             ThreadsRequest,
             Threads(self._runtime, job.agent).answer,
         )
+        withdrawn = await self._bus.nc.subscribe(
+            subjects.withdraw(job.agent, job.replica), cb=self._requests.withdraw
+        )
+        heard = await self._answering.listen(self._requests)
         await service.start()
         tasks = TaskWorker(
             self._bus,
@@ -226,6 +230,8 @@ class AgentProcess:
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
                     await service.stop()
                     await control.close()
+                    for subscription in (withdrawn, *heard):
+                        await subscription.unsubscribe()
 
     async def _drain(self) -> None:
         """Finish what is in hand, for a while; the callers of what is not done are told."""
@@ -311,6 +317,7 @@ class AgentProcess:
             inflight=activity.inflight,
             served=activity.served,
             failed=activity.failed,
+            breakers=self._answering.routes.breakers.views(),
         )
 
     def _own_state(self) -> tuple[AgentState, str | None, ReasonKind | None]:

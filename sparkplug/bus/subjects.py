@@ -106,6 +106,19 @@ def agent_threads(agent: str, replica: str) -> str:
     return f"sparkplug.threads.{agent}.{replica}"
 
 
+def withdraw(agent: str, replica: str) -> str:
+    """Where a replica is told that an answer is no longer wanted."""
+    return f"sparkplug.withdraw.{agent}.{replica}"
+
+
+def published(agent: str, replica: str, topic: str) -> str:
+    """Where a replica publishes what it has to say of a topic (dotted words)."""
+    return f"sparkplug.pub.{agent}.{replica}.{topic}"
+
+
+ALL_PUBLISHED = "sparkplug.pub.>"
+
+
 def telemetry(host: str) -> str:
     """Where a host's sample is published once a second."""
     return f"sparkplug.telemetry.{host}"

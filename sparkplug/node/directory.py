@@ -79,7 +79,14 @@ class Directory:
             and (request.name is None or agent.name == request.name)
             and (request.user is None or agent.user == request.user)
             and (request.capability is None or request.capability in agent.capabilities)
+            and request.type in (None, agent.type)
+            and all(_has(agent.labels, label) for label in request.labels)
         ]
         # Ours first: a foreign agent of the same name does not take over. A degraded one last.
         found.sort(key=lambda a: (a.foreign, a.state is AgentState.DEGRADED, a.inflight, a.replica))
         return ResolveReply(targets=[Target.of(agent) for agent in found])
+
+
+def _has(labels: dict[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)

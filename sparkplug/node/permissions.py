@@ -29,6 +29,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
             subjects.tasks_from(agent, replica),
             *(subjects.tasks_by(agent, replica, verb) for verb in ("submit", "get", "cancel")),
+            "sparkplug.withdraw.*.*",
+            subjects.published(agent, replica, ">"),
             "_INBOX.>",
         ),
         subscribe=(
@@ -39,6 +41,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             subjects.agent_control(agent, replica),
             subjects.tasks_to(agent, replica),
             subjects.TASKS_HELLO,
+            subjects.withdraw(agent, replica),
+            subjects.ALL_PUBLISHED,
             subjects.agent_threads(agent, replica),
             *(f"$SRV.{verb}" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents" for verb in ("PING", "INFO", "STATS")),

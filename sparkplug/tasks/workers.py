@@ -67,6 +67,8 @@ class Workers:
             return before, None
         if before is not None:
             self._gone.append(before.instance)
+            # Until they are looked at next it is among those that could be given something.
+            before.capacity = 0
         worker = self._by_replica[agent, replica] = Worker(agent, replica, instance)
         return worker, before
 

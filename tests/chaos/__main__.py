@@ -55,7 +55,8 @@ def main() -> int:
 def _tasks(count: int, seed: int) -> int:
     """So many tasks, with a kill every few seconds until they are handed in."""
     with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
-        node = Node(Path(folder) / "state")
+        # So that how each ended can be asked at the end.
+        node = Node(Path(folder) / "state", {"SPARKPLUG_TASKS_KEEP_MAX": str(2 * count)})
         node.up()
         arena = TaskArena(node, Path(folder) / "recorder")
         try:

@@ -289,6 +289,21 @@ async def test_a_killed_worker_is_followed_by_another_try(mesh: TaskMesh) -> Non
     assert mesh.begins(task) == [(1, "first"), (2, "second")]
 
 
+async def test_nothing_is_given_to_a_process_that_was_replaced(mesh: TaskMesh) -> None:
+    async def wait(_: GivenTask) -> Any:
+        await asyncio.Event().wait()
+
+    await mesh.worker(wait, "speech")
+    held = [await submit(mesh, new(str(n))) for n in range(4)]
+    for task in held:
+        await waits_in(mesh, task, TaskState.RUNNING)
+    mesh.kill("w")
+    # Its next process speaks before anybody has looked at the directory again.
+    await mesh.worker(echo, "speech")
+    for number, task in enumerate(held):
+        assert (await ended(mesh, task)).result == f"echo {number}"
+
+
 async def test_silence_alone_begins_no_second_try(mesh: TaskMesh) -> None:
     gate = asyncio.Event()
 
