@@ -1,7 +1,8 @@
 """A circuit breaker for every replica one asks, and the budget for asking again.
 
-A breaker is closed while all is well. After `_FAILURES` failures in a row it is open: nothing is
-sent there for a while. Then it is half-open: one request is let through, and its end decides.
+A breaker is closed while all is well. After `_FAILURES` failures in a row it is open (of errors
+that the agent answered with, which may lie in the question, four times as many): nothing is sent
+there for a while. Then it is half-open: one request is let through, and its end decides.
 
 A budget lets a caller repeat at most a tenth of what it asks, and one every ten seconds: however
 many callers there are, a failure of one target makes no storm of the mesh.
@@ -19,12 +20,16 @@ from sparkplug.schema.errors import (
     InvalidError,
     NotFoundError,
     RefusedError,
+    SparkplugError,
 )
 
 _FAILURES = 5
 _FIRST_PAUSE_S = 5.0
 _MOST_PAUSE_S = 60.0
 _MOST_SHOWN = 20
+#: Nobody answered, or not in time, or who did was lost.
+_UNREACHED = frozenset({"no_mesh", "timeout", "interrupted"})
+_ERROR_COUNTS = 0.25
 #: What says nothing of whether the target is well: it answered, and did not like the question.
 _ANSWERS = (InvalidError, NotFoundError, RefusedError, CancelledRequestError)
 
@@ -35,7 +40,7 @@ _MOST_SAVED = 10.0
 
 @dataclass(slots=True)
 class _Breaker:
-    failures: int = 0
+    failures: float = 0.0
     pause: float = _FIRST_PAUSE_S
     #: When it opened (by the clock); 0 while it is closed.
     opened: float = 0.0
@@ -74,7 +79,8 @@ class Breakers:
                 breaker.trying = False
             return
         breaker = self._of.setdefault(target, _Breaker())
-        breaker.failures += 1
+        reached = isinstance(error, SparkplugError) and error.code not in _UNREACHED
+        breaker.failures += _ERROR_COUNTS if reached else 1
         if breaker.opened:
             breaker.pause = min(_MOST_PAUSE_S, 2 * breaker.pause)
         if breaker.opened or breaker.failures >= _FAILURES:
@@ -87,7 +93,7 @@ class Breakers:
             BreakerView(
                 target=target,
                 state="half-open" if now - breaker.opened >= breaker.pause else "open",
-                failures=breaker.failures,
+                failures=int(breaker.failures),
             )
             for target, breaker in self._of.items()
             if breaker.opened
