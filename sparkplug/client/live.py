@@ -20,6 +20,7 @@ from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
+from sparkplug.client.tasks import follow_figures
 from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
 from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
@@ -31,6 +32,7 @@ from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
+from sparkplug.schema.task_services import TaskFigures
 from sparkplug.schema.topology import Topology
 from sparkplug.schema.usage import NodeUsage
 
@@ -59,6 +61,8 @@ class MeshView:
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    #: The queues of tasks; None until whoever keeps them was heard.
+    tasks: TaskFigures | None = None
     #: Whether what nodes wrote, and what is wanted, have been read.
     observed_read: bool = False
     desired_read: bool = False
@@ -169,6 +173,7 @@ class LiveMesh:
                 self._follow_topology,
                 self._follow_events,
                 self._follow_usage,
+                self._follow_tasks,
             ):
                 group.create_task(self._again(follower))
             group.create_task(self._again(lambda: self._follow_runs(group)))
@@ -347,6 +352,13 @@ class LiveMesh:
                         break
                     self.view.take_usage(piece)
                     self._touch("usage")
+
+    async def _follow_tasks(self) -> None:
+        async with contextlib.aclosing(follow_figures(self.client)) as pieces:
+            async for figures in pieces:
+                if figures != self.view.tasks:
+                    self.view.tasks = figures
+                    self._touch("tasks")
 
     async def _follow_events(self) -> None:
         last = self.view.events[-1].sequence if self.view.events else None

@@ -182,6 +182,7 @@ def _places() -> dict[str, list[_Bound]]:
         "processes": _of(Dialog, Listing, Marks, Table, Processes),
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
+        "tasks": [*_of(SparkplugApp, Listing, Marks, Table), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
         # without the keys of what is read: those of the canvas go before them

@@ -65,4 +65,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.agents import AgentsPane
 
         return AgentsPane()
+    if name == "tasks":
+        from sparkplug.tui.panes.tasks import TasksPane
+
+        return TasksPane()
     return Overview()
