@@ -176,4 +176,11 @@ class NewTask(Record):
     context: dict[str, Any] = Field(default_factory=dict)
 
 
-TaskEvent = Literal["queued", "claimed", "completed", "failed", "dead", "requeued"]
+TaskEvent = Literal[
+    "task:queued",
+    "task:claimed",
+    "task:completed",
+    "task:failed",
+    "task:dead",
+    "task:requeued",
+]

@@ -173,7 +173,7 @@ class Dispatcher:
         self.book.add(live)
         self.counting.of[task.capability].queued += 1
         self._store.put(task, lambda: answer(identity, False, ""), refused=refused)
-        self._telling.tell("queued", task, actor=actor)
+        self._telling.tell("task:queued", task, actor=actor)
         self._wait(live)
         self.pump(task.capability)
 
@@ -279,7 +279,7 @@ class Dispatcher:
         self._hold(live, worker)
         self.counting.of[task.capability].starts.append(time.monotonic() - live.due)
         self._store.put(task, lambda: self._give(live, number))
-        self._telling.tell("claimed", task, agent=worker.name, attempt=number)
+        self._telling.tell("task:claimed", task, agent=worker.name, attempt=number)
 
     def _hold(self, live: Live, worker: Worker) -> None:
         live.worker = worker
@@ -390,7 +390,10 @@ class Dispatcher:
         task.result, task.error = result, None
         self.counting.of[task.capability].done += 1
         self._telling.tell(
-            "completed", task, agent=f"{attempt.agent}/{attempt.replica}", attempt=attempt.number
+            "task:completed",
+            task,
+            agent=f"{attempt.agent}/{attempt.replica}",
+            attempt=attempt.number,
         )
         self._end(live, TaskState.DONE)
 
@@ -412,7 +415,7 @@ class Dispatcher:
         task.spent += 1
         self.counting.of[task.capability].failed += 1
         self._telling.tell(
-            "failed",
+            "task:failed",
             task,
             agent=f"{attempt.agent}/{attempt.replica}",
             attempt=attempt.number,
@@ -458,7 +461,7 @@ class Dispatcher:
         """No try is left."""
         task = live.task
         task.state, task.finished, task.not_before = TaskState.DEAD, utc_now(), None
-        self._telling.tell("dead", task, error=(task.error or "")[:500])
+        self._telling.tell("task:dead", task, error=(task.error or "")[:500])
         self._store.put(task, lambda: self._bury(live))
 
     def _bury(self, live: Live) -> None:
@@ -551,7 +554,7 @@ class Dispatcher:
 
         self.book.add(live)
         self._store.put(changed, taken, refused=refused)
-        self._telling.tell("requeued", changed, actor=actor)
+        self._telling.tell("task:requeued", changed, actor=actor)
         self._wait(live)
         self.pump(changed.capability)
 

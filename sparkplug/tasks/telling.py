@@ -15,7 +15,7 @@ from sparkplug.schema.task import Task, TaskEvent
 #: Events a second told one by one: of what goes well, and of what does not.
 _EACH = 20
 _EACH_TROUBLE = 100
-_TROUBLE = frozenset({"failed", "dead", "requeued"})
+_TROUBLE = frozenset({"task:failed", "task:dead", "task:requeued"})
 
 
 class Telling:
@@ -35,7 +35,7 @@ class Telling:
             return
         self._left[trouble] -= 1
         self._events.emit(
-            f"task:{what}",
+            what,
             task.id,
             actor=str(data.pop("actor", "")),
             data={"capability": task.capability, "priority": task.priority, **data},
@@ -48,7 +48,5 @@ class Telling:
         for trouble, each in ((False, _EACH), (True, _EACH_TROUBLE)):
             self._left[trouble] = min(each, self._left[trouble] + each * passed)
         for (what, capability), count in self._counted.items():
-            self._events.emit(
-                f"task:{what}", capability, data={"capability": capability, "count": count}
-            )
+            self._events.emit(what, capability, data={"capability": capability, "count": count})
         self._counted.clear()

@@ -85,7 +85,7 @@ async def test_dead_letters_are_requeued_and_dropped(queues: TaskMesh) -> None:
     async with centre((120, 30), pane="tasks") as seen:
         await seen.shows("3 dead", *made)
         await seen.press("space", "space")
-        await seen.press("ctrl+d")
+        await seen.press("X")
         await seen.shows("forget", "dead letter")
         await seen.press("y")
         await seen.becomes(lambda: _is(dead, 1), deadline=20)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from fakes.shipped import shipped_module
 from sparkplug.actions.registry import ACTIONS
 from sparkplug.agents.context import Context
+from sparkplug.agents.patterns import Patterns
 from sparkplug.cli.completion import read_words
 from sparkplug.cli.parser import build_parser
 from sparkplug.node.permissions import agent_permissions, scoped_template
@@ -38,7 +39,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_EMITTED = re.compile(r'"((?:agent|gpu|host|plan|step):[a-z]+)"')
+_EMITTED = re.compile(r'"((?:agent|gpu|host|plan|step|task):[a-z]+)"')
 #: Plans in the pages that are shown because they do not hold.
 _BROKEN = frozenset({"broken.plan.yml"})
 
@@ -265,10 +266,17 @@ def test_all_that_ctx_offers_is_documented() -> None:
     for name in {*kept, *vars(Context)}:
         if not name.startswith("_"):
             assert f"ctx.{name}" in page, name
+    told = page + text_of("messages.md")
+    assert all(f"ctx.{name}" in told for name in vars(Patterns) if not name.startswith("_"))
 
 
 def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
-    pages = {"overview": "overview.md", "hosts": "hosts.md", "agents": "agents-pane.md"}
+    pages = {
+        "overview": "overview.md",
+        "hosts": "hosts.md",
+        "agents": "agents-pane.md",
+        "tasks": "tasks.md",
+    }
     assert set(pages) == set(PANES)
     for pane, key in PANES.items():
         assert f"`{key}`" in text_of(pages[pane])
