@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import pytest
 
 from fakes.node import Node, wait_until
+from sparkplug.bus import synadia as wire
+from sparkplug.client import agents as client_agents
+from sparkplug.client import prompts
+from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
 
 _LONG_S = 30.0
 
@@ -156,24 +161,39 @@ def talkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, Pa
     try:
         agents = folder / "agents"
         for name, group in (("left", "a"), ("right", "b")):
-            node.write_agent(agents, name, WORKER, labels={"group": group}, capabilities=["work"])
+            node.write_agent(
+                agents, name, WORKER, labels={"group": group}, capabilities=["work"], concurrency=20
+            )
         node.write_agent(agents, "teller", TELLER, labels={"group": "a"})
         node.write_agent(agents, "speaker", SPEAKER)
         (agents / "boss_module.py").write_text(BOSS)
         (agents / "boss.yaml").write_text("name: boss\nentrypoint: boss_module:Boss\n")
-        for path in sorted(agents.glob("*.yaml")):
-            node.cli("agents", "deploy", str(path))
+        node.cli("apply", str(agents))
+        for name in ("boss", "left", "right", "speaker", "teller"):
+            node.cli("wait", f"agent/{name}", "--for", "ready")
         yield node, agents
     finally:
         node.close()
 
 
-def boss(node: Node, action: str, *inputs: str, check: bool = True) -> Any:
+def asked(node: Node, agent: str, text: str, action: str = "", **given: Any) -> Any:
+    """What an agent answers; raises as its caller is told."""
+
+    async def ask() -> Any:
+        async with node.client() as client:
+            target = await client_agents.target(client, agent)
+            wire.use_inbox(client.bus.inbox_prefix)
+            if action:
+                return await wire.call(client.bus, target, action, given, deadline=60)
+            chunks = prompts.prompt(client, target, text, deadline=60)
+            return await prompts.answer(chunks)
+
+    return asyncio.run(ask())
+
+
+def boss(node: Node, action: str, **given: Any) -> Any:
     """What the boss answers."""
-    words = [word for one in inputs for word in ("--input", one)]
-    done = node.cli("prompt", "boss", "-", "--action", action, *words, "--json", check=check)
-    found = json.loads(done.stdout)
-    return found if "error" in found else json.loads(found["text"] or "null")
+    return asked(node, "boss", "", action, **given)
 
 
 def notes(agents: Path) -> list[str]:
@@ -196,17 +216,17 @@ def test_sub_agents_work_at_once(talkers: tuple[Node, Path]) -> None:
     before = notes(agents).count("left cancelled")
     assert boss(node, "first") == ["right: quick"]
     assert wait_until(lambda: notes(agents).count("left cancelled") == before + 1, _LONG_S)
-    assert boss(node, "quorum", "bad=2") >= 3
-    refused = boss(node, "quorum", "bad=3", check=False)
-    assert "of 5 answered, 3 were wanted" in refused["error"]["message"]
+    assert boss(node, "quorum", bad=2) >= 3
+    with pytest.raises(SparkplugError, match="of 5 answered, 3 were wanted"):
+        boss(node, "quorum", bad=3)
 
 
 def test_a_broadcast_reaches_who_is_meant(talkers: tuple[Node, Path]) -> None:
     node, _ = talkers
     assert boss(node, "everybody") == ["left", "right", "speaker", "teller"]
-    assert boss(node, "everybody", "group=a") == ["left", "teller"]
-    assert boss(node, "everybody", "capability=work") == ["left", "right"]
-    assert boss(node, "everybody", "group=nobodys") == []
+    assert boss(node, "everybody", group="a") == ["left", "teller"]
+    assert boss(node, "everybody", capability="work") == ["left", "right"]
+    assert boss(node, "everybody", group="nobodys") == []
 
 
 def test_telling_waits_for_no_answer(talkers: tuple[Node, Path]) -> None:
@@ -219,19 +239,17 @@ def test_a_cancel_reaches_the_children_of_children(talkers: tuple[Node, Path]) -
     node, agents = talkers
     before = notes(agents).count("left cancelled")
     begun = notes(agents).count("left begun")
-    import subprocess
-
     with subprocess.Popen(
         node.command("-m", "sparkplug", "prompt", "right", "pass left hang"),
         env=node.env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as asked:
+    ) as caller:
         assert wait_until(lambda: notes(agents).count("left begun") == begun + 1, _LONG_S)
         node.cli("agents", "cancel", "right", "--yes")
         assert wait_until(lambda: notes(agents).count("left cancelled") == before + 1, _LONG_S)
-        assert asked.wait(_LONG_S) == 1
+        assert caller.wait(_LONG_S) == 1
 
 
 def test_a_deadline_reaches_the_children(talkers: tuple[Node, Path]) -> None:
@@ -244,12 +262,10 @@ def test_a_deadline_reaches_the_children(talkers: tuple[Node, Path]) -> None:
 
 def test_a_loop_and_a_long_chain_are_refused(talkers: tuple[Node, Path]) -> None:
     node, _ = talkers
-    looped = node.cli("prompt", "left", "loop", check=False)
-    assert looped.returncode == 4
-    assert "a loop: right was asked the same before" in looped.stderr
-    long = node.cli("prompt", "left", "deeper 1", check=False)
-    assert long.returncode == 4
-    assert "has passed 16 agents" in long.stderr
+    with pytest.raises(RefusedError, match="a loop: right was asked the same before"):
+        asked(node, "left", "loop")
+    with pytest.raises(RefusedError, match="has passed 16 agents"):
+        asked(node, "left", "deeper 1")
 
 
 def test_a_chain_has_one_trace(talkers: tuple[Node, Path]) -> None:
@@ -263,12 +279,12 @@ def test_a_chain_has_one_trace(talkers: tuple[Node, Path]) -> None:
 
 def test_what_is_published_is_heard(talkers: tuple[Node, Path]) -> None:
     node, _ = talkers
-    node.cli("prompt", "speaker", "news.local")
-    node.cli("prompt", "speaker", "other.news")
+    asked(node, "speaker", "news.local")
+    asked(node, "speaker", "other.news")
     expected = [["speaker", "news.local", {"n": n}] for n in range(3)]
-    assert wait_until(lambda: sorted(boss(node, "what_was_heard")) == expected, _LONG_S)
-    refused = node.cli("prompt", "speaker", "no topic", check=False)
-    assert "'no topic' is no topic" in refused.stderr
+    assert wait_until(lambda: sorted(boss(node, "what_was_heard"), key=str) == expected, _LONG_S)
+    with pytest.raises(InvalidError, match="'no topic' is no topic"):
+        asked(node, "speaker", "no topic")
 
 
 def test_an_agent_hands_in_tasks_and_sees_its_own(talkers: tuple[Node, Path]) -> None:
@@ -277,6 +293,6 @@ def test_an_agent_hands_in_tasks_and_sees_its_own(talkers: tuple[Node, Path]) ->
     assert done in ("left: by task", "right: by task")
     assert "RuntimeError: broken" in why
     mine = node.cli("tasks", "submit", "work", "mine", "-o", "name").stdout.strip()
-    assert "of yours" in boss(node, "not_mine", f"task={mine}")
+    assert "of yours" in boss(node, "not_mine", task=mine)
     (dead,) = [t for t in node.json("tasks", "dead") if t["error"] == "RuntimeError: broken"]
     assert dead["by"] == "boss/0"
