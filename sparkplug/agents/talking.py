@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -69,6 +70,19 @@ class Reply:
         return self.error is None
 
 
+class _Tries:
+    """What one question was tried with, and the time that is left for it."""
+
+    def __init__(self, timeout: float) -> None:
+        self._ends = time.monotonic() + timeout
+        self.tried: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over, and never none at all."""
+        return max(0.001, self._ends - time.monotonic())
+
+
 class Talk:
     """What one request asks of others. `left` gives the seconds its own caller still waits."""
 
@@ -94,9 +108,17 @@ class Talk:
 
     async def ask(self, job: Job, whom: Whom, timeout: float, balance: Balance) -> Any:
         """The answer: text to a prompt, JSON to an action."""
-        stream = self.stream(job, whom, timeout, balance)
-        async with contextlib.aclosing(stream) as pieces:
-            text = "".join([piece async for piece in pieces])
+        tries = _Tries(self._within(timeout))
+        self._routes.budget.asked()
+        with self._activity.doing("asking"):
+            while True:
+                target = await self._routes.find(whom, balance, tries.tried)
+                try:
+                    text = await self._answer(target, job, tries.left)
+                    break
+                except NoMeshError as error:
+                    if not await self._another(whom, target, tries, error):
+                        raise
         if job.action is None:
             return text
         try:
@@ -109,55 +131,60 @@ class Talk:
         self, job: Job, whom: Whom, timeout: float, balance: Balance
     ) -> AsyncGenerator[str, None]:
         """The answer as it comes. A replica that takes nothing is followed by another."""
-        timeout = self._within(timeout)
-        ends = asyncio.get_running_loop().time() + timeout
+        tries = _Tries(self._within(timeout))
         self._routes.budget.asked()
-        tried: frozenset[str] = frozenset()
         with self._activity.doing("asking"):
             while True:
-                target = await self._routes.find(whom, balance, tried)
-                left = max(0.001, ends - asyncio.get_running_loop().time())
+                target = await self._routes.find(whom, balance, tries.tried)
                 begun = False
                 try:
-                    async with contextlib.aclosing(self._asked(target, job, left)) as pieces:
-                        async for piece in pieces:
-                            begun = True
-                            yield piece
+                    async with self._question(target, job, tries.left) as chunks:
+                        async for chunk in chunks:
+                            if isinstance(chunk, ResponseChunk):
+                                begun = True
+                                yield chunk.text
                     return
                 except NoMeshError as error:
-                    # Nothing was begun there: another may have it, as far as the budget goes.
-                    tried |= {target.subject}
-                    if begun or len(tried) > _OTHERS or not self._routes.budget.take():
-                        raise
-                    log.debug("%s is asked elsewhere: %s", whom, error)
-                    if not await self._others(whom, tried):
+                    if begun or not await self._another(whom, target, tries, error):
                         raise
 
-    async def _others(self, whom: Whom, tried: frozenset[str]) -> bool:
-        return any(target.subject not in tried for target in await self._routes.all(whom))
+    async def _another(self, whom: Whom, target: Target, tries: _Tries, error: NoMeshError) -> bool:
+        """Nothing was begun there: whether another may have it, as far as the budget goes."""
+        tries.tried |= {target.subject}
+        if len(tries.tried) > _OTHERS or not self._routes.budget.take():
+            return False
+        log.debug("%s is asked elsewhere: %s", whom, error)
+        return any(one.subject not in tries.tried for one in await self._routes.all(whom))
 
-    async def _asked(self, target: Target, job: Job, timeout: float) -> AsyncGenerator[str, None]:
-        """The pieces of one replica's answer; it is told when they are no longer wanted."""
+    async def _answer(self, target: Target, job: Job, timeout: float) -> str:
+        """All of one replica's answer."""
+        async with self._question(target, job, timeout) as chunks:
+            return "".join(
+                [chunk.text async for chunk in chunks if isinstance(chunk, ResponseChunk)]
+            )
+
+    @contextlib.asynccontextmanager
+    async def _question(
+        self, target: Target, job: Job, timeout: float
+    ) -> AsyncGenerator[AsyncGenerator[wire.Chunk, None], None]:
+        """A question to one replica; it is told when its answer is no longer wanted."""
         call = secrets.token_hex(16)
-        content = dict(job.input) if job.action is not None else job.text
+        content = job.input if job.action is not None else job.text
         onward = self.trail.onward(target.name, job.action or "prompt", content)
-        context = {**self._ids, **onward, "call": call}
         over = False
+        stream = wire.prompt(
+            self._bus,
+            target,
+            job.text,
+            action=job.action,
+            input=job.input,
+            context={**self._ids, **onward, "call": call},
+            deadline=timeout,
+        )
         try:
             with self._routes.asking(target):
-                stream = wire.prompt(
-                    self._bus,
-                    target,
-                    job.text,
-                    action=job.action,
-                    input=job.input,
-                    context=context,
-                    deadline=timeout,
-                )
-                async with contextlib.aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        if isinstance(chunk, ResponseChunk):
-                            yield chunk.text
+                async with contextlib.aclosing(stream):
+                    yield stream
             over = True
         except DeadlineError:
             raise

@@ -77,5 +77,11 @@ class Trail:
 
 
 def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
+    text = content if isinstance(content, str) else _json(content)
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
+
+
+def _json(content: Any) -> str:
+    return json.dumps(
+        dict(content) if isinstance(content, Mapping) else content, sort_keys=True, default=str
+    )

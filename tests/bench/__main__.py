@@ -23,6 +23,7 @@ from bench import (
     spawn,
     starts,
     table,
+    talk,
     task_rates,
 )
 
@@ -31,6 +32,7 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
+    "talk": talk.run,
     "tasks": task_rates.run,
     "screen": screen.run,
     "canvas": canvas.run,

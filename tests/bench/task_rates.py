@@ -20,6 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from bench.figures import Figure
 from fakes.node import Node
+from sparkplug.bus import subjects
 from sparkplug.client import agents, tasks
 from sparkplug.client.readiness import wait_ready
 from sparkplug.client.session import Client
@@ -30,6 +31,7 @@ _TASKS = 10_000
 _AGENTS = 8
 _ROUNDS = 3
 _PACED = 400
+_BARE_BYTES = 8 << 20
 _BODY = "x" * 200
 
 AGENT = """
@@ -75,10 +77,20 @@ async def bare_rate(url: str, creds: str, folder: Path) -> float:
     nc = await nats.connect(url, user_credentials=creds)
     js = nc.jetstream()
     await js.add_stream(
-        StreamConfig(name="BARE", subjects=["bare.work"], retention=RetentionPolicy.WORK_QUEUE)
+        StreamConfig(
+            name="BARE",
+            subjects=["bare.work"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_bytes=_BARE_BYTES,
+        )
     )
     await js.add_stream(
-        StreamConfig(name="BARE_STATE", subjects=["bare.state.>"], max_msgs_per_subject=1)
+        StreamConfig(
+            name="BARE_STATE",
+            subjects=["bare.state.>"],
+            max_msgs_per_subject=1,
+            max_bytes=_BARE_BYTES,
+        )
     )
     await js.add_consumer(
         "BARE",
@@ -154,6 +166,8 @@ async def measure(node: Node, folder: Path) -> list[Figure]:
     creds = str(node.paths.keys / "face.creds")
     ours, bare = [], []
     async with node.client() as client:
+        # The streams of a mesh reserve nearly all there is: room for those of the bare loop.
+        await client.bus.js.delete_stream(f"OBJ_{subjects.OBJECTS_FILES}")
         spec = AgentSpec(
             name="bencher",
             entrypoint="bench_tasks:handle",
