@@ -14,7 +14,7 @@ from sparkplug.bus.connection import connect
 
 def test_what_websockets_need_is_imported_by_those_who_ask_for_it() -> None:
     code = (
-        "import sys; from sparkplug.bus import connection; print('aiohttp' in sys.modules)\n"
+        "import sys, sparkplug, nats; print('aiohttp' in sys.modules)\n"
         "import aiohttp; print(aiohttp.ClientSession.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
