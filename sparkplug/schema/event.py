@@ -28,7 +28,10 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "rollout",
         "cancelled",
     ),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -37,6 +40,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
