@@ -20,7 +20,8 @@ from sparkplug.bus import cancellation
 from sparkplug.bus.certificates import read_ca, tls_context
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.server_record import read_server
-from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
+from sparkplug.bus.websockets import take_websockets
+from sparkplug.schema.errors import InvalidError, NoMeshError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +199,8 @@ class Bus:
         """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
         self.name, self.credentials = name, credentials
         urls = [url.strip() for url in self.url.split(",")]
+        if any(url.startswith(("ws://", "wss://")) for url in urls):
+            _take_websockets()
         if not self.secure:
             # A server of TLS logs an error for each that looks and leaves.
             await _probe(urls, deadline)
@@ -337,6 +340,16 @@ async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
         await callback()
     except (TimeoutError, nats.errors.Error) as error:
         log.warning("after a reconnect: %s", error)
+
+
+def _take_websockets() -> None:
+    try:
+        take_websockets()
+    except ImportError as error:
+        raise InvalidError(
+            "NATS over WebSockets needs aiohttp",
+            hint="pip install aiohttp, or name the server by nats:// or tls://",
+        ) from error
 
 
 async def _probe(urls: list[str], deadline: float) -> None:
