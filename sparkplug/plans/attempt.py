@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,18 +11,20 @@ from datetime import timedelta
 from typing import Any
 
 import nats.errors
-from synadia_ai.agents import ResponseChunk, StatusChunk
+from synadia_ai.agents import Query, ResponseChunk, StatusChunk
 
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.questions import hold
 from sparkplug.bus.service import call as call_service
 from sparkplug.plans.replicas import Replicas
 from sparkplug.plans.spent import tokens_in_answer, tokens_in_status
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError
+from sparkplug.schema.question import LONGEST_QUESTION, Draft
 
 _RESOLVE_DEADLINE_S = 2.0
 _PAUSE_S = 0.1
@@ -77,7 +78,8 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask, answer: Answer) -> Non
 
     An agent that is not ready is waited for. Raises DeadlineError when the answer is not
     complete within the ask's timeout, IdleError, InterruptedAttemptError when the agent that
-    worked on it or the connection was lost, and the agent's own error.
+    worked on it or the connection was lost, WaitingError when its request waits for a person, and
+    the agent's own error.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + ask.timeout
@@ -180,6 +182,9 @@ async def _answer(
                     answer.tokens += tokens_in_status(chunk.status)
                     if chunk.status == "ack":
                         continue
+                elif isinstance(chunk, Query):
+                    silence.reschedule(None)
+                    await chunk.reply(await _person(bus, target, chunk.prompt, context))
                 if ask.idle is not None:
                     silence.reschedule(asyncio.get_running_loop().time() + ask.idle)
     except TimeoutError as error:
@@ -194,18 +199,17 @@ async def _answer(
         if isinstance(error, NoMeshError) and bus.connected and bus.epoch == epoch:
             raise
         raise InterruptedAttemptError(_CONNECTION_LOST) from error
-    answer.output = _read("".join(parts), structured=ask.action is not None)
+    said = "".join(parts)
+    answer.output = said if ask.action is None else wire.parsed(said)
     answer.tokens += tokens_in_answer(answer.output)
 
 
-def _read(text: str, *, structured: bool) -> Any:
-    """The answer to an action is JSON; a foreign agent may answer it in prose."""
-    if not structured:
-        return text
-    try:
-        return json.loads(text) if text else None
-    except ValueError:
-        return text
+async def _person(bus: Bus, target: Target, question: str, context: Mapping[str, Any]) -> str:
+    """What an agent asks back, a person is asked, while the agent holds the line."""
+    draft = Draft(text=question[:LONGEST_QUESTION] or "?")
+    by = f"run {context.get('run', '')}"
+    found = await hold(bus, subjects.QUESTIONS_HOLD, draft, foreign=target.name, by=by)
+    return str(found.value)
 
 
 _CONNECTION_LOST = "the connection to NATS was lost while the agent worked"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from sparkplug.plans import showing
 from sparkplug.plans.asking import answer as leave_answer
 from sparkplug.plans.asking import ask_cancel
 from sparkplug.plans.children import child_id, child_output, start_child
@@ -93,7 +94,10 @@ class Execution:
             state, reason = await self._steps()
         except ExceptionGroup as group:
             raise _first(group) from group
+        open_questions = [asked for _, asked in self.view.questions]
         await self._end(state, reason)
+        for asked in open_questions:
+            await showing.over(self.desk.bus, asked, None)
 
     async def fail(self, reason: str) -> None:
         """End the run as failed."""
@@ -164,6 +168,10 @@ class Execution:
     async def answer(self, request: AnswerRequest) -> None:
         """Answer a question of this run, as its deadline does."""
         await leave_answer(self.desk.bus, request, how="default")
+
+    async def answer_as_person(self, request: AnswerRequest) -> None:
+        """Answer a question of this run, as somebody did among the questions of the mesh."""
+        await leave_answer(self.desk.bus, request)
 
     async def child(self, name: str, inputs: Mapping[str, Any], child: str, step: str) -> Any:
         """Run a plan as a part of this run, or go on waiting for it; its output."""

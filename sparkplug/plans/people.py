@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sparkplug.bus.cancellation import end
+from sparkplug.bus.questions import outcome
+from sparkplug.plans import showing
 from sparkplug.plans.templates import render, render_text
-from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError
+from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError, WaitingError
 from sparkplug.schema.run import AnswerRequest, RunAnswer, RunQuestion, StepState
 
 if TYPE_CHECKING:
@@ -35,13 +39,29 @@ class Asking:
         Raises RejectedError when it is no, InvalidError when the question cannot be made.
         """
         unit = self._unit
-        if unit.view.question is None:
+        asked = unit.view.question
+        if asked is not None and asked.kind == "agent":
+            # It was approved before its agent asked.
+            return unit.view.answer or RunAnswer(question=asked.id, verdict="approve")
+        if asked is None:
             await unit.run.unpaused()
             await unit.record("step-waiting", question=self._question())
-        while unit.view.state is StepState.WAITING:
-            await self._wait()
+        question = unit.view.question
+        assert question is not None
+        if unit.view.state is StepState.WAITING:
+            bus, run = unit.run.desk.bus, unit.run.run_id
+            await showing.show(bus, run, unit.path, question)
+            bringing = asyncio.ensure_future(
+                showing.bring(bus, run, unit.path, question, unit.run.answer_as_person)
+            )
+            try:
+                while unit.view.state is StepState.WAITING:
+                    await self._wait()
+            finally:
+                await end(bringing)
         answer = unit.view.answer
         assert answer is not None
+        await showing.over(unit.run.desk.bus, question, answer)
         if answer.verdict == "reject":
             by = f"rejected by {answer.by}" if answer.how == "person" else "nobody answered in time"
             raise RejectedError(f"{by}: {answer.reason}" if answer.reason else by)
@@ -121,6 +141,33 @@ class Asking:
             await unit.run.answer(request)
         except (ConflictError, NotFoundError):
             return  # a person was quicker
+
+
+async def agents_answer(unit: Unit, waiting: WaitingError) -> str:
+    """Wait for what comes of a request whose agent asked a person; it goes on by itself then.
+
+    That the step waits is in the journal: another planner does not ask the agent again.
+    Raises SparkplugError when the request failed.
+    """
+    now = unit.run.now()
+    question = RunQuestion(
+        id=secrets.token_hex(6),
+        kind="agent",
+        text=waiting.message[:_LONGEST],
+        asked=now,
+        questions=waiting.questions,
+    )
+    await unit.record(
+        "step-waiting", question=question, attempt=unit.view.attempts, agent=waiting.agent or None
+    )
+    return await agents_outcome(unit)
+
+
+async def agents_outcome(unit: Unit) -> str:
+    """Go on waiting for it."""
+    question = unit.view.question
+    assert question is not None
+    return await outcome(unit.run.desk.bus, question.questions[0])
 
 
 def _at(now: datetime, seconds: float | None) -> datetime | None:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.bus import subjects
+from sparkplug.bus import synadia as wire
 from sparkplug.bus.service import call as call_service
 from sparkplug.plans.attempt import Answer, Ask, attempt
 from sparkplug.plans.children import child_id
+from sparkplug.plans.people import agents_answer
 from sparkplug.plans.teams import change_team
 from sparkplug.plans.templates import holds, render, render_text
 from sparkplug.schema.agent import ResolveReply, ResolveRequest
-from sparkplug.schema.errors import DeadlineError, InvalidError, SparkplugError
+from sparkplug.schema.errors import DeadlineError, InvalidError, SparkplugError, WaitingError
 from sparkplug.schema.run import StepState
 from sparkplug.schema.units import parse_seconds
 
@@ -131,6 +133,9 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
     try:
         await unit.record("step-started", attempt=number, agent=agent)
         await attempt(run.desk.bus, run.desk.replicas, ask, answer)
+    except WaitingError as waiting:
+        said = await agents_answer(unit, waiting)
+        answer.output = said if step.action is None else wire.parsed(said)
     except SparkplugError as error:
         if breaker is not None:
             if isinstance(error, InvalidError):

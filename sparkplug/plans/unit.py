@@ -11,10 +11,11 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from sparkplug.bus import synadia as wire
 from sparkplug.plans.attempt import IdleError, InterruptedAttemptError
 from sparkplug.plans.breakers import BreakerOpenError
 from sparkplug.plans.children import child_id
-from sparkplug.plans.people import Asking, RejectedError
+from sparkplug.plans.people import Asking, RejectedError, agents_outcome
 from sparkplug.plans.performing import Outcome, perform
 from sparkplug.plans.retry import delay
 from sparkplug.plans.templates import render
@@ -131,6 +132,9 @@ class Unit:
                 return Outcome(answered.value)
         if view.fallback == "instead":
             return await self._stand_in("")
+        asked = self.view.question
+        if self.view.state is StepState.WAITING and asked is not None and asked.kind == "agent":
+            return await self._gone_on()
         left_behind = self.view.state is StepState.RUNNING and self.view.attempts > 0
         if left_behind and self.step.kind not in _GOES_ON:
             lost = InterruptedAttemptError("the planner was lost while the step ran")
@@ -138,6 +142,15 @@ class Unit:
             if outcome is not None:
                 return outcome
         return await self._attempts()
+
+    async def _gone_on(self) -> Outcome:
+        """An earlier planner saw the agent ask a person: what comes of that is the outcome."""
+        try:
+            said = await agents_outcome(self)
+        except SparkplugError as error:
+            stood_in = await self._after(error, 0)
+            return stood_in if stood_in is not None else await self._attempts()
+        return Outcome(said if self.step.action is None else wire.parsed(said))
 
     async def _attempts(self) -> Outcome:
         while True:

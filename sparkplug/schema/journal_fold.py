@@ -188,6 +188,9 @@ def _advance_step(step: StepView, entry: JournalEntry) -> None:
     if entry.kind != "step-answered":
         step.since = entry.time
         step.tokens += entry.tokens
+    asked = step.question
+    if step.state is StepState.WAITING and asked is not None and asked.kind == "agent":
+        step.waited_seconds += max(0.0, (entry.time - asked.asked).total_seconds())
     match entry.kind:
         case "step-started":
             step.state = StepState.RUNNING
@@ -205,8 +208,8 @@ def _advance_step(step: StepView, entry: JournalEntry) -> None:
             step.state = StepState.WAITING
             step.question = entry.question
             step.started = step.started or entry.time
+            step.agent = entry.agent or step.agent
         case "step-answered":
-            asked = step.question
             answer = entry.answer
             if step.state is not StepState.WAITING or asked is None or answer is None:
                 return
