@@ -22,6 +22,9 @@ PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 QUESTIONS_HOLD = "sparkplug.questions.hold"
 RUNS_CANCEL = "sparkplug.runs.cancel"
+RUNS_PAUSE = "sparkplug.runs.pause"
+RUNS_ANSWER = "sparkplug.runs.answer"
+RUNS_REPLAY = "sparkplug.runs.replay"
 
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"

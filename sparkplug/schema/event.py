@@ -30,7 +30,10 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "step",
     ),
     "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -39,6 +42,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
