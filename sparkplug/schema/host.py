@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.gpu import Driver as Driver
+from sparkplug.schema.gpu import DriverState as DriverState
+from sparkplug.schema.gpu import Gpu as Gpu
+from sparkplug.schema.gpu import GpuEvent as GpuEvent
+from sparkplug.schema.gpu import GpuMemory as GpuMemory
+from sparkplug.schema.gpu import GpuProcess as GpuProcess
+from sparkplug.schema.gpu import GpuState as GpuState
+from sparkplug.schema.gpu import Xid as Xid
 from sparkplug.schema.inference import InferenceServer
-
-
-class GpuState(StrEnum):
-    """How a GPU, or the driver as a whole, answers."""
-
-    OK = "ok"
-    LOST = "lost"
-    ERROR = "error"
-
-
-class DriverState(StrEnum):
-    """Whether NVML can be asked at all on this host. Having no driver is a state, no error."""
-
-    OK = "ok"
-    STARTING = "starting"
-    NO_DRIVER = "no_driver"
-    NOT_RESPONDING = "not_responding"
-    ERROR = "error"
-
-
-class GpuProcess(Record):
-    """A process that holds memory on a GPU."""
-
-    pid: int
-    used_bytes: int | None = None
-    name: str | None = None
-    user: str | None = None
-    agent: str | None = Field(None, description="the agent that owns the process, name/replica")
-    sm_percent: float | None = Field(None, description="SM utilisation over the last second")
 
 
 class Memory(Record):
@@ -45,63 +23,6 @@ class Memory(Record):
 
     total_bytes: int
     available_bytes: int
-
-
-class GpuMemory(Record):
-    """Memory of a GPU, in bytes."""
-
-    total_bytes: int
-    used_bytes: int
-    free_bytes: int
-    reserved_bytes: int | None = None
-
-
-class Gpu(Record):
-    """One GPU in one sample. A metric the device does not support is None, never 0."""
-
-    index: int
-    uuid: str
-    name: str
-    state: GpuState = GpuState.OK
-    utilization_percent: float | None = None
-    memory_bus_percent: float | None = None
-    memory: GpuMemory | None = None
-    power_watts: float | None = None
-    power_limit_watts: float | None = None
-    temperature_celsius: float | None = None
-    slowdown_celsius: float | None = Field(None, description="where the driver lowers clocks")
-    sm_clock_mhz: int | None = None
-    sm_clock_max_mhz: int | None = None
-    clock_event_reasons: list[str] = Field(default_factory=list)
-    ecc_uncorrected_volatile: int | None = None
-    ecc_corrected_volatile: int | None = None
-    remapped_rows_pending: bool | None = None
-    fan_percent: float | None = None
-    processes: list[GpuProcess] = Field(default_factory=list)
-
-
-class Xid(Record):
-    """A critical event the driver reported (XID), in the order it came."""
-
-    time: datetime = Field(default_factory=utc_now)
-    gpu: int
-    uuid: str
-    xid: int
-    meaning: str
-
-
-class Driver(Record):
-    """The NVIDIA driver of a host."""
-
-    state: DriverState
-    version: str | None = None
-    cuda: str | None = None
-    nvml: str | None = None
-    reason: str | None = None
-    age_seconds: float | None = Field(
-        None, description="while it does not respond: the age of its last answer"
-    )
-    simulated: bool = Field(False, description="the numbers come from a scripted stand-in library")
 
 
 class Pressure(Record):
@@ -193,6 +114,9 @@ class HostSample(Record):
     driver: Driver
     gpus: list[Gpu] = Field(default_factory=list)
     xids: list[Xid] = Field(default_factory=list, description="the last events, newest last")
+    gpu_events: list[GpuEvent] = Field(
+        default_factory=list, description="other critical events of the driver, newest last"
+    )
     inference: list[InferenceServer] = Field(
         default_factory=list, description="inference servers found on this host"
     )

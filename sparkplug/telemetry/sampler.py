@@ -128,6 +128,7 @@ class Sampler:
             driver=reading.driver,
             gpus=[self._owned(gpu) for gpu in reading.gpus],
             xids=reading.xids,
+            gpu_events=reading.events,
             inference=self._inference.servers() if self._inference else [],
             **figures,
         )
@@ -162,5 +163,8 @@ class Sampler:
 
     def _owned(self, gpu: Gpu) -> Gpu:
         for process in gpu.processes:
-            process.agent = self._owner_of(process.pid)
+            # What an agent starts is the agent's: its trainer, its server, their workers.
+            family = (process.pid, *(link.pid for link in process.ancestors))
+            owner = next(filter(None, map(self._owner_of, family)), None)
+            process.agent = owner or process.agent
         return gpu
