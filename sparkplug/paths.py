@@ -93,6 +93,11 @@ class Paths:
         return self.logs / "agents"
 
     @property
+    def history(self) -> Path:
+        """What this host measured before."""
+        return self.home / "history"
+
+    @property
     def cache(self) -> Path:
         """What can be made again."""
         return self.home / "cache"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 
 from sparkplug.schema.errors import DeadlineError, SparkplugError
+from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
 from sparkplug.schema.node_services import KernelLogReply
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.reading import GpuReading
-from sparkplug.telemetry.history import History
+from sparkplug.telemetry.history.store import History
 from sparkplug.telemetry.host import HostSource
 from sparkplug.telemetry.inference.source import InferenceSource
 from sparkplug.telemetry.kernel_log import read_kernel_log
@@ -30,7 +32,8 @@ KERNEL_LOG_SECONDS = 5.0
 
 
 class Sampler:
-    """Reads the host and its GPUs every `period` seconds and keeps `history_seconds` of samples.
+    """Reads the host and its GPUs every `period` seconds and keeps the history in a folder, in
+    at most `history_bytes`; without one, what is at hand in memory alone.
 
     `owner_of` names the agent (name/replica) that owns a pid. A driver that hangs delays no
     sample: its GPUs are shown as not responding. Nothing here blocks the event loop.
@@ -42,7 +45,8 @@ class Sampler:
         *,
         period: float = 1.0,
         owner_of: Callable[[int], str | None] = lambda pid: None,
-        history_seconds: float = 3600.0,
+        history: Path | None = None,
+        history_bytes: int = 64 << 20,
         gpus: Source[GpuReading] | None = None,
         inference: bool = True,
         inference_urls: Iterable[str] = (),
@@ -50,7 +54,7 @@ class Sampler:
         self._host = host
         self._period = period
         self._owner_of = owner_of
-        self._history = History(history_seconds)
+        self._history = History(host, history, period=period, most_bytes=history_bytes)
         self._gpus: Source[GpuReading] = gpus if gpus is not None else GpuSource()
         self._gpu_read: asyncio.Task[GpuReading] | None = None
         self._gpu_reading = GpuReading(driver=Driver(state=DriverState.STARTING))
@@ -68,9 +72,13 @@ class Sampler:
         """The last sample; None before the first."""
         return self._latest
 
-    def window(self, seconds: float) -> list[HostSample]:
-        """The samples of the last `seconds`, oldest first."""
-        return self._history.window(seconds)
+    async def window(self, seconds: float) -> list[HostSample]:
+        """The samples of the last `seconds`, oldest first. Raises DeadlineError."""
+        return await self._history.window(seconds)
+
+    async def history(self, request: HistoryRequest) -> HistoryReply:
+        """How figures went. Raises DeadlineError, InvalidError, SparkplugError."""
+        return await self._history.query(request)
 
     async def processes(self) -> list[Process]:
         """The process table now. Raises DeadlineError when /proc hangs behind a stuck process."""
@@ -83,8 +91,8 @@ class Sampler:
         except DeadlineError as error:
             return KernelLogReply(readable=False, reason=error.message)
 
-    async def run(self, publish: Callable[[HostSample], Awaitable[None]]) -> None:
-        """Sample until cancelled, and hand each sample to `publish`.
+    async def run(self, publish: Callable[[HostSample, bytes], Awaitable[None]]) -> None:
+        """Sample until cancelled, and hand each sample to `publish`, with the same as JSON.
 
         Ticks lie on a fixed schedule, so no drift adds up; ticks that were missed (a suspended
         host, a slow publish) are skipped. A publish that fails or takes longer than two periods
@@ -108,9 +116,10 @@ class Sampler:
                 self._gpu_read = None
             await self._gpus.close()
             await host.close()
+            self._history.close()
 
     async def _tick(
-        self, host: HostSource, publish: Callable[[HostSample], Awaitable[None]]
+        self, host: HostSource, publish: Callable[[HostSample, bytes], Awaitable[None]]
     ) -> None:
         if self._gpu_read is None:
             self._gpu_read = asyncio.create_task(self._gpus.read())
@@ -132,11 +141,15 @@ class Sampler:
             inference=self._inference.servers() if self._inference else [],
             **figures,
         )
+        for process in sample.top_processes:
+            process.agent = self._owner_of(process.pid)
         self._latest = sample
-        self._history.add(sample)
+        # What is null is left out: a reader takes what is missing for null.
+        body = sample.model_dump_json(exclude_none=True).encode()
+        self._history.add(sample, body)
         try:
             async with asyncio.timeout(2 * self._period):
-                await publish(sample)
+                await publish(sample, body)
         except (TimeoutError, SparkplugError, OSError) as error:
             LOG.warning("sample %d was not published: %s", sample.sequence, error or "too slow")
 
