@@ -226,7 +226,10 @@ class Daemon:
             self.name,
             period=settings.telemetry.period,
             owner_of=supervisor.owner_of,
-            history_seconds=settings.telemetry.history,
+            history=paths.history if settings.telemetry.history_max else None,
+            history_bytes=settings.telemetry.history_max,
+            inference=settings.telemetry.inference,
+            inference_urls=settings.telemetry.inference_urls.split(","),
         )
         accounting = Accounting(
             bus,
@@ -250,10 +253,10 @@ class Daemon:
         lease.on_epoch(new_epoch)
         lease.on_standing(stand)
 
-        async def publish(sample: HostSample) -> None:
+        async def publish(sample: HostSample, body: bytes) -> None:
             gpu_events.take(sample)
             self._note(sample)
-            await self._publish_sample(sample)
+            await self._publish_sample(body)
 
         async def logs(request: LogsRequest) -> LogsReply:
             return await asyncio.to_thread(supervisor.logs.read, request)
@@ -354,13 +357,11 @@ class Daemon:
         if told:
             self._observed.set(node_key(self.name), self._record())
 
-    async def _publish_sample(self, sample: HostSample) -> None:
+    async def _publish_sample(self, body: bytes) -> None:
         if not self._bus.connected:
             return
         try:
-            await self._bus.nc.publish(
-                subjects.telemetry(self.name), sample.model_dump_json().encode()
-            )
+            await self._bus.nc.publish(subjects.telemetry(self.name), body)
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
