@@ -101,6 +101,8 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             subjects=["sparkplug.checkpoint.>"],
             storage=StorageType.FILE,
             max_msgs_per_subject=1,
+            # A thread that rests for so long is forgotten.
+            max_age=30 * _DAY,
             max_bytes=share(subjects.STREAM_CHECKPOINTS),
             discard=DiscardPolicy.NEW,
             allow_direct=True,
@@ -114,6 +116,7 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
         _bucket(subjects.BUCKET_MESH, bucket, history=1),
         _bucket(subjects.BUCKET_NODES, bucket, history=16),
         _bucket(subjects.BUCKET_SCALE, bucket, history=16),
+        _bucket(subjects.BUCKET_QUESTIONS, bucket, history=1),
         StreamConfig(
             name=f"OBJ_{subjects.OBJECTS_FILES}",
             subjects=[

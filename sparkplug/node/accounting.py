@@ -232,6 +232,8 @@ class Accounting:
         usage.sent = account.before.sent + counts.sent
         usage.received_bytes = account.before.received_bytes + counts.received_bytes
         usage.sent_bytes = account.before.sent_bytes + counts.sent_bytes
+        usage.tokens_in = account.before.tokens_in + counts.tokens_in
+        usage.tokens_out = account.before.tokens_out + counts.tokens_out
         self._note_latency(account, counts, now)
 
     def _note_latency(self, account: _Account, counts: AgentCounts, now: float) -> None:
@@ -291,6 +293,8 @@ def _sum(one: AgentCounts, other: AgentCounts) -> AgentCounts:
         sent=one.sent + other.sent,
         received_bytes=one.received_bytes + other.received_bytes,
         sent_bytes=one.sent_bytes + other.sent_bytes,
+        tokens_in=one.tokens_in + other.tokens_in,
+        tokens_out=one.tokens_out + other.tokens_out,
     )
 
 

@@ -35,6 +35,7 @@ from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
+from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
@@ -254,6 +255,7 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        await Checkpoints(bus).serve(services)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))

@@ -390,6 +390,8 @@ class Supervisor:
             node=self._node,
             runtime=spec.runtime,
             entrypoint=spec.entrypoint,
+            checkpoints=spec.checkpoints or "",
+            state=str(self._paths.agents / spec.name),
             folder=desired.folder,
             description=spec.description,
             type=spec.type,

@@ -27,7 +27,9 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "scaled",
         "rollout",
         "cancelled",
+        "step",
     ),
+    "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
         "accepted",

@@ -59,6 +59,8 @@ class AgentCounts(Record):
     latency: dict[int, int] = Field(
         default_factory=dict, description="answers by class of time, see Latency"
     )
+    tokens_in: int = Field(0, description="tokens models were given")
+    tokens_out: int = Field(0, description="tokens models made")
 
 
 class AgentUsage(Record):
@@ -84,6 +86,8 @@ class AgentUsage(Record):
     prompts: int = Field(0, description="prompts and calls it answered, well or not")
     errors: int = 0
     restarts: int = 0
+    tokens_in: int = Field(0, description="tokens given to models, over all restarts")
+    tokens_out: int = Field(0, description="tokens models made for it")
     latency_p50_ms: float | None = Field(None, description="of the last five minutes")
     latency_p95_ms: float | None = None
 
