@@ -146,6 +146,7 @@ class Answering:
             progress=progress,
             ids=asked.ids,
             thread=request.thread,
+            request=id_,
             answers=answers,
             deadline=asked.deadline,
             tokens=self._count,

@@ -119,6 +119,7 @@ class Context:
         progress: Callable[[str], Awaitable[None]],
         ids: Mapping[str, Any],
         thread: str = "",
+        request: str = "",
         answers: Mapping[str, Answer] | None = None,
         deadline: float | None = None,
         tokens: Callable[[int, int], None] = lambda *_: None,
@@ -130,6 +131,8 @@ class Context:
         self._progress = progress
         self._ids = dict(ids)
         self.thread = thread
+        #: Names the request; the same when it is made again because a person has answered.
+        self.request = request
         #: What people answered to the questions of this request so far, by slot.
         self.answers: Mapping[str, Answer] = answers or {}
         self._asked = 0

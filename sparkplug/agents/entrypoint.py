@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from sparkplug.schema.errors import InvalidError
@@ -13,8 +14,11 @@ from sparkplug.schema.errors import InvalidError
 def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
     """The object behind `module:name`; `folders` are searched before the rest of sys.path.
 
-    Raises InvalidError when the module or the name does not exist or fails on import.
+    Of a crew file it is the path, taken from the first folder. Raises InvalidError when the
+    module or the name does not exist or fails on import.
     """
+    if entrypoint.endswith((".yaml", ".yml")):
+        return Path(*folders[:1], entrypoint)
     module_name, _, attribute = entrypoint.partition(":")
     for folder in reversed(folders):
         if folder and folder not in sys.path:

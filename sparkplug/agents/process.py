@@ -34,7 +34,7 @@ from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.lease_watch import watch_lease
 from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
-from sparkplug.agents.runtimes.port import Runtime, Seat, load_runtime
+from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
@@ -96,6 +96,7 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
         self._latency = Latency()
+        self._must_end: ProcessMustEnd | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
@@ -131,6 +132,8 @@ class AgentProcess:
             await self._runtime.start(self._bus)
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
+            if self._must_end is not None:
+                raise self._must_end
         finally:
             await end(events)
             await self._runtime.close()
@@ -240,6 +243,9 @@ class AgentProcess:
                 raise
             except SparkplugError as error:
                 self._activity.failed += 1
+                if isinstance(error, ProcessMustEnd):
+                    self._must_end = error
+                    self.stop()
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
                 raise RequestRejectedError(code, _one_line(str(error))) from error
             except Exception as error:

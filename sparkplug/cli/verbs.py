@@ -123,7 +123,7 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+    parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
 
 def _shell(parser: argparse.ArgumentParser) -> None:

@@ -336,7 +336,9 @@ class Daemon:
         """What agents get beside the scrubbed environment: the model key that settings name."""
         name = self._settings.llm.api_key_env
         value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        # CrewAI writes keys and settings of its own when it is imported.
+        crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
+        return crews | ({name: value} if value else {})
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated

@@ -377,7 +377,9 @@ class Supervisor:
             )
         user = public_key(credentials.seed) if self._keys and credentials else ""
         llm = self._settings.llm
-        env = _passed(spec) | spec.env
+        state = self._paths.agents / spec.name
+        # What a crew remembers is in a folder of its agent's own, whenever it is opened.
+        env = {"CREWAI_STORAGE_DIR": str(state / "crewai")} | _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
         given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
@@ -391,7 +393,7 @@ class Supervisor:
             runtime=spec.runtime,
             entrypoint=spec.entrypoint,
             checkpoints=spec.checkpoints or "",
-            state=str(self._paths.agents / spec.name),
+            state=str(state),
             folder=desired.folder,
             description=spec.description,
             type=spec.type,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import os
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,7 @@ class _Activity:
         raise AssertionError("the model is scripted")
 
 
-def context(
-    model: Scripted, *, request: str = "", thread: str = "", **answers: str
-) -> Context:
+def context(model: Scripted, *, request: str = "", thread: str = "", **answers: str) -> Context:
     async def progress(_: str) -> None:
         return None
 
@@ -99,9 +99,7 @@ def context(
 async def ask(
     crew: Runtime, ctx: Context, text: str = "", *, thread: str = "", **inputs: Any
 ) -> list[Output]:
-    request = Request(
-        text=text, action="kickoff", input=inputs, structured=not text, thread=thread
-    )
+    request = Request(text=text, action="kickoff", input=inputs, structured=not text, thread=thread)
     with ctx.bound():
         return [output async for output in crew.serve(ctx, request)]
 
@@ -193,9 +191,6 @@ team = make()
 
 @CrewBase
 class Team:
-    agents_config = {"solo": {"role": "Solo", "goal": "g", "backstory": "b"}}
-    tasks_config = {"work": {"description": "on {what}", "expected_output": "e", "agent": "solo"}}
-
     @agent
     def solo(self):
         return Agent(config=self.agents_config["solo"])
@@ -213,7 +208,12 @@ number = 7
 
 
 @pytest.mark.parametrize("name", ["team", "make", "later", "Team"])
-async def test_a_crew_that_exists_runs_as_it_is(load: Any, name: str) -> None:
+async def test_a_crew_that_exists_runs_as_it_is(load: Any, name: str, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/agents.yaml").write_text("solo: {role: Solo, goal: g, backstory: b}")
+    (tmp_path / "config/tasks.yaml").write_text(
+        "work: {description: 'on {what}', expected_output: e, agent: solo}"
+    )
     crew = await load(CODE, name)
     model = Scripted("first", "second")
     both = await asyncio.gather(
@@ -238,13 +238,17 @@ async def test_cancelled_it_stops_at_once_and_so_does_its_model_call(load: Any) 
         await task
     assert model.cancelled == 1
     assert len(model.asked) == 1, "nothing more is asked"
-    assert not [t for t in threading.enumerate() if t.name.startswith("crew ")]
+    left = [t for t in threading.enumerate() if t.name.startswith("crew ")]
+    for thread in left:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
 
 
 TOOLS = """
-import time, threading
+import os, threading
 from crewai.tools import tool
 
+reads, writes = os.pipe()
 began = threading.Event()
 
 @tool("spin")
@@ -261,7 +265,7 @@ def spin() -> str:
 def sleep() -> str:
     "Goes on for long, in one call of the system."
     began.set()
-    time.sleep(120)
+    os.read(reads, 1)
     return "slept"
 """
 _CALLS = "Thought: use it\nAction: {}\nAction Input: {{}}"
@@ -276,7 +280,9 @@ async def test_a_tool_that_does_not_yield(
     monkeypatch.setattr(agent, "STOP_S", 3.0)
     module = f"tools_{tool}"
     (tmp_path / f"{module}.py").write_text(TOOLS)
-    crew = await load(TEAM.replace("agent: researcher", f"agent: researcher, tools: ['{module}:{tool}']"))
+    crew = await load(
+        TEAM.replace("agent: researcher", f"agent: researcher, tools: ['{module}:{tool}']")
+    )
     task = asyncio.create_task(ask(crew, context(Scripted(_CALLS.format(tool))), topic="cats"))
     began = sys.modules[module].began
     assert await asyncio.to_thread(began.wait, 30)
@@ -285,8 +291,11 @@ async def test_a_tool_that_does_not_yield(
         with pytest.raises(asyncio.CancelledError):
             await task
         return
-    with pytest.raises(ProcessMustEnd, match=r"sleep \(tools_sleep.py"):
-        await task
+    try:
+        with pytest.raises(ProcessMustEnd, match=r"sleep \(tools_sleep.py"):
+            await task
+    finally:
+        os.write(sys.modules[module].writes, b"x")
 
 
 async def test_a_request_that_is_made_again_goes_on_after_the_last_task(load: Any) -> None:
@@ -349,8 +358,6 @@ async def test_a_conversation_is_remembered(load: Any) -> None:
 async def test_memory_and_knowledge_need_no_model_of_others_and_no_network(
     load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     code = """
 from crewai import Agent, Crew, Task
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
@@ -360,7 +367,7 @@ def make():
     return Crew(
         agents=[one], memory=True,
         tasks=[Task(description="What is the {what}?", expected_output="e", agent=one)],
-        knowledge_sources=[StringKnowledgeSource(content="The password of the vault is swordfish.")],
+        knowledge_sources=[StringKnowledgeSource(content="The password of the vault is s3sam.")],
     )
 """
     real = socket.socket.connect
@@ -373,14 +380,14 @@ def make():
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path / "storage"))
     crew = await load(code, "make")
-    model = Scripted("swordfish")
+    model = Scripted("it is known")
     await ask(crew, context(model), what="password of the vault")
-    assert any("is swordfish" in asked for asked in model.asked), "knowledge is found by its words"
+    assert any("vault is s3sam" in asked for asked in model.asked), (
+        "knowledge is found by its words"
+    )
 
 
 def test_importing_it_leaves_the_process_as_it_was() -> None:
-    import subprocess
-
     code = (
         "import os, signal, threading\n"
         "before = [signal.getsignal(n) for n in (2, 15)]\n"
@@ -389,13 +396,9 @@ def test_importing_it_leaves_the_process_as_it_was() -> None:
         "assert len(os.listdir('/proc/self/task')) == 1, os.listdir('/proc/self/task')\n"
         "assert not os.path.exists(os.environ['HOME'])\n"
     )
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
-        environ = {"HOME": f"{folder}/home", "CREWAI_STORAGE_DIR": f"{folder}/crews"}
-        environ["PATH"] = "/usr/bin:/bin"
-        if "PYTHONPATH" in __import__("os").environ:
-            environ["PYTHONPATH"] = __import__("os").environ["PYTHONPATH"]
+        own = {"HOME": f"{folder}/home", "CREWAI_STORAGE_DIR": f"{folder}/crews"}
+        environ = {**os.environ, **own}
         ended = subprocess.run(
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
         )

@@ -121,7 +121,7 @@ class CrewAgent:
         crew.tracing = False
         give_model(crew, ctx, turn)
         kept = Kept(path, crew)
-        crew._task_output_handler = kept  # type: ignore[assignment]  # noqa: SLF001
+        crew._task_output_handler = kept  # noqa: SLF001
         feedback = Feedback(kept, ctx.answers)
         feedback.settle(crew)
         done = kept.go_on()

@@ -90,7 +90,7 @@ class Kept:
 
     def drafts(self, task: str) -> list[str]:
         """What a person was shown of a task's output so far."""
-        found = []
+        found: list[str] = []
         while (slot := slot_of(task, len(found))) in self._record.drafts:
             found.append(self._record.drafts[slot])
         return found

@@ -19,14 +19,14 @@ _HINT = "name a Crew, a function that returns one, a @CrewBase class, or a crew 
 async def maker_of(target: Any) -> Maker:
     """How crews are made of an entrypoint. Raises InvalidError when it is no crew."""
     if isinstance(target, Crew):
-        return target.copy
+        return lambda: target.copy()
     if not callable(target):
         raise InvalidError(f"the entrypoint is a {type(target).__name__}, no crew", hint=_HINT)
     made = target()
     if inspect.isawaitable(made):
         # What it takes time for is done once; the crews of requests are copies.
-        made = await made
-        return _crew(made).copy
+        crew = _crew(await made)
+        return lambda: crew.copy()
 
     def make() -> Crew:
         return _crew(target())

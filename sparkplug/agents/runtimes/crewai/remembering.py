@@ -63,7 +63,7 @@ class WordVectors:
         return ["cosine", "l2", "ip"]
 
 
-class LocalKnowledge(ChromaDBConfig):
+class LocalKnowledge(ChromaDBConfig):  # type: ignore[misc]
     """CrewAI's vector store, with vectors made here."""
 
     def __init__(self, **settings: Any) -> None:

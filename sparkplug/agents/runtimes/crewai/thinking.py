@@ -22,7 +22,7 @@ _AUTO = "auto"
 _WINDOW = 8192
 
 
-class Thinking(BaseLLM):
+class Thinking(BaseLLM):  # type: ignore[misc]
     """A language model of CrewAI that asks `ctx.model`, on the agent's loop."""
 
     llm_type: str = "sparkplug"

@@ -3,9 +3,9 @@
 CrewAI is synchronous inside, so a crew runs in a thread of its own and the agent's event loop
 stays free. To stop it, in this order: what it waits for on the loop is cancelled; every model
 call, tool call and step it would begin raises `CrewStopped`; then that is raised in the midst of
-the Python code its threads are in, again and again. Code that is inside one call of the
-system or of a C library notices none of this, and nothing but the end of the process stops it:
-`stop` then says False, and the process is ended (see `agent`).
+the Python code its threads are in, and after a few times what no `except Exception` takes. Code
+that is inside one call of the system or of a C library notices none of this, and nothing but
+the end of the process stops it: `stop` then says False, and the process is ended (see `agent`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import concurrent.futures
 import contextvars
 import ctypes
 import logging
+import queue
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import thread as pool
+from types import FrameType
 from typing import Any, TypeVar
 
 from crewai.hooks import HookAborted
@@ -32,18 +36,25 @@ AnswerT = TypeVar("AnswerT")
 #: often they are.
 _BY_ITSELF_S = 1.0
 _AGAIN_S = 0.2
+_GENTLY = 4
 _MOST_PLACES = 2
+#: Where a thread is that has nothing to do but wait for another.
+_WAITING = frozenset({selectors.__file__, threading.__file__, pool.__file__, queue.__file__})
 
 _current: contextvars.ContextVar[Turn] = contextvars.ContextVar("sparkplug_turn")
 #: The request each thread was last seen to work for: threads of pools work for many.
 _working: dict[int, Turn] = {}
 
 
-class CrewStopped(HookAborted):
+class CrewStopped(HookAborted):  # type: ignore[misc]
     """The crew is to stop: CrewAI passes this on as it is, and tries nothing again."""
 
     def __init__(self, reason: str = "the request was cancelled", source: Any = None) -> None:
         super().__init__(reason, source)
+
+
+class CrewEnded(BaseException):
+    """The same, for code that takes every Exception and goes on."""
 
 
 def current_turn() -> Turn | None:
@@ -154,10 +165,12 @@ class Turn:
         ends = self._loop.time() + within
         if await self._ends(min(_BY_ITSELF_S, within)):
             return True
+        gently = _GENTLY
         while not await self._ends(min(_AGAIN_S, max(ends - self._loop.time(), 0.0))):
             if self._loop.time() >= ends:
                 return False
-            self._interrupt()
+            self._interrupt(CrewStopped if gently > 0 else CrewEnded)
+            gently -= 1
         return True
 
     async def _ends(self, within: float) -> bool:
@@ -170,19 +183,27 @@ class Turn:
 
     def where(self) -> str:
         """Where its threads are, for who asks why it does not stop."""
+        frames = [frame for _, frame in self._frames()]
+        busy = [frame for frame in frames if frame.f_code.co_filename not in _WAITING]
+        places = [describe_frame(frame) for frame in busy or frames]
+        return "; ".join(places[:_MOST_PLACES]) or "its thread is gone"
+
+    def _interrupt(self, kind: type[BaseException]) -> None:
+        """Raise it in the threads that work for this request, and for no other.
+
+        A thread that waits for another is let be: it goes on when that one does.
+        """
+        for ident, frame in self._frames():
+            if frame.f_code.co_filename not in _WAITING:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(ident), ctypes.py_object(kind)
+                )
+
+    def _frames(self) -> list[tuple[int, FrameType]]:
+        """Where the threads that work for this request are."""
         frames = sys._current_frames()  # noqa: SLF001  the only way to see it
-        places = [
-            describe_frame(frames[ident])
+        return [
+            (ident, frames[ident])
             for ident, thread in list(self._threads.items())
             if thread.is_alive() and _working.get(ident) is self and ident in frames
         ]
-        # The thread a crew began in waits for those that work.
-        return "; ".join(places[-_MOST_PLACES:]) or "its thread is gone"
-
-    def _interrupt(self) -> None:
-        """Raise CrewStopped in the threads that work for this request, and for no other."""
-        for ident, thread in list(self._threads.items()):
-            if thread.is_alive() and _working.get(ident) is self:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(ident), ctypes.py_object(CrewStopped)
-                )
