@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections import OrderedDict
@@ -16,10 +17,20 @@ from sparkplug.agents.activity import Activity, RequestActivity
 from sparkplug.agents.asking import Asking
 from sparkplug.agents.authoring import as_json, as_text
 from sparkplug.agents.context import Context, Routes
+from sparkplug.agents.conversation import Conversations
 from sparkplug.agents.envelopes import Asked, read_envelope, restore, save
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.parking import Parked, parked
-from sparkplug.agents.runtimes.port import Output, Result, Runtime, Status, Step, Text, Tokens
+from sparkplug.agents.runtimes.port import (
+    Output,
+    Result,
+    Runtime,
+    Stateful,
+    Status,
+    Step,
+    Text,
+    Tokens,
+)
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
@@ -57,6 +68,9 @@ class Answering:
         self._events = events
         self._routes = Routes(bus)
         self.asking = Asking(bus, job.agent, job.replica)
+        self._conversations = Conversations(bus, job.agent)
+        #: One that keeps its threads itself has the conversation in them.
+        self._keeps_turns = not isinstance(runtime, Stateful)
         self._going: dict[str, asyncio.Event] = {}
         self._outcomes: OrderedDict[str, str] = OrderedDict()
 
@@ -66,7 +80,7 @@ class Answering:
         """Answer a request, or go on with one that waited for a person."""
         asked = read_envelope(envelope)
         if asked.resume is None:
-            await self._within(asked, stream, activity, secrets.token_hex(4), {})
+            await self._within(asked, stream, activity, _request_id(self._job.agent, asked), {})
             return
         question, token = asked.resume
         taken = await self.asking.take(question, token)
@@ -117,6 +131,7 @@ class Answering:
         """Have people asked; the prompt ends with the ids of the questions."""
         job = self._job
         saved = save(asked, waiting.request or request, job.agent, job.replica)
+        saved.thread = saved.thread or waiting.thread
         ids = await self.asking.ask(saved, waiting.drafts)
         self._activity.park(*ids)
         text = one_line(waiting.drafts[0].text)
@@ -151,6 +166,7 @@ class Answering:
             deadline=asked.deadline,
             tokens=self._count,
             asking=self.asking,
+            conversations=self._conversations,
         )
         pieces: list[str] = []
         value: Any = None
@@ -164,6 +180,7 @@ class Answering:
                         case Text(text) if request.structured:
                             pieces.append(text)
                         case Text(text):
+                            pieces.append(text)
                             await stream.send(text)
                         case Result(result):
                             value = result
@@ -175,8 +192,12 @@ class Answering:
                 await _close(outputs)
         if request.structured:
             await stream.send(as_json("".join(pieces) if pieces else value))
-        elif value is not None:
-            await stream.send(as_text(value))
+            return
+        if value is not None:
+            pieces.append(as_text(value))
+            await stream.send(pieces[-1])
+        if request.thread and self._keeps_turns:
+            await self._conversations.add(request.thread, request.text, "".join(pieces))
 
     def _note(self, step: Step, activity: RequestActivity, asked: Asked, request: str) -> None:
         if step.state == "started":
@@ -203,6 +224,14 @@ class _Heard:
         if isinstance(chunk, str):
             self.pieces.append(chunk)
         await self._stream.send(chunk)
+
+
+def _request_id(agent: str, asked: Asked) -> str:
+    """A new one; but the same for every attempt at the same step of a run."""
+    key = asked.ids.get("key")
+    if not key:
+        return secrets.token_hex(4)
+    return hashlib.sha256(f"{agent} {key}".encode()).hexdigest()[:8]
 
 
 async def _close(outputs: AsyncGenerator[Output, None]) -> None:

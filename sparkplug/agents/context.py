@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from synadia_ai.agents import ResponseChunk
 
 from sparkplug.agents.activity import Activity as Activity
 from sparkplug.agents.activity import RequestActivity as RequestActivity
@@ -36,10 +35,11 @@ from sparkplug.schema.node_services import (
     WindowReply,
     WindowRequest,
 )
-from sparkplug.schema.question import Answer, Draft, QuestionKind
+from sparkplug.schema.question import LONGEST_QUESTION, Answer, Draft, QuestionKind
 
 if TYPE_CHECKING:
     from sparkplug.agents.asking import Asking
+    from sparkplug.agents.conversation import Conversations, Turn
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
 _ROUTE_AGE_S = 2.0
@@ -124,6 +124,7 @@ class Context:
         deadline: float | None = None,
         tokens: Callable[[int, int], None] = lambda *_: None,
         asking: Asking | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._bus = bus
         self._activity = activity
@@ -140,6 +141,7 @@ class Context:
         self._ends = time.monotonic() + deadline if deadline is not None else None
         self._count_tokens = tokens
         self._asking = asking
+        self._conversations = conversations
         # Every call of it counts, however the agent's code gets at it.
         self._model = model.counted(lambda: activity.doing("thinking"))
         self.agent = agent
@@ -171,6 +173,16 @@ class Context:
     def deadline(self) -> float | None:
         """Seconds until its caller no longer waits; None: nobody said."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    async def conversation(self) -> list[Turn]:
+        """What was said on this thread before, the oldest first: `role` and `content` of each.
+
+        Plain prompts and their answers, kept on the mesh; empty without a thread. LangGraph
+        agents have it in their own state.
+        """
+        if self._conversations is None or not self.thread:
+            return []
+        return await self._conversations.read(self.thread)
 
     def count_tokens(self, input: int, output: int) -> None:  # noqa: A002
         """Count what a model call took that was not made through `ctx`."""
@@ -233,27 +245,41 @@ class Context:
         *,
         capability: str | None = None,
         action: str | None = None,
+        thread: str = "",
         timeout: float = _DEFAULT_DEADLINE_S,
         **input: Any,  # noqa: A002
     ) -> Any:
         """Ask another agent and return its answer: text for a prompt, JSON for an action.
 
-        `timeout` in seconds. Raises NotFoundError, DeadlineError, or the agent's own error.
+        `thread` names a conversation with it, `timeout` is in seconds. What a foreign agent asks
+        back, a person is asked. Raises NotFoundError, DeadlineError, WaitingError when the agent
+        itself waits for a person, or the agent's own error.
         """
         with self._activity.doing("asking"):
             async with asyncio.timeout(timeout):
                 target = await self._routes.find(agent, capability)
-                if action is not None:
-                    return await wire.call(
-                        self._bus, target, action, input, context=self._ids, deadline=timeout
-                    )
-                parts = []
-                stream = wire.prompt(self._bus, target, text, context=self._ids, deadline=timeout)
-                async with contextlib.aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        if isinstance(chunk, ResponseChunk):
-                            parts.append(chunk.text)  # noqa: PERF401
-                return "".join(parts)
+                stream = wire.prompt(
+                    self._bus,
+                    target,
+                    text or action or "",
+                    action=action,
+                    input=input,
+                    context=self._ids,
+                    thread=thread,
+                    deadline=timeout,
+                )
+                answer = await wire.whole(
+                    stream, lambda question: self._have_answered(question, target.name)
+                )
+                return wire.parsed(answer) if action is not None else answer
+
+    async def _have_answered(self, question: str, agent: str) -> str:
+        """A person's answer to what another agent asks back. Raises as `human` does."""
+        if self._asking is None:
+            raise InvalidError(f"{agent} asks back, and nobody can be asked: {question}")
+        with self._activity.doing("answering"):
+            draft = Draft(text=question[:LONGEST_QUESTION] or "?")
+            return str(answered(await self._asking.hold(draft, agent)))
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

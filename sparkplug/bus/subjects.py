@@ -20,6 +20,7 @@ EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
 PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
+QUESTIONS_HOLD = "sparkplug.questions.hold"
 RUNS_CANCEL = "sparkplug.runs.cancel"
 
 # Answered by the node that runs the mesh's server.

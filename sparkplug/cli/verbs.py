@@ -122,6 +122,14 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _dry_run(parser)
 
 
+def _questions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", dest="every", action="store_true", help="those that are over too")
+
+
+def _question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", help="its id, or the beginning of it").kind = "question"  # type: ignore[attr-defined]
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
@@ -172,6 +180,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
+    Verb(
+        ("questions", "list"),
+        "what waits for a person",
+        f"{_ROOM}.questions:list_questions",
+        _questions,
+        listing=True,
+    ),
+    Verb(("questions", "describe"), "all about one", f"{_ROOM}.questions:describe", _question),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
     Verb(
@@ -244,6 +260,7 @@ GROUPS: dict[str, str] = {
     "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "runs": "runs of plans: list, describe, watch, cancel",
+    "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",
     "config": "settings: show, get, set, path, export, import",

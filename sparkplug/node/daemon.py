@@ -55,6 +55,9 @@ from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
+from sparkplug.questions.board import Board
+from sparkplug.questions.desk import Desk
+from sparkplug.questions.keeper import Keeper
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
@@ -233,6 +236,8 @@ class Daemon:
             history_seconds=settings.telemetry.history,
         )
         gpu_events = GpuEvents(self._events)
+        board = Board(bus)
+        keeper_of_questions = Keeper(bus, holder, board, self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
         def new_epoch() -> None:
@@ -256,6 +261,7 @@ class Daemon:
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
         await Checkpoints(bus).serve(services)
+        await Desk(bus, board, self._events).serve(services)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -272,6 +278,8 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("questions", board.run),
+            ("answers", keeper_of_questions.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +10,18 @@ from datetime import timedelta
 from typing import Any
 
 import nats.errors
-from synadia_ai.agents import ResponseChunk
 
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.questions import hold, outcome
 from sparkplug.bus.service import call as call_service
 from sparkplug.plans.replicas import Replicas
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError
+from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError, WaitingError
+from sparkplug.schema.question import LONGEST_QUESTION, Draft
 
 _RESOLVE_DEADLINE_S = 2.0
 _PAUSE_S = 0.1
@@ -75,8 +75,14 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask) -> tuple[Any, str]:
                     if target is not None:
                         missing = f"{target.name}/{target.replica} gave no complete answer"
                         left = max(_PAUSE_S, ends - loop.time())
-                        return await _asked(bus, replicas, target, ask, context, left), target.name
+                        answer = await _asked(bus, replicas, target, ask, context, left)
+                        return answer, target.name
                     missing = f"{ask.whom} is not ready"
+                except WaitingError as error:
+                    # Its request goes on by itself; the step ends with what comes of it.
+                    missing = error.message
+                    text = await outcome(bus, error.questions[0])
+                    return (text if ask.action is None else wire.parsed(text)), error.agent
                 except NoMeshError as error:
                     # Nothing was delivered: whoever takes it next may have it.
                     missing = error.message
@@ -132,18 +138,21 @@ async def _answer(
     bus: Bus, target: Target, ask: Ask, context: Mapping[str, Any], left: float
 ) -> Any:
     epoch = bus.epoch
+
+    async def query(question: str) -> str:
+        """What a foreign agent asks back, a person is asked."""
+        draft = Draft(text=question[:LONGEST_QUESTION] or "?")
+        by = f"run {context.get('run', '')}"
+        found = await hold(bus, subjects.QUESTIONS_HOLD, draft, foreign=target.name, by=by)
+        return str(found.value)
+
     try:
         if ask.action is not None:
             return await wire.call(
-                bus, target, ask.action, ask.input, context=context, deadline=left
+                bus, target, ask.action, ask.input, context=context, query=query, deadline=left
             )
-        parts: list[str] = []
         stream = wire.prompt(bus, target, ask.prompt, context=context, deadline=left)
-        async with contextlib.aclosing(stream) as chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, ResponseChunk):
-                    parts.append(chunk.text)  # noqa: PERF401  reads as what it does
-        return "".join(parts)
+        return await wire.whole(stream, query)
     except wire.LostAnswererError as error:
         raise InterruptedAttemptError(error.message) from error
     except (NoMeshError, nats.errors.Error) as error:
