@@ -137,6 +137,7 @@ async def test_a_crew_file_is_deployed_and_answers(
     stream = prompts.prompt(client, target, "dogs")
     said = [(chunk.kind, chunk.text) async for chunk in stream]
     assert said == [
+        ("status", "ack"),
         ("status", "Researcher: find"),
         ("status", "Writer: write"),
         ("text", "a brief of dogs"),
