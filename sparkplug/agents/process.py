@@ -39,13 +39,13 @@ from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
+from sparkplug.agents.thinking import Thinking
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.service import Services
-from sparkplug.llm.provider import Model
 from sparkplug.processes import identity, start_time
 from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_control import ControlRequest
@@ -71,7 +71,7 @@ class AgentProcess:
 
     def __init__(self, job: SpawnJob) -> None:
         self.job = job
-        self._model = Model(**job.llm)
+        self._thinking = Thinking(job)
         self._activity = Activity(self._changed)
         self._probes: Probes | None = None
         self._process = identity(os.getpid())
@@ -103,9 +103,11 @@ class AgentProcess:
             deadline=_CONNECT_DEADLINE_S,
         )
         self._routes = Routes(self._bus)
+        self._thinking.start(self._bus)
         try:
             await self._serve()
         finally:
+            await self._thinking.close()
             await self._bus.close()
 
     def _find(self, probe: str | None) -> Probe | None:
@@ -232,7 +234,7 @@ class AgentProcess:
             host=self.job.host,
             activity=activity,
             routes=self._routes,
-            model=self._model,
+            model=self._thinking.model,
             progress=progress,
             ids=ids,
         )
@@ -304,6 +306,7 @@ class AgentProcess:
             sent_bytes=stats["out_bytes"],
             cpu_seconds=self._cpu_seconds(),
             latency=self._latency.buckets,
+            **self._thinking.counts.told(),
         )
 
     async def _tell(self) -> None:

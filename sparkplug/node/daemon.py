@@ -331,10 +331,10 @@ class Daemon:
         await self._observed.flush()
 
     def _agent_environment(self) -> dict[str, str]:
-        """What agents get beside the scrubbed environment: the model key that settings name."""
-        name = self._settings.llm.api_key_env
-        value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        """What agents get beside the scrubbed environment: the model keys that settings name."""
+        llm = self._settings.llm
+        names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
+        return {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated

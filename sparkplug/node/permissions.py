@@ -5,6 +5,9 @@ from __future__ import annotations
 from sparkplug.bus import subjects
 from sparkplug.bus.jwt import Permissions
 
+#: What an agent may ask of any node.
+_VERBS = ("window", "processes", "kernel-log", "models", "model-load", "energy")
+
 
 def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
     """The subjects of one replica. It cannot serve as another, nor read another's replies."""
@@ -14,6 +17,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         publish=(
             f"agents.hb.{own}",
             subjects.agent_state(agent, replica),
+            subjects.ledger(agent, replica),
             "agents.prompt.>",
             "agents.status.>",
             "$SRV.INFO.agents",
@@ -21,7 +25,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             "$SRV.PING.agents",
             "$SRV.PING.agents.*",
             subjects.AGENTS_RESOLVE,
-            *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
+            *(subjects.node_service("*", verb) for verb in _VERBS),
             "_INBOX.>",
         ),
         subscribe=(
