@@ -297,7 +297,7 @@ def test_named_models_are_set_key_by_key_and_shown_without_a_key(host: Host) -> 
     assert "8192" in export_settings(settings)
     with pytest.raises(InvalidError, match="nothing was written"):
         set_value(host.file, "llm.models.gpt-4.1.api_key_env", "sk-1-2")
-    with pytest.raises(InvalidError, match="no setting llm.modles"):
+    with pytest.raises(InvalidError, match=r"no setting llm\.modles"):
         settings.get("llm.modles.x.endpoint")
 
 
