@@ -223,6 +223,8 @@ class Daemon:
             period=settings.telemetry.period,
             owner_of=supervisor.owner_of,
             history_seconds=settings.telemetry.history,
+            inference=settings.telemetry.inference,
+            inference_urls=settings.telemetry.inference_urls.split(","),
         )
         accounting = Accounting(
             bus,

@@ -80,6 +80,18 @@ class TelemetrySection(Document):
 
     period: Seconds = Field(1.0, ge=0.1, description="seconds between two samples")
     history: Seconds = Field(3600.0, description="seconds of samples that are kept")
+    inference: bool = Field(True, strict=True, description="look for inference servers here")
+    inference_urls: str = Field("", description="more of them, HTTP URLs between commas")
+
+    @field_validator("inference_urls")
+    @classmethod
+    def _are_http_urls(cls, value: str) -> str:
+        for url in filter(None, (part.strip() for part in value.split(","))):
+            if not re.fullmatch(
+                r"http://[^\s/,:]+(:\d+)?(/\S*)?|http://\[[0-9a-f:]+\](:\d+)?", url
+            ):
+                raise ValueError(f"expected HTTP URLs like http://127.0.0.1:8000, not {url!r}")
+        return value
 
 
 class LlmSection(Document):
