@@ -376,7 +376,6 @@ class Supervisor:
                 {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
             )
         user = public_key(credentials.seed) if self._keys and credentials else ""
-        llm = self._settings.llm
         state = self._paths.agents / spec.name
         # What a crew remembers is in a folder of its agent's own, whenever it is opened.
         env = {"CREWAI_STORAGE_DIR": str(state / "crewai")} | _passed(spec) | spec.env
@@ -402,12 +401,8 @@ class Supervisor:
             senders=spec.senders,
             heartbeat_seconds=spec.health.interval,
             health=spec.health,
-            llm={
-                "endpoint": llm.endpoint,
-                "model": llm.model if spec.model == "auto" else spec.model,
-                "api_key_env": llm.api_key_env,
-                "timeout": llm.timeout,
-            },
+            model=spec.model,
+            llm=self._settings.llm.model_dump(mode="json", exclude_defaults=True),
             env=env,
             url=self._bus.url,
             ca=self._bus.ca,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.inference import InferenceServer
 
 
 class GpuState(StrEnum):
@@ -192,6 +193,9 @@ class HostSample(Record):
     driver: Driver
     gpus: list[Gpu] = Field(default_factory=list)
     xids: list[Xid] = Field(default_factory=list, description="the last events, newest last")
+    inference: list[InferenceServer] = Field(
+        default_factory=list, description="inference servers found on this host"
+    )
 
     @property
     def simulated(self) -> bool:

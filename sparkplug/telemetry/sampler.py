@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from sparkplug.schema.errors import DeadlineError, SparkplugError
 from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
@@ -14,6 +14,7 @@ from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.reading import GpuReading
 from sparkplug.telemetry.history import History
 from sparkplug.telemetry.host import HostSource
+from sparkplug.telemetry.inference.source import InferenceSource
 from sparkplug.telemetry.kernel_log import read_kernel_log
 from sparkplug.telemetry.processes import ProcessTable
 from sparkplug.telemetry.source import Source
@@ -43,6 +44,8 @@ class Sampler:
         owner_of: Callable[[int], str | None] = lambda pid: None,
         history_seconds: float = 3600.0,
         gpus: Source[GpuReading] | None = None,
+        inference: bool = True,
+        inference_urls: Iterable[str] = (),
     ) -> None:
         self._host = host
         self._period = period
@@ -51,6 +54,9 @@ class Sampler:
         self._gpus: Source[GpuReading] = gpus if gpus is not None else GpuSource()
         self._gpu_read: asyncio.Task[GpuReading] | None = None
         self._gpu_reading = GpuReading(driver=Driver(state=DriverState.STARTING))
+        self._inference: InferenceSource | None = None
+        if inference:
+            self._inference = InferenceSource(self._on_gpu, urls=inference_urls, owner_of=owner_of)
         self._table = ProcessTable(owner_of)
         self._table_thread = DaemonThread("reading the process table")
         self._log_thread = DaemonThread("reading the kernel log")
@@ -86,6 +92,7 @@ class Sampler:
         """
         loop = asyncio.get_running_loop()
         host = HostSource()
+        asking = asyncio.create_task(self._inference.run()) if self._inference else None
         try:
             due = loop.time() + FIRST_SAMPLE_SECONDS
             while True:
@@ -94,6 +101,8 @@ class Sampler:
                 late = loop.time() - due
                 due += self._period * max(1, int(late // self._period) + 1)
         finally:
+            if asking is not None:
+                asking.cancel()
             if self._gpu_read is not None:
                 self._gpu_read.cancel()
                 self._gpu_read = None
@@ -119,6 +128,7 @@ class Sampler:
             driver=reading.driver,
             gpus=[self._owned(gpu) for gpu in reading.gpus],
             xids=reading.xids,
+            inference=self._inference.servers() if self._inference else [],
             **figures,
         )
         self._latest = sample
@@ -141,6 +151,14 @@ class Sampler:
                 self._gpu_read = None
                 self._gpu_reading = task.result()
         return self._gpu_reading
+
+    def _on_gpu(self) -> dict[int, list[str]]:
+        """The processes that hold GPU memory, and on which GPUs."""
+        found: dict[int, list[str]] = {}
+        for gpu in self._gpu_reading.gpus:
+            for process in gpu.processes:
+                found.setdefault(process.pid, []).append(gpu.uuid)
+        return found
 
     def _owned(self, gpu: Gpu) -> Gpu:
         for process in gpu.processes:

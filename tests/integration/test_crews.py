@@ -63,7 +63,7 @@ def model() -> Iterator[OpenAiServer]:
     ended = asyncio.Event()
 
     async def serve() -> None:
-        async with openai_server() as server:
+        async with openai_server(final("ready")) as server:
             ready.put(server)
             await ended.wait()
 
@@ -185,7 +185,7 @@ async def test_one_that_does_not_stop_ends_with_its_process_and_that_is_said(
     node: Node, client: Client, model: OpenAiServer
 ) -> None:
     before = await pid(client)
-    script(model, Reply.text("Thought: rest\nAction: nap\nAction Input: {}"))
+    script(model, Reply(calls=[("nap", "{}")]))
     task = asyncio.create_task(kickoff(client))
 
     async def naps() -> bool:

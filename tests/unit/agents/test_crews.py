@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparkplug.agents.context import Context, Request
+from fakes.models import model_at
+from fakes.openai_server import OpenAiServer, Reply, openai_server
+from sparkplug.agents.context import Context, Request, RequestActivity, Routes
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.runtimes.port import (
     Output,
@@ -27,10 +30,9 @@ from sparkplug.agents.runtimes.port import (
     Step,
     Text,
 )
+from sparkplug.bus.connection import Bus
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.question import Answer
-
-_ANSWER = "Thought: I now can give a great answer\nFinal Answer: {}"
 
 TEAM = """\
 name: team
@@ -43,51 +45,50 @@ tasks:
 """
 
 
-class Scripted:
-    """The model: what it answers is told ahead, and it notes what it was asked."""
-
-    configured = True
-    name = "scripted"
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = list(answers) or ["done"]
-        self.asked: list[str] = []
-        self.hangs = asyncio.Event()
-        self.cancelled = 0
-
-    def counted(self, _: object) -> Scripted:
-        return self
-
-    async def answer(self, prompt: str, *, system: str = "") -> str:
-        self.asked.append(f"{system}\n{prompt}")
-        answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
-        if answer == "hang":
-            self.hangs.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.cancelled += 1
-        return answer if "Action:" in answer else _ANSWER.format(answer)
+def final(text: str) -> Reply:
+    return Reply.text(f"Thought: I now can give a great answer\nFinal Answer: {text}")
 
 
-class _Activity:
-    def doing(self, _: str) -> Any:
-        raise AssertionError("the model is scripted")
+HANGS = Reply(pieces=["Thought"], hang=True)
 
 
-def context(model: Scripted, *, request: str = "", thread: str = "", **answers: str) -> Context:
+@pytest.fixture
+async def model() -> AsyncIterator[OpenAiServer]:
+    async with openai_server(final("done")) as server:
+        yield server
+
+
+def script(model: OpenAiServer, *replies: Reply | str) -> None:
+    """What the model answers from now on, and nothing was asked so far."""
+    model.requests.clear()
+    model.replies[:] = [one if isinstance(one, Reply) else final(one) for one in replies]
+
+
+def asked(model: OpenAiServer, number: int) -> str:
+    """All that the model was told with a request."""
+    return "\n".join(str(message["content"]) for message in model.requests[number]["messages"])
+
+
+async def hanging(model: OpenAiServer, number: int) -> None:
+    async with asyncio.timeout(30):
+        while len(model.requests) < number:
+            await asyncio.sleep(0.01)
+
+
+def context(model: OpenAiServer, *, request: str = "", thread: str = "", **answers: str) -> Context:
     async def progress(_: str) -> None:
         return None
 
-    given = {slot.replace("_", "-"): Answer(value=value) for slot, value in answers.items()}
+    given = {slot: Answer(value=value) for slot, value in answers.items()}
+    bus = Bus("nats://127.0.0.1:9", "_INBOX.test")
     return Context(
-        bus=None,  # type: ignore[arg-type]
+        bus=bus,
         agent="crew",
         replica="0",
         host="gpu-1",
-        activity=_Activity(),  # type: ignore[arg-type]
-        routes=None,  # type: ignore[arg-type]
-        model=model,  # type: ignore[arg-type]
+        activity=RequestActivity(lambda: None),
+        routes=Routes(bus),
+        model=model_at(model.endpoint),
         progress=progress,
         ids={},
         request=request,
@@ -131,13 +132,15 @@ def load(tmp_path: Path) -> Iterator[Callable[..., Awaitable[Runtime]]]:
     sys.path.remove(str(tmp_path))
 
 
-async def test_a_crew_file_does_its_tasks_in_order_and_says_so(load: Any) -> None:
+async def test_a_crew_file_does_its_tasks_in_order_and_says_so(
+    load: Any, model: OpenAiServer
+) -> None:
     crew = await load(TEAM)
-    model = Scripted("facts", "a brief")
+    script(model, "facts", "a brief")
     outputs = await ask(crew, context(model), topic="cats")
     assert answer_of(outputs) == {"text": "a brief"}
-    assert "find things on cats" in model.asked[0]
-    assert "facts" in model.asked[1], "a task is told the output of the one before"
+    assert "find things on cats" in asked(model, 0)
+    assert "facts" in asked(model, 1), "a task is told the output of the one before"
     steps = [(o.name, o.state) for o in outputs if isinstance(o, Step)]
     assert steps == [
         ("find", "started"),
@@ -151,29 +154,37 @@ async def test_a_crew_file_does_its_tasks_in_order_and_says_so(load: Any) -> Non
     ]
 
 
-async def test_what_it_takes_is_published_and_missing_inputs_are_named(load: Any) -> None:
+async def test_what_it_takes_is_published_and_missing_inputs_are_named(
+    load: Any, model: OpenAiServer
+) -> None:
     crew = await load(TEAM)
     assert crew.actions["kickoff"]["required"] == ["topic"]
     with pytest.raises(InvalidError, match="topic missing"):
-        await ask(crew, context(Scripted()))
-    outputs = await ask(crew, context(model := Scripted()), "dogs")
+        await ask(crew, context(model))
+    outputs = await ask(crew, context(model), "dogs")
     assert isinstance(outputs[-1], Text)
-    assert "find things on dogs" in model.asked[0], "a prompt's words are its one input"
+    assert "find things on dogs" in asked(model, 0), "a prompt's words are its one input"
 
 
-async def test_a_manager_gives_out_the_tasks_of_a_hierarchical_crew(load: Any) -> None:
+async def test_a_manager_gives_out_the_tasks_of_a_hierarchical_crew(
+    load: Any, model: OpenAiServer
+) -> None:
     text = TEAM.replace("name: team", "name: team\nprocess: hierarchical")
     crew = await load(text)
-    delegated = (
-        "Thought: ask\nAction: delegate_work_to_coworker\nAction Input: "
-        '{"task": "find", "context": "all", "coworker": "Researcher"}'
+    work = json.dumps({"task": "find", "context": "all", "coworker": "Researcher"})
+    delegated = Reply(calls=[("delegate_work_to_coworker", work)])
+    script(
+        model,
+        delegated,
+        Reply.text("from the researcher"),
+        Reply.text("facts"),
+        Reply.text("managed"),
     )
-    model = Scripted(delegated, "from the researcher", "facts", "managed")
     outputs = await ask(crew, context(model), topic="cats")
     assert answer_of(outputs) == {"text": "managed"}
     uses = [o.text for o in outputs if isinstance(o, Status) and "uses" in o.text]
     assert uses == ["Crew Manager: uses delegate_work_to_coworker"]
-    assert "Researcher" in model.asked[1]
+    assert "Researcher" in asked(model, 1)
 
 
 CODE = """
@@ -208,19 +219,21 @@ number = 7
 
 
 @pytest.mark.parametrize("name", ["team", "make", "later", "Team"])
-async def test_a_crew_that_exists_runs_as_it_is(load: Any, name: str, tmp_path: Path) -> None:
+async def test_a_crew_that_exists_runs_as_it_is(
+    load: Any, model: OpenAiServer, name: str, tmp_path: Path
+) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config/agents.yaml").write_text("solo: {role: Solo, goal: g, backstory: b}")
     (tmp_path / "config/tasks.yaml").write_text(
         "work: {description: 'on {what}', expected_output: e, agent: solo}"
     )
     crew = await load(CODE, name)
-    model = Scripted("first", "second")
+    script(model, "first", "second")
     both = await asyncio.gather(
         ask(crew, context(model), what="a"), ask(crew, context(model), what="b")
     )
     assert sorted(answer_of(outputs)["text"] for outputs in both) == ["first", "second"]
-    assert {"on a" in asked for asked in model.asked} == {True, False}
+    assert {"on a" in asked(model, number) for number in (0, 1)} == {True, False}
 
 
 async def test_what_is_no_crew_is_refused(load: Any) -> None:
@@ -228,16 +241,17 @@ async def test_what_is_no_crew_is_refused(load: Any) -> None:
         await load(CODE, "number")
 
 
-async def test_cancelled_it_stops_at_once_and_so_does_its_model_call(load: Any) -> None:
+async def test_cancelled_it_stops_at_once_and_so_does_its_model_call(
+    load: Any, model: OpenAiServer
+) -> None:
     crew = await load(TEAM)
-    model = Scripted("hang")
+    script(model, HANGS)
     task = asyncio.create_task(ask(crew, context(model), topic="cats"))
-    await asyncio.wait_for(model.hangs.wait(), 30)
+    await hanging(model, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert model.cancelled == 1
-    assert len(model.asked) == 1, "nothing more is asked"
+    assert len(model.requests) == 1, "nothing more is asked"
     left = [t for t in threading.enumerate() if t.name.startswith("crew ")]
     for thread in left:
         await asyncio.to_thread(thread.join, 10)
@@ -268,12 +282,11 @@ def sleep() -> str:
     os.read(reads, 1)
     return "slept"
 """
-_CALLS = "Thought: use it\nAction: {}\nAction Input: {{}}"
 
 
 @pytest.mark.parametrize("tool", ["spin", "sleep"])
 async def test_a_tool_that_does_not_yield(
-    load: Any, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: Any, model: OpenAiServer, tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sparkplug.agents.runtimes.crewai import agent
 
@@ -283,7 +296,8 @@ async def test_a_tool_that_does_not_yield(
     crew = await load(
         TEAM.replace("agent: researcher", f"agent: researcher, tools: ['{module}:{tool}']")
     )
-    task = asyncio.create_task(ask(crew, context(Scripted(_CALLS.format(tool))), topic="cats"))
+    script(model, Reply(calls=[(tool, "{}")]))
+    task = asyncio.create_task(ask(crew, context(model), topic="cats"))
     began = sys.modules[module].began
     assert await asyncio.to_thread(began.wait, 30)
     task.cancel()
@@ -298,65 +312,66 @@ async def test_a_tool_that_does_not_yield(
         os.write(sys.modules[module].writes, b"x")
 
 
-async def test_a_request_that_is_made_again_goes_on_after_the_last_task(load: Any) -> None:
+async def test_a_request_that_is_made_again_goes_on_after_the_last_task(
+    load: Any, model: OpenAiServer
+) -> None:
     crew = await load(TEAM)
-    model = Scripted("facts", "hang")
+    script(model, "facts", HANGS)
     task = asyncio.create_task(ask(crew, context(model, request="r1"), topic="cats"))
-    await asyncio.wait_for(model.hangs.wait(), 30)
+    await hanging(model, 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    again = Scripted("a brief")
-    outputs = await ask(crew, context(again, request="r1"), topic="cats")
+    script(model, "a brief")
+    outputs = await ask(crew, context(model, request="r1"), topic="cats")
     assert answer_of(outputs) == {"text": "a brief"}
-    assert len(again.asked) == 1
-    assert "facts" in again.asked[0]
-    other = Scripted("facts", "a brief")
-    await ask(crew, context(other, request="r1"), topic="cats")
-    assert len(other.asked) == 2, "one that was answered is forgotten"
+    assert len(model.requests) == 1
+    assert "facts" in asked(model, 0)
+    script(model, "facts", "a brief")
+    await ask(crew, context(model, request="r1"), topic="cats")
+    assert len(model.requests) == 2, "one that was answered is forgotten"
 
 
-async def test_a_person_is_asked_and_their_answer_taken(load: Any) -> None:
+async def test_a_person_is_asked_and_their_answer_taken(load: Any, model: OpenAiServer) -> None:
     crew = await load(TEAM.replace("agent: writer", "agent: writer, human_input: true"))
-    model = Scripted("facts", "first draft", "second draft")
+    script(model, "facts", "first draft", "second draft")
     with pytest.raises(Parked) as parked:
         await ask(crew, context(model, request="r"), topic="cats")
     draft = parked.value.drafts[0]
-    assert draft.slot == "write-0"
+    assert draft.slot == "t1q0"
     assert draft.data["output"] == "first draft"
     with pytest.raises(Parked) as parked:
-        await ask(crew, context(model, request="r", write_0="shorter"), topic="cats")
-    assert parked.value.drafts[0].slot == "write-1"
-    assert "first draft" in model.asked[2]
-    assert "shorter" in model.asked[2]
-    outputs = await ask(
-        crew, context(model, request="r", write_0="shorter", write_1="OK."), topic="cats"
-    )
+        await ask(crew, context(model, request="r", t1q0="shorter"), topic="cats")
+    assert parked.value.drafts[0].slot == "t1q1"
+    assert "first draft" in asked(model, 2)
+    assert "shorter" in asked(model, 2)
+    outputs = await ask(crew, context(model, request="r", t1q0="shorter", t1q1="OK."), topic="cats")
     assert answer_of(outputs) == {"text": "second draft"}
-    assert len(model.asked) == 3, "what a person was content with is not made again"
+    assert len(model.requests) == 3, "what a person was content with is not made again"
 
 
-async def test_where_a_draft_is_not_the_answer_still_counts(load: Any) -> None:
+async def test_where_a_draft_is_not_the_answer_still_counts(load: Any, model: OpenAiServer) -> None:
     crew = await load(TEAM.replace("agent: writer", "agent: writer, human_input: true"))
-    model = Scripted("facts", "draft of this host", "shorter")
+    script(model, "facts", "draft of this host", "shorter")
     with pytest.raises(Parked) as parked:
-        await ask(crew, context(model, request="elsewhere", write_0="make it short"), topic="cats")
-    assert parked.value.drafts[0].slot == "write-1"
-    assert "make it short" in model.asked[2]
+        await ask(crew, context(model, request="elsewhere", t1q0="make it short"), topic="cats")
+    assert parked.value.drafts[0].slot == "t1q1"
+    assert "make it short" in asked(model, 2)
 
 
-async def test_a_conversation_is_remembered(load: Any) -> None:
+async def test_a_conversation_is_remembered(load: Any, model: OpenAiServer) -> None:
     crew = await load(TEAM)
-    await ask(crew, context(Scripted("facts", "the answer is 42")), "cats", thread="t1")
-    model = Scripted()
+    script(model, "facts", "the answer is 42")
+    await ask(crew, context(model), "cats", thread="t1")
+    script(model, "more")
     await ask(crew, context(model), "dogs", thread="t1")
-    assert "the answer is 42" in model.asked[0]
-    model = Scripted()
+    assert "the answer is 42" in asked(model, 0)
+    script(model, "more")
     await ask(crew, context(model), "dogs", thread="t2")
-    assert "the answer is 42" not in model.asked[0]
+    assert "the answer is 42" not in asked(model, 0)
 
 
 async def test_memory_and_knowledge_need_no_model_of_others_and_no_network(
-    load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    load: Any, model: OpenAiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = """
 from crewai import Agent, Crew, Task
@@ -373,18 +388,17 @@ def make():
     real = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX:
+        if self.family != socket.AF_UNIX and address[0] != "127.0.0.1":
             raise AssertionError(f"it went out to {address}")
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path / "storage"))
     crew = await load(code, "make")
-    model = Scripted("it is known")
+    script(model, "it is known")
     await ask(crew, context(model), what="password of the vault")
-    assert any("vault is s3sam" in asked for asked in model.asked), (
-        "knowledge is found by its words"
-    )
+    told = [asked(model, number) for number in range(len(model.requests))]
+    assert any("vault is s3sam" in words for words in told), "knowledge is found by its words"
 
 
 def test_importing_it_leaves_the_process_as_it_was() -> None:

@@ -7,10 +7,10 @@ import json
 import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crewai import CrewOutput
-from crewai.core.providers.human_input import set_provider
+from crewai.core.providers.human_input import HumanInputProvider, set_provider
 from crewai.events.event_context import (
     EventContextConfig,
     MismatchBehavior,
@@ -121,7 +121,7 @@ class CrewAgent:
         crew.tracing = False
         give_model(crew, ctx, turn)
         kept = Kept(path, crew)
-        crew._task_output_handler = kept  # noqa: SLF001
+        crew._task_output_handler = cast("Any", kept)  # noqa: SLF001
         feedback = Feedback(kept, ctx.answers)
         feedback.settle(crew)
         done = kept.go_on()
@@ -135,7 +135,7 @@ class CrewAgent:
         turn.check()
         # One that stops in the midst leaves events open: that is no news.
         _event_context_config.set(_UNPAIRED)
-        set_provider(feedback)
+        set_provider(cast("HumanInputProvider", feedback))
         add_stream_sink(progress.sink)
         result = crew.kickoff(inputs=inputs)
         if not isinstance(result, CrewOutput):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from crewai import Agent, Crew, Process, Task
 from crewai.tools import BaseTool, tool
@@ -117,7 +117,7 @@ class Declared:
         """A tool: an object as it is, one of a class, or a function made into one."""
         found = self._found[reference]
         if inspect.isclass(found) and issubclass(found, BaseTool):
-            found = found()
+            found = cast("Any", found)()
         elif inspect.isfunction(found):
             found = tool(found)
         if not isinstance(found, BaseTool):

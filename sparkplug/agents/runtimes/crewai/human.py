@@ -34,15 +34,17 @@ class Feedback:
     def __init__(self, kept: Kept, answers: Mapping[str, Answer]) -> None:
         self._kept = kept
         self._answers = answers
+        self._places: dict[Any, int] = {}
 
     def settle(self, crew: Crew) -> None:
         """Take as done what a person was content with; called once, before the crew begins."""
-        if self._kept.done >= len(crew.tasks):
+        self._places = {task.id: place for place, task in enumerate(crew.tasks)}
+        place = self._kept.done
+        if place >= len(crew.tasks):
             return
-        task = crew.tasks[self._kept.done]
-        shown = self._kept.drafts(_name(task))
-        if shown and _content(self._answers.get(slot_of(_name(task), len(shown) - 1))):
-            self._kept.finish(task, shown[-1])
+        shown = self._kept.drafts(place)
+        if shown and _content(self._answers.get(slot_of(place, len(shown) - 1))):
+            self._kept.finish(crew.tasks[place], shown[-1])
 
     def setup_messages(self, context: Any) -> bool:
         """The messages are CrewAI's own."""
@@ -52,8 +54,9 @@ class Feedback:
         """Go on with what the person was shown, and what they said of it."""
         if context.task is None or not context.task.human_input:
             return
-        for turn, shown in enumerate(self._kept.drafts(_name(context.task))):
-            answer = self._answers.get(slot_of(_name(context.task), turn))
+        place = self._place(context.task)
+        for turn, shown in enumerate(self._kept.drafts(place)):
+            answer = self._answers.get(slot_of(place, turn))
             if answer is None:
                 return
             context.messages.append({"role": "assistant", "content": shown})
@@ -62,10 +65,10 @@ class Feedback:
     def handle_feedback(self, formatted_answer: AgentFinish, context: Any) -> AgentFinish:
         """Ask about an output. Raises CrewParked where that was not answered yet."""
         answer = formatted_answer
-        name = _name(context.task)
-        turn = len(self._kept.drafts(name))
+        place = self._place(context.task)
+        turn = len(self._kept.drafts(place))
         while context.ask_for_human_input:
-            slot = slot_of(name, turn)
+            slot = slot_of(place, turn)
             given = self._answers.get(slot)
             if given is None:
                 text = _text_of(answer)
@@ -79,6 +82,9 @@ class Feedback:
                 answer = context._invoke_loop()  # noqa: SLF001
                 turn += 1
         return answer
+
+    def _place(self, task: Task | None) -> int:
+        return self._places.get(task.id, 0) if task is not None else 0
 
     async def handle_feedback_async(
         self, formatted_answer: AgentFinish, context: Any

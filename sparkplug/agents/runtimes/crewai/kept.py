@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,6 @@ _KEPT_S = 7 * 86400.0
 _MOST_TURNS = 40
 #: What CrewAI wants to know of a crew that goes on; any text does.
 _GOES_ON = "resumed"
-_SLOT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Done(BaseModel):
@@ -88,7 +86,7 @@ class Kept:
             self._crew.checkpoint_kickoff_event_id = _GOES_ON
         return count
 
-    def drafts(self, task: str) -> list[str]:
+    def drafts(self, task: int) -> list[str]:
         """What a person was shown of a task's output so far."""
         found: list[str] = []
         while (slot := slot_of(task, len(found))) in self._record.drafts:
@@ -174,9 +172,9 @@ class Conversations:
         return self._folder / f"{_hashed(thread)}.json"
 
 
-def slot_of(task: str, turn: int) -> str:
-    """The slot of the question about a task's output, for the n-th time."""
-    return f"{_SLOT.sub('-', task)[:40]}-{turn}"
+def slot_of(task: int, turn: int) -> str:
+    """The slot of the question about the output of a task (by its place), for the n-th time."""
+    return f"t{task}q{turn}"
 
 
 def kept_at(folder: Path | None, key: str) -> Path | None:

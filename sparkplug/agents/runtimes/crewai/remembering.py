@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -63,11 +64,12 @@ class WordVectors:
         return ["cosine", "l2", "ip"]
 
 
-class LocalKnowledge(ChromaDBConfig):  # type: ignore[misc]
+class LocalKnowledge(ChromaDBConfig):
     """CrewAI's vector store, with vectors made here."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(embedding_function=WordVectors(), **settings)
+        vectors: Any = WordVectors()
+        super().__init__(embedding_function=vectors, **settings)
 
 
 def vector(text: str) -> list[float]:
@@ -89,6 +91,9 @@ def vector(text: str) -> list[float]:
 
 def remember_here() -> None:
     """Have CrewAI use these vectors wherever an author names no embedder."""
-    unified_memory._default_embedder = WordVectors  # noqa: SLF001  there is no other way
-    rag_config.DEFAULT_RAG_CONFIG_PATH = __name__
-    rag_config.DEFAULT_RAG_CONFIG_CLASS = LocalKnowledge.__name__
+    # There is no other way in: neither is a setting.
+    memory, knowledge = sys.modules[unified_memory.__name__], sys.modules[rag_config.__name__]
+    vars(memory)["_default_embedder"] = WordVectors
+    vars(knowledge).update(
+        DEFAULT_RAG_CONFIG_PATH=__name__, DEFAULT_RAG_CONFIG_CLASS=LocalKnowledge.__name__
+    )

@@ -6,7 +6,8 @@ model of that name. A language model of the author's own class stays.
 
 from __future__ import annotations
 
-import logging
+import warnings
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from crewai import Crew
@@ -15,64 +16,38 @@ from pydantic import PrivateAttr
 
 from sparkplug.agents.context import Context
 from sparkplug.agents.runtimes.crewai.turn import Turn
-
-log = logging.getLogger("sparkplug.crew")
-
-_AUTO = "auto"
-_WINDOW = 8192
+from sparkplug.llm.crewai import SparkplugLLM
+from sparkplug.llm.routing import AUTO
 
 
-class Thinking(BaseLLM):  # type: ignore[misc]
-    """A language model of CrewAI that asks `ctx.model`, on the agent's loop."""
+class Thinking(SparkplugLLM):
+    """SparkPlug's model for a crew that may have to stop while it thinks."""
 
-    llm_type: str = "sparkplug"
-
-    _ctx: Context = PrivateAttr()
-    _turn: Turn = PrivateAttr()
+    _turn: Turn | None = PrivateAttr(default=None)
 
     @classmethod
     def named(cls, name: str) -> Thinking:
         """The model of that name, "" for the agent file's; not bound to a request yet."""
-        return cls(model=name or _AUTO)
+        return cls(model=name or AUTO)
 
-    def bind(self, ctx: Context, turn: Turn) -> Thinking:
-        """The same, for one request."""
-        bound = Thinking(model=self.model)
-        bound._ctx, bound._turn = ctx, turn
+    def for_request(self, ctx: Context, turn: Turn) -> Thinking:
+        """One that thinks on a request's account, in the crew's threads."""
+        chosen = ctx.llm if self.model == AUTO else ctx.llm.named(self.model)
+        bound = Thinking(model=chosen.wanted, temperature=self.temperature, stop=self.stop)
+        bound.max_tokens = self.max_tokens
+        bound.bind(chosen, turn.loop)
+        bound._turn = turn
         return bound
-
-    def call(
-        self,
-        messages: Any,
-        tools: Any = None,
-        callbacks: Any = None,
-        available_functions: Any = None,
-        from_task: Any = None,
-        from_agent: Any = None,
-        response_model: Any = None,
-    ) -> Any:
-        """One call. Raises NoModelError, or CrewStopped."""
-        self._turn.check()
-        if isinstance(messages, str):
-            messages = [{"role": "user", "content": messages}]
-        system = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
-        prompt = "\n\n".join(str(m.get("content") or "") for m in messages if m["role"] != "system")
-        return self._apply_stop_words(
-            self._turn.wait(self._ctx.model.answer(prompt, system=system))
-        )
-
-    def supports_function_calling(self) -> bool:
-        """It takes text alone."""
-        return False
-
-    def get_context_window_size(self) -> int:
-        """Tokens."""
-        return _WINDOW
 
     def get_input_tokens_count(self, messages: Any, tools: Any = None, model: Any = None) -> int:
         """About as many as a message has: four characters each."""
         texts = [messages] if isinstance(messages, str) else [str(m["content"]) for m in messages]
         return (sum(map(len, texts)) + 3) // 4
+
+    def _wait(self, asking: Coroutine[Any, Any, Any]) -> Any:
+        if self._turn is None:
+            return super()._wait(asking)
+        return self._turn.wait(asking)
 
 
 def give_model(crew: Crew, ctx: Context, turn: Turn) -> None:
@@ -82,26 +57,32 @@ def give_model(crew: Crew, ctx: Context, turn: Turn) -> None:
         if _is_authors(found):
             return found
         wanted = found if isinstance(found, Thinking) else Thinking.named("")
-        return wanted.bind(ctx, turn)
+        return wanted.for_request(ctx, turn)
 
     managers = [crew.manager_agent] if crew.manager_agent is not None else []
     for agent in [*crew.agents, *managers]:
         agent.llm = ours(agent.llm)
-        if getattr(agent, "function_calling_llm", None) is not None:
-            agent.function_calling_llm = ours(agent.function_calling_llm)
+        _replace(agent, "function_calling_llm", ours)
     for name in ("manager_llm", "function_calling_llm", "planning_llm", "chat_llm"):
-        if getattr(crew, name, None) is not None:
-            setattr(crew, name, ours(getattr(crew, name)))
+        _replace(crew, name, ours)
     memory = getattr(crew, "_memory", None)
     if memory is not None and hasattr(memory, "_llm_instance"):
         memory._llm_instance = ours(memory._llm_instance)  # noqa: SLF001
 
 
+def _replace(owner: Any, name: str, ours: Callable[[Any], Any]) -> None:
+    with warnings.catch_warnings():
+        # CrewAI deprecates some of its own fields.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if getattr(owner, name, None) is not None:
+            setattr(owner, name, ours(getattr(owner, name)))
+
+
 def is_ours(model: Any) -> bool:
     """Whether a language model is SparkPlug's, whose calls are counted where they are made."""
-    return isinstance(model, Thinking)
+    return isinstance(model, SparkplugLLM)
 
 
 def _is_authors(model: Any) -> bool:
-    ours = isinstance(model, Thinking) or type(model).__module__.startswith("crewai.")
+    ours = isinstance(model, SparkplugLLM) or type(model).__module__.startswith("crewai.")
     return isinstance(model, BaseLLM) and not ours

@@ -46,7 +46,7 @@ _current: contextvars.ContextVar[Turn] = contextvars.ContextVar("sparkplug_turn"
 _working: dict[int, Turn] = {}
 
 
-class CrewStopped(HookAborted):  # type: ignore[misc]
+class CrewStopped(HookAborted):
     """The crew is to stop: CrewAI passes this on as it is, and tries nothing again."""
 
     def __init__(self, reason: str = "the request was cancelled", source: Any = None) -> None:
@@ -66,14 +66,14 @@ class Turn:
     """A request in hand. Made on the agent's loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._stopped = ""
         self._threads: dict[int, threading.Thread] = {}
         self._waits: set[concurrent.futures.Future[Any]] = set()
         self._lock = threading.Lock()
         self._ended = asyncio.Event()
-        self._done: asyncio.Future[Any] = self._loop.create_future()
+        self._done: asyncio.Future[Any] = self.loop.create_future()
 
     def start(self, work: Callable[[], Any], name: str) -> asyncio.Future[Any]:
         """Do the work in a thread, in the calling context; the future has what came of it."""
@@ -113,7 +113,7 @@ class Turn:
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self.loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             log.debug("the agent has ended before its crew")
 
@@ -143,7 +143,7 @@ class Turn:
             if self._stopped:
                 work.close()
                 raise CrewStopped(self._stopped)
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            future = asyncio.run_coroutine_threadsafe(work, self.loop)
             self._waits.add(future)
         self.note_thread()
         try:
@@ -162,12 +162,12 @@ class Turn:
             waits = list(self._waits)
         for future in waits:
             future.cancel()
-        ends = self._loop.time() + within
+        ends = self.loop.time() + within
         if await self._ends(min(_BY_ITSELF_S, within)):
             return True
         gently = _GENTLY
-        while not await self._ends(min(_AGAIN_S, max(ends - self._loop.time(), 0.0))):
-            if self._loop.time() >= ends:
+        while not await self._ends(min(_AGAIN_S, max(ends - self.loop.time(), 0.0))):
+            if self.loop.time() >= ends:
                 return False
             self._interrupt(CrewStopped if gently > 0 else CrewEnded)
             gently -= 1
