@@ -146,7 +146,7 @@ def _thread_history(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+    parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
 
 def _shell(parser: argparse.ArgumentParser) -> None:
