@@ -40,7 +40,9 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
@@ -233,6 +235,17 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+        )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
@@ -272,6 +285,7 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
@@ -309,6 +323,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
