@@ -6,6 +6,7 @@ from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
+from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.actions.threads import THREAD_ACTIONS
@@ -19,6 +20,7 @@ ACTIONS: dict[str, Action] = {
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
         *RUN_ACTIONS,
+        *MODEL_ACTIONS,
         *QUESTION_ACTIONS,
         *THREAD_ACTIONS,
         *MESH_ACTIONS,

@@ -38,6 +38,22 @@ def _usage(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="name of the model")
+
+
+def _model_usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("agent", "run", "model", "host"),
+        default="agent",
+        help="agent | run | model | host (agent)",
+    )
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="calls this far back, like 1h (all)"
+    )
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
 
@@ -197,6 +213,20 @@ VERBS: tuple[Verb, ...] = (
         f"{_ROOM}.threads:graph",
         _agent,
     ),
+    Verb(
+        ("models",),
+        "every model that hosts can ask: state, abilities, load, price",
+        f"{_ROOM}.models:list_models",
+        listing=True,
+    ),
+    Verb(("models", "describe"), "all about a model", f"{_ROOM}.models:describe", _model),
+    Verb(
+        ("models", "usage"),
+        "what calls of models took: tokens, time, energy, money",
+        f"{_ROOM}.models:usage",
+        _model_usage,
+        listing=True,
+    ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
@@ -295,6 +325,7 @@ VERBS: tuple[Verb, ...] = (
 GROUPS: dict[str, str] = {
     "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
+    "models": "models: list, describe, explain, usage, load, unload",
     "runs": "runs of plans: list, describe, watch, cancel",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",

@@ -41,7 +41,9 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
@@ -238,6 +240,17 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+        )
         gpu_events = GpuEvents(self._events)
         board = Board(bus)
         keeper_of_questions = Keeper(bus, holder, board, self._events)
@@ -283,6 +296,7 @@ class Daemon:
             ("planner", planner.run),
             ("questions", board.run),
             ("answers", keeper_of_questions.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
@@ -320,6 +334,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
