@@ -298,6 +298,7 @@ class Daemon:
             ("answers", keeper_of_questions.run),
             ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
+            ("agent epochs", supervisor.watch_epochs),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
