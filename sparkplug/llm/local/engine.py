@@ -8,6 +8,8 @@ batch is done. Runs in a thread of its own; everything else talks to it by `subm
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -31,7 +33,7 @@ _TOP_P = 1.0
 
 @dataclass
 class Job:
-    """One answer to write. `tell(text, finish)` is called from the engine's thread."""
+    """One answer to write. `tell(text, finish)` is called as the engine delivers."""
 
     tokens: list[int]
     tell: Callable[[str, str | None], None]
@@ -63,9 +65,13 @@ class _Batch:
 
 
 class Engine:
-    """The one that writes. `start` begins, `stop` ends it."""
+    """The one that writes. `start` begins, `stop` ends it.
+
+    Answers are told in its own thread, or on a loop: see `deliver_on`.
+    """
 
     def __init__(self, loaded: Loaded, most: int, energy: EnergyMeter | None = None) -> None:
+        self._deliver: Callable[[list[Told]], None] = _deliver
         self._loaded = loaded
         self._most = most
         self._energy = energy or EnergyMeter(None)
@@ -76,6 +82,10 @@ class Engine:
         self._stopping = False
         self.tokens_in = 0
         self.tokens_out = 0
+
+    def deliver_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Deliver on a loop: once for a step, however many answers it writes."""
+        self._deliver = lambda told: _soon(loop, told)
 
     def start(self) -> None:
         """Begin."""
@@ -111,8 +121,7 @@ class Engine:
                 except Exception:
                     # Out of memory, or a model that fails: those under way are told, it goes on.
                     log.exception("the model failed")
-                    for job in self._batch.jobs:
-                        job.tell("", "error")
+                    self._deliver([(job, "", "error") for job in self._batch.jobs])
                     self._batch = _Batch()
 
     def _take(self) -> None:
@@ -232,8 +241,8 @@ class Engine:
         self._energy.share(batch.jobs)
         if any(job.finish for job in batch.jobs):
             self._energy.settle()
-        for job in batch.jobs:
-            _tell(job)
+        told = [(job, *_new(job)) for job in batch.jobs]
+        self._deliver([one for one in told if one[1] or one[2]])
 
     def _take_token(self, job: Job, token: int) -> None:
         job.last = token
@@ -294,7 +303,22 @@ def _sampled(logits: torch.Tensor, job: Job) -> int:
     return int(torch.multinomial(chances, 1, generator=job.generator))
 
 
-def _tell(job: Job) -> None:
+#: An answer, what is new of its text, and how it ended.
+Told = tuple[Job, str, str | None]
+
+
+def _deliver(told: list[Told]) -> None:
+    for job, text, finish in told:
+        job.tell(text, finish)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, told: list[Told]) -> None:
+    if told:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(_deliver, told)
+
+
+def _new(job: Job) -> tuple[str, str | None]:
     """What is new of the text, held back where it may be the beginning of a stop word."""
     end = len(job.text)
     if job.finish is None and job.stop:
@@ -305,4 +329,4 @@ def _tell(job: Job) -> None:
                     break
     new = job.text[job.told : end]
     job.told = max(job.told, end)
-    job.tell(new, job.finish)
+    return new, job.finish
