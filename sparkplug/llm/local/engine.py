@@ -13,6 +13,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from sparkplug.llm.local.loading import Loaded
 log = logging.getLogger(__name__)
 
 _TOP_P = 1.0
+#: A model that writes faster than anybody reads tells several tokens at once: seconds between.
+_DELIVER_S = 0.02
 
 
 @dataclass
@@ -73,6 +76,7 @@ class Engine:
     def __init__(self, loaded: Loaded, most: int, energy: EnergyMeter | None = None) -> None:
         self._deliver: Callable[[list[Told]], None] = _deliver
         self._loaded = loaded
+        self._tokenizer = loaded.tokenizer._tokenizer  # noqa: SLF001  it has no name in public
         self._most = most
         self._energy = energy or EnergyMeter(None)
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -80,6 +84,7 @@ class Engine:
         self._batch = _Batch()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
+        self._delivered = 0.0
         self.tokens_in = 0
         self.tokens_out = 0
 
@@ -214,8 +219,7 @@ class Engine:
         batch = self._batch
         assert batch.mask is not None
         assert batch.position is not None
-        device = self._loaded.device
-        ids = torch.tensor([[job.last] for job in batch.jobs], device=device)
+        ids = torch.tensor([[job.last] for job in batch.jobs], device=self._loaded.device)
         batch.mask = torch.nn.functional.pad(batch.mask, (0, 1), value=1)
         batch.position = batch.position + 1
         out = self._loaded.model(
@@ -232,17 +236,23 @@ class Engine:
         """Choose the next token of each row, and tell its text."""
         chosen: list[int] = logits.argmax(-1).tolist()
         shared = len(batch.jobs) > 1 or bool(self._batch.jobs and batch is not self._batch)
+        done = False
         for row, job in enumerate(batch.jobs):
             token = chosen[row]
             if job.temperature > 0:
                 token = _sampled(logits[row], job)
-            job.shared = job.shared or shared
+            if shared:
+                job.shared = True
             self._take_token(job, token)
+            done = done or job.finish is not None or not job.told
         self._energy.share(batch.jobs)
-        if any(job.finish for job in batch.jobs):
+        if done:
             self._energy.settle()
-        told = [(job, *_new(job)) for job in batch.jobs]
-        self._deliver([one for one in told if one[1] or one[2]])
+        now = time.monotonic()
+        if done or now - self._delivered >= _DELIVER_S:
+            self._delivered = now
+            told = [(job, *_new(job)) for job in batch.jobs]
+            self._deliver([one for one in told if one[1] or one[2]])
 
     def _take_token(self, job: Job, token: int) -> None:
         job.last = token
@@ -251,7 +261,7 @@ class Engine:
         if token in self._loaded.stops:
             job.finish = "stop"
             return
-        piece = job.decoder.step(self._loaded.tokenizer._tokenizer, token)  # noqa: SLF001
+        piece = job.decoder.step(self._tokenizer, token)
         if piece:
             job.text += piece
         for word in job.stop:
