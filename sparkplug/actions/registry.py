@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
@@ -12,7 +13,14 @@ from sparkplug.schema.errors import RefusedError
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
 
 ACTIONS: dict[str, Action] = {
-    action.id: action for action in (*AGENT_ACTIONS, *HOST_ACTIONS, *RUN_ACTIONS, *MESH_ACTIONS)
+    action.id: action
+    for action in (
+        *AGENT_ACTIONS,
+        *HOST_ACTIONS,
+        *HOST_PROCESS_ACTIONS,
+        *RUN_ACTIONS,
+        *MESH_ACTIONS,
+    )
 }
 
 
