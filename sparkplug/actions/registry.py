@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.models import MODEL_ACTIONS
@@ -23,6 +24,8 @@ ACTIONS: dict[str, Action] = {
         *MODEL_ACTIONS,
         *QUESTION_ACTIONS,
         *THREAD_ACTIONS,
+        *HOST_PROCESS_ACTIONS,
+        *RUN_ACTIONS,
         *MESH_ACTIONS,
     )
 }

@@ -13,6 +13,22 @@ def _host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", nargs="?", help="only this host").kind = "host"  # type: ignore[attr-defined]
 
 
+def _one_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", help="name of the host").kind = "host"  # type: ignore[attr-defined]
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _one_host(parser)
+    parser.add_argument(
+        "series", nargs="*", default=[], help="figures, like cpu or 'gpu/*/power' (all)"
+    )
+    parser.add_argument(
+        "--since", type=seconds, default=3600.0, metavar="TIME", help="this far back (1h; 30d most)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="the end of the window, in ISO 8601 (now)")
+    parser.add_argument("--points", type=int, default=60, help="of each figure (60)")
+
+
 def _top(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     parser.add_argument("-1", "--once", action="store_true", help="one frame, then leave")
@@ -191,6 +207,18 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
         labels=True,
     ),
+    Verb(
+        ("hosts", "history"),
+        "how a host went: means, maxima, energy",
+        f"{_ROOM}.host_history:history",
+        _history,
+    ),
+    Verb(
+        ("hosts", "topology"),
+        "how its GPUs and adapters hang together",
+        f"{_ROOM}.host_topology:topology",
+        _one_host,
+    ),
     Verb(("top",), "what hosts, GPUs and processes do now", f"{_ROOM}.top:top", _top),
     Verb(
         ("agents", "list"),
@@ -323,7 +351,7 @@ VERBS: tuple[Verb, ...] = (
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
-    "hosts": "hosts: list, cordon, uncordon, drain",
+    "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "models": "models: list, describe, explain, usage, load, unload",
     "runs": "runs of plans: list, describe, watch, cancel",

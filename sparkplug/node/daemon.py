@@ -52,7 +52,7 @@ from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
-from sparkplug.node.telemetry_services import serve_telemetry
+from sparkplug.node.telemetry_services import serve_orders, serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
@@ -278,6 +278,7 @@ class Daemon:
         await serve_telemetry(services, self.name, sampler)
         await Checkpoints(bus).serve(services)
         await Desk(bus, board, self._events).serve(services)
+        await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -417,6 +418,12 @@ class Daemon:
             except (TimeoutError, SparkplugError) as error:
                 log.debug("clock: %s", error)
             await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _own_processes(self) -> set[int]:
+        """This daemon, its parent and the mesh's server."""
+        server = self._keeper.server.process if self._keeper is not None else None
+        pids = (os.getpid(), self._parent, server.pid if server is not None else None)
+        return {pid for pid in pids if pid}
 
     def _server_down(self) -> bool:
         process = self._keeper.server.process if self._keeper is not None else None
