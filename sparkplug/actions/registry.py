@@ -8,6 +8,7 @@ from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
+from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
@@ -19,6 +20,7 @@ ACTIONS: dict[str, Action] = {
         *HOST_ACTIONS,
         *RUN_ACTIONS,
         *QUESTION_ACTIONS,
+        *THREAD_ACTIONS,
         *MESH_ACTIONS,
     )
 }

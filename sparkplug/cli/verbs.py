@@ -130,6 +130,21 @@ def _question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", help="its id, or the beginning of it").kind = "question"  # type: ignore[attr-defined]
 
 
+def _thread(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("thread", help="name of the thread")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--checkpoint", default="", metavar="ID", help="as it was then")
+
+
+def _thread_history(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--limit", type=int, default=20, help="so many, the newest first (20)")
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
@@ -176,6 +191,12 @@ VERBS: tuple[Verb, ...] = (
         _usage,
         listing=True,
     ),
+    Verb(
+        ("agents", "graph"),
+        "the nodes of its work, and which run",
+        f"{_ROOM}.threads:graph",
+        _agent,
+    ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
@@ -188,6 +209,21 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
     ),
     Verb(("questions", "describe"), "all about one", f"{_ROOM}.questions:describe", _question),
+    Verb(
+        ("threads", "list"),
+        "the threads an agent keeps",
+        f"{_ROOM}.threads:list_threads",
+        _agent,
+        listing=True,
+    ),
+    Verb(("threads", "get"), "the state of a thread", f"{_ROOM}.threads:get", _checkpoint),
+    Verb(
+        ("threads", "history"),
+        "the states it was in",
+        f"{_ROOM}.threads:history",
+        _thread_history,
+        listing=True,
+    ),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
     Verb(
@@ -260,6 +296,7 @@ GROUPS: dict[str, str] = {
     "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "runs": "runs of plans: list, describe, watch, cancel",
+    "threads": "what LangGraph agents keep: list, get, history, set, forget",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",

@@ -216,6 +216,14 @@ class AgentSpec(Document):
     )
 
     @model_validator(mode="after")
+    def _graphs_are_langgraphs(self) -> Self:
+        if "langgraph.json" in self.entrypoint and self.runtime != "langgraph":
+            raise ValueError("a langgraph.json is run by LangGraph: runtime: langgraph")
+        if self.checkpoints is not None and self.runtime != "langgraph":
+            raise ValueError("checkpoints are a LangGraph agent's: runtime: langgraph")
+        return self
+
+    @model_validator(mode="after")
     def _scale_can_be_met(self) -> Self:
         queue = self.scale.queue if self.scale else None
         if queue is not None and queue > self.concurrency:

@@ -67,7 +67,9 @@ class Documents:
         }
         if not self.lines:
             kinds = ", ".join(sorted(_SUFFIXES))
-            raise InvalidError("no documents in this folder", where=folder, hint=f"it may be {kinds}")
+            raise InvalidError(
+                "no documents in this folder", where=folder, hint=f"it may be {kinds}"
+            )
 
     def find(self, question: str) -> list[Passage]:
         """The passages that answer best by their words, those of one document together."""
