@@ -8,6 +8,7 @@ from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
+from sparkplug.actions.schedules import SCHEDULE_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
@@ -18,6 +19,7 @@ ACTIONS: dict[str, Action] = {
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
         *RUN_ACTIONS,
+        *SCHEDULE_ACTIONS,
         *QUESTION_ACTIONS,
         *MESH_ACTIONS,
     )
