@@ -10,6 +10,7 @@ from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
+from sparkplug.actions.schedules import SCHEDULE_ACTIONS
 from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
@@ -20,11 +21,11 @@ ACTIONS: dict[str, Action] = {
     for action in (
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
-        *RUN_ACTIONS,
+        *HOST_PROCESS_ACTIONS,
         *MODEL_ACTIONS,
+        *SCHEDULE_ACTIONS,
         *QUESTION_ACTIONS,
         *THREAD_ACTIONS,
-        *HOST_PROCESS_ACTIONS,
         *RUN_ACTIONS,
         *MESH_ACTIONS,
     )

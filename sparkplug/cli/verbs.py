@@ -74,6 +74,18 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
 
 
+def _validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plans", nargs="+", help="plan files, or names").kind = "plan"  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--agents", action="store_true", help="an agent that is not there now is an error"
+    )
+
+
+def _stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", nargs="?", default="", help="only this plan, and its steps")
+    parser.add_argument("--runs", type=int, default=200, help="over so many newest runs (200)")
+
+
 def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("filter", nargs="?", default="", help="events that match; !x: that do not")
     parser.add_argument(
@@ -256,6 +268,17 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
     ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
+    Verb(
+        ("plans", "list"), "the plans that have a name", f"{_ROOM}.plans:list_plans", listing=True
+    ),
+    Verb(("plans", "validate"), "check plan files", f"{_ROOM}.plans:validate", _validate),
+    Verb(("plans", "stats"), "how runs went", f"{_ROOM}.plans:stats", _stats, listing=True),
+    Verb(
+        ("schedules", "list"),
+        "what is run by the clock",
+        f"{_ROOM}.schedules:list_schedules",
+        listing=True,
+    ),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
@@ -354,8 +377,10 @@ GROUPS: dict[str, str] = {
     "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "models": "models: list, describe, explain, usage, load, unload",
-    "runs": "runs of plans: list, describe, watch, cancel",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",
+    "plans": "plans: list, validate, stats",
+    "schedules": "plans run by the clock: list, add, remove, pause, resume",
+    "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",

@@ -223,7 +223,14 @@ class Daemon:
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
         observer = Observer(bus, owner_name(), directory, self._events)
-        planner = Planner(bus, self.name, known_agents=directory.names)
+        planner = Planner(
+            bus,
+            self.name,
+            known_agents=directory.names,
+            most=settings.plans.max_runs,
+            compact=settings.plans.compact,
+            keep=settings.plans.keep,
+        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.results import Results
 from sparkplug.plans.breakers import Breakers
 from sparkplug.plans.children import Endings
 from sparkplug.plans.replicas import Replicas
-from sparkplug.plans.results import Results
 from sparkplug.plans.slots import Places
 
 
