@@ -1,4 +1,4 @@
-"""What an agent's author imports: `action`, `on`, `Request`, `Context`, `current`, `Job`
+"""What an agent's author imports: `action`, `on`, `Request`, `Context`, `current`, `wait`, `Job`
 and `Reply`.
 
 The runtimes, the agent process and the zygote live beside it and are imported by the
@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from sparkplug.agents.authoring import action, on
     from sparkplug.agents.context import Context, Request, current
     from sparkplug.agents.talking import Job, Reply
+    from sparkplug.agents.waiting import wait
 
-__all__ = ["Context", "Job", "Reply", "Request", "action", "current", "on"]
+__all__ = ["Context", "Job", "Reply", "Request", "action", "current", "on", "wait"]
 
-_ROOMS = {"action": "authoring", "on": "authoring", "Job": "talking", "Reply": "talking"}
+_ROOMS = {
+    "action": "authoring",
+    "on": "authoring",
+    "wait": "waiting",
+    "Job": "talking",
+    "Reply": "talking",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import secrets
@@ -21,15 +22,25 @@ from sparkplug.agents.asking import Asking
 from sparkplug.agents.authoring import as_json, as_text
 from sparkplug.agents.cancelling import Requests
 from sparkplug.agents.context import Context, Request
+from sparkplug.agents.conversation import Conversations
 from sparkplug.agents.envelopes import Asked, read_envelope, restore, save
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.parking import Parked, parked
 from sparkplug.agents.routes import Routes
-from sparkplug.agents.runtimes.port import Output, Result, Runtime, Status, Step, Text, Tokens
+from sparkplug.agents.runtimes.port import (
+    Output,
+    Result,
+    Runtime,
+    Stateful,
+    Status,
+    Step,
+    Text,
+    Tokens,
+)
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
 from sparkplug.schema.errors import DeadlineError, InvalidError
 from sparkplug.schema.published import Published
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
@@ -57,7 +68,7 @@ class Answering:
         job: SpawnJob,
         bus: Bus,
         runtime: Runtime,
-        model: Model,
+        model: ChatModel,
         activity: Activity,
         events: StepEvents,
     ) -> None:
@@ -69,6 +80,9 @@ class Answering:
         self._events = events
         self.routes = Routes(bus, job.host)
         self.asking = Asking(bus, job.agent, job.replica)
+        self._conversations = Conversations(bus, job.agent)
+        #: One that keeps its threads itself has the conversation in them.
+        self._keeps_turns = not isinstance(runtime, Stateful)
         self._going: dict[str, asyncio.Event] = {}
         self._outcomes: OrderedDict[str, str] = OrderedDict()
         self._hearing: set[asyncio.Task[None]] = set()
@@ -80,7 +94,7 @@ class Answering:
         """Answer a request, or go on with one that waited for a person."""
         asked = read_envelope(envelope)
         if asked.resume is None:
-            await self._within(asked, stream, activity, secrets.token_hex(4), {})
+            await self._within(asked, stream, activity, _request_id(self._job.agent, asked), {})
             return
         question, token = asked.resume
         taken = await self.asking.take(question, token)
@@ -183,6 +197,7 @@ class Answering:
             ids=ids,
             tokens=self._count,
             asking=self.asking,
+            conversations=self._conversations,
             **more,
         )
 
@@ -215,6 +230,7 @@ class Answering:
         """Have people asked; the prompt ends with the ids of the questions."""
         job = self._job
         saved = save(asked, waiting.request or request, job.agent, job.replica)
+        saved.thread = saved.thread or waiting.thread
         ids = await self.asking.ask(saved, waiting.drafts)
         self._activity.park(*ids)
         text = one_line(waiting.drafts[0].text)
@@ -238,6 +254,7 @@ class Answering:
             asked.ids,
             stream,
             thread=request.thread,
+            request=id_,
             answers=answers,
             deadline=asked.deadline,
         )
@@ -253,6 +270,7 @@ class Answering:
                         case Text(text) if request.structured:
                             pieces.append(text)
                         case Text(text):
+                            pieces.append(text)
                             await stream.send(text)
                         case Result(result):
                             value = result
@@ -264,8 +282,12 @@ class Answering:
                 await _close(outputs)
         if request.structured:
             await stream.send(as_json("".join(pieces) if pieces else value))
-        elif value is not None:
-            await stream.send(as_text(value))
+            return
+        if value is not None:
+            pieces.append(as_text(value))
+            await stream.send(pieces[-1])
+        if request.thread and self._keeps_turns:
+            await self._conversations.add(request.thread, request.text, "".join(pieces))
 
     def _note(self, step: Step, activity: RequestActivity, asked: Asked, request: str) -> None:
         if step.state == "started":
@@ -307,6 +329,14 @@ class _Heard:
         if isinstance(chunk, str):
             self.pieces.append(chunk)
         await self._stream.send(chunk)
+
+
+def _request_id(agent: str, asked: Asked) -> str:
+    """A new one; but the same for every attempt at the same step of a run."""
+    key = asked.ids.get("key")
+    if not key:
+        return secrets.token_hex(4)
+    return hashlib.sha256(f"{agent} {key}".encode()).hexdigest()[:8]
 
 
 async def _close(outputs: AsyncGenerator[Output, None]) -> None:

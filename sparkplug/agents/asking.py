@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sparkplug.agents.envelopes import MOST_SAVED
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.questions import hold
 from sparkplug.bus.service import call
 from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.node import Nothing
@@ -20,8 +21,6 @@ from sparkplug.schema.question import (
     AskReply,
     AskRequest,
     Draft,
-    HoldReply,
-    HoldRequest,
     MineReply,
     SavedRequest,
     TakeReply,
@@ -32,8 +31,6 @@ from sparkplug.schema.question import (
 log = logging.getLogger("sparkplug.agent")
 
 _ASK_S = 10.0
-#: Longer than a node lets whoever is on the line wait.
-_HOLD_S = 30.0
 
 
 class Asking:
@@ -85,18 +82,4 @@ class Asking:
 
     async def hold(self, draft: Draft, foreign: str = "") -> Answer:
         """Ask a person and wait on the line; the question goes when this is cancelled."""
-        id_ = ""
-        try:
-            while True:
-                request = HoldRequest(draft=draft, id=id_, foreign=foreign)
-                reply = await call(
-                    self._bus, self._subject("hold"), request, HoldReply, deadline=_HOLD_S
-                )
-                id_ = reply.id
-                if reply.answer is not None:
-                    return reply.answer
-        except BaseException:
-            if id_:
-                gone = HoldRequest(draft=draft, id=id_, gone=True)
-                await self._bus.nc.publish(self._subject("hold"), gone.model_dump_json().encode())
-            raise
+        return await hold(self._bus, self._subject("hold"), draft, foreign=foreign)

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -23,7 +24,9 @@ from sparkplug.agents.talking import Talk
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.metering import Labels
+from sparkplug.llm.prompts import Prompts
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
@@ -36,10 +39,11 @@ from sparkplug.schema.node_services import (
     WindowReply,
     WindowRequest,
 )
-from sparkplug.schema.question import Answer, Draft, QuestionKind
+from sparkplug.schema.question import LONGEST_QUESTION, Answer, Draft, QuestionKind
 
 if TYPE_CHECKING:
     from sparkplug.agents.asking import Asking
+    from sparkplug.agents.conversation import Conversations, Turn
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
 
@@ -81,20 +85,24 @@ class Context(Patterns):
         host: str,
         activity: RequestActivity,
         routes: Routes,
-        model: Model,
+        model: ChatModel,
         progress: Callable[[str], Awaitable[None]],
         ids: Mapping[str, Any],
         thread: str = "",
+        request: str = "",
         answers: Mapping[str, Answer] | None = None,
         deadline: float | None = None,
         tokens: Callable[[int, int], None] = lambda *_: None,
         asking: Asking | None = None,
+        conversations: Conversations | None = None,
     ) -> None:
         self._bus = bus
         self._activity = activity
         self._progress = progress
         self._ids = dict(ids)
         self.thread = thread
+        #: Names the request; the same when it is made again because a person has answered.
+        self.request = request
         #: What people answered to the questions of this request so far, by slot.
         self.answers: Mapping[str, Answer] = answers or {}
         self._asked = 0
@@ -102,10 +110,24 @@ class Context(Patterns):
         self._ends = time.monotonic() + deadline if deadline is not None else None
         self._count_tokens = tokens
         self._asking = asking
-        self._talk = Talk(bus, routes, activity, self._ids, lambda: self.deadline)
+        self._talk = Talk(
+            bus, routes, activity, self._ids, lambda: self.deadline, self._have_answered
+        )
         self._tasks = Tasks(bus, agent, replica, self._onward)
+        self._conversations = conversations
         # Every call of it counts, however the agent's code gets at it.
-        self._model = model.counted(lambda: activity.doing("thinking"))
+        self._llm = model.bound(
+            Labels(
+                agent=agent,
+                replica=replica,
+                host=host,
+                run=str(self._ids.get("run", "")),
+                step=str(self._ids.get("step", "")),
+                task=str(self._ids.get("task", "")),
+                trace=str(self._ids.get("trace", "")),
+            ),
+            lambda: activity.doing("thinking"),
+        )
         self.agent = agent
         self.replica = replica
         self.host = host
@@ -145,6 +167,16 @@ class Context(Patterns):
     def deadline(self) -> float | None:
         """Seconds until its caller no longer waits; None: nobody said."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    async def conversation(self) -> list[Turn]:
+        """What was said on this thread before, the oldest first: `role` and `content` of each.
+
+        Plain prompts and their answers, kept on the mesh; empty without a thread. LangGraph
+        agents have it in their own state.
+        """
+        if self._conversations is None or not self.thread:
+            return []
+        return await self._conversations.read(self.thread)
 
     def count_tokens(self, input: int, output: int) -> None:  # noqa: A002
         """Count what a model call took that was not made through `ctx`."""
@@ -200,20 +232,29 @@ class Context(Patterns):
         """Have `human` ask by a way of the runtime's own, which gives the answer or raises."""
         self._interrupt = interrupt
 
+    async def _have_answered(self, question: str, agent: str) -> str:
+        """A person's answer to what another agent asks back. Raises as `human` does."""
+        if self._asking is None:
+            raise InvalidError(f"{agent} asks back, and nobody can be asked: {question}")
+        with self._activity.doing("answering"):
+            draft = Draft(text=question[:LONGEST_QUESTION] or "?")
+            return str(answered(await self._asking.hold(draft, agent)))
+
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""
         await self._progress(text)
 
-    async def complete(self, prompt: str, *, system: str = "") -> AsyncGenerator[str, None]:
-        """Stream a model's answer. Raises NoModelError when none is configured or answers."""
-        async with contextlib.aclosing(self._model.stream(prompt, system=system)) as pieces:
-            async for piece in pieces:
-                yield piece
-
     @property
-    def model(self) -> Model:
-        """The model this agent was given; `model.configured` says whether there is one."""
-        return self._model
+    def llm(self) -> ChatModel:
+        """The model this agent was given, by `model:` of its file; see `sparkplug.llm.chat`."""
+        return self._llm
+
+    def prompt(self, name: str, version: int | None = None, **values: Any) -> str:
+        """A prompt from `prompts/NAME.md` (or `NAME.v2.md`) beside the agent's file.
+
+        Raises NotFoundError, InvalidError; see `sparkplug.llm.prompts`.
+        """
+        return Prompts(Path.cwd() / "prompts").render(name, version, **values).text
 
     async def host_window(self, host: str = "", seconds: float = 10.0) -> WindowReply:
         """The samples of a host over the last `seconds`, oldest first."""
@@ -248,7 +289,8 @@ class Context(Patterns):
         """Make this the `current()` context while the block runs."""
         token = _current.set(self)
         try:
-            yield
+            with self._llm.in_use():
+                yield
         finally:
             _current.reset(token)
 

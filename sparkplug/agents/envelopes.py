@@ -62,7 +62,7 @@ def read_envelope(envelope: Envelope) -> Asked:
     return Asked(
         request,
         {name: ids[name] for name in _IDS if name in ids},
-        _seconds(ids.get("deadline")),
+        _seconds(ids.get("within")),
         _resume(ids.get("resume")),
     )
 

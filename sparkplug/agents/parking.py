@@ -14,11 +14,13 @@ class Parked(BaseException):
     it for a failure.
     """
 
-    def __init__(self, drafts: Sequence[Draft], *, request: str = "") -> None:
+    def __init__(self, drafts: Sequence[Draft], *, request: str = "", thread: str = "") -> None:
         super().__init__("; ".join(draft.text for draft in drafts))
         self.drafts = list(drafts)
         #: The same for each time the request is made, where the runtime knows; else it is new.
         self.request = request
+        #: The thread to go on with, where the runtime chose one.
+        self.thread = thread
 
 
 def parked(error: BaseException) -> Parked | None:
@@ -31,4 +33,4 @@ def parked(error: BaseException) -> Parked | None:
     if not found:
         return None
     drafts = {draft.slot: draft for one in found for draft in one.drafts}
-    return Parked(list(drafts.values()), request=found[0].request)
+    return Parked(list(drafts.values()), request=found[0].request, thread=found[0].thread)

@@ -39,18 +39,20 @@ class Patterns:
         type: str | None = None,  # noqa: A002
         labels: Sequence[str] = (),
         action: str | None = None,
+        thread: str = "",
         timeout: float = _ASK_S,
         balance: Balance = "weighted",
         **input: Any,  # noqa: A002
     ) -> Any:
         """Ask another agent and return its answer: text for a prompt, JSON for an action.
 
-        Who is asked is named, or has the capability, type and labels (`key=value`) given. `timeout`
-        in seconds, and never longer than its own caller waits; who is asked stops when it is over,
-        or when this is cancelled. Raises NotFoundError, DeadlineError, RefusedError for a loop, or
-        the agent's own error.
+        Who is asked is named, or has the capability, type and labels (`key=value`) given. `thread`
+        names a conversation with it. `timeout` in seconds, and never longer than its own caller
+        waits; who is asked stops when it is over, or when this is cancelled. What a foreign agent
+        asks back, a person is asked. Raises NotFoundError, DeadlineError, RefusedError for a loop,
+        WaitingError when the agent itself waits for a person, or the agent's own error.
         """
-        job = Job(agent, text, capability, action, input)
+        job = Job(agent, text, capability, action, input, thread)
         whom = Whom(agent, capability, type, tuple(labels))
         return await self._talk.ask(job, whom, timeout, balance)
 

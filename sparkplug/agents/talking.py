@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import nats.errors
-from synadia_ai.agents import ResponseChunk
+from synadia_ai.agents import Query, ResponseChunk
 
 from sparkplug.agents.activity import RequestActivity
 from sparkplug.agents.balancing import Balance
@@ -49,6 +48,7 @@ class Job:
     capability: str | None = None
     action: str | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
+    thread: str = ""
 
     @property
     def whom(self) -> Whom:
@@ -84,7 +84,11 @@ class _Tries:
 
 
 class Talk:
-    """What one request asks of others. `left` gives the seconds its own caller still waits."""
+    """What one request asks of others.
+
+    `left` gives the seconds its own caller still waits, `have_answered` a person's answer to
+    what an agent (its name, the second argument) asks back.
+    """
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class Talk:
         activity: RequestActivity,
         ids: Mapping[str, Any],
         left: Callable[[], float | None],
+        have_answered: Callable[[str, str], Awaitable[str]],
     ) -> None:
         self._bus = bus
         self._routes = routes
@@ -100,6 +105,7 @@ class Talk:
         self.trail = Trail.read(ids)
         self._ids = dict(ids)
         self._left = left
+        self._have_answered = have_answered
 
     def _within(self, timeout: float) -> float:
         """So many seconds, or those that its own caller still waits if they are fewer."""
@@ -119,13 +125,7 @@ class Talk:
                 except NoMeshError as error:
                     if not await self._another(whom, target, tries, error):
                         raise
-        if job.action is None:
-            return text
-        try:
-            return json.loads(text) if text else None
-        except ValueError:
-            # A foreign agent that knows nothing of actions answers in prose.
-            return text
+        return text if job.action is None else wire.parsed(text)
 
     async def stream(
         self, job: Job, whom: Whom, timeout: float, balance: Balance
@@ -143,6 +143,9 @@ class Talk:
                             if isinstance(chunk, ResponseChunk):
                                 begun = True
                                 yield chunk.text
+                            elif isinstance(chunk, Query):
+                                answer = await self._have_answered(chunk.prompt, target.name)
+                                await chunk.reply(answer)
                     return
                 except NoMeshError as error:
                     if begun or not await self._another(whom, target, tries, error):
@@ -159,8 +162,8 @@ class Talk:
     async def _answer(self, target: Target, job: Job, timeout: float) -> str:
         """All of one replica's answer."""
         async with self._question(target, job, timeout) as chunks:
-            return "".join(
-                [chunk.text async for chunk in chunks if isinstance(chunk, ResponseChunk)]
+            return await wire.whole(
+                chunks, lambda question: self._have_answered(question, target.name)
             )
 
     @contextlib.asynccontextmanager
@@ -179,6 +182,7 @@ class Talk:
             action=job.action,
             input=job.input,
             context={**self._ids, **onward, "call": call},
+            thread=job.thread,
             deadline=timeout,
         )
         try:
@@ -218,6 +222,7 @@ class Talk:
             action=job.action,
             input=job.input,
             context={**self._ids, **onward},
+            thread=job.thread,
             deadline=timeout,
         )
         # The first chunk says that it has taken it (protocol section 6.2).

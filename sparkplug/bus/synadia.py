@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Literal
@@ -45,6 +45,8 @@ from sparkplug.schema.errors import (
 )
 
 Chunk = sdk.ResponseChunk | sdk.StatusChunk | sdk.Query
+#: Gives the answer to a question that an agent asks back.
+Answers = Callable[[str], Awaitable[str]]
 
 #: The envelope extra that carries the ids of the run, step and attempt.
 CONTEXT_FIELD = "sparkplug"
@@ -240,7 +242,7 @@ async def prompt(
     if thread:
         extras[THREAD_FIELD] = thread
     if not target.foreign:
-        extras[CONTEXT_FIELD] = {**(context or {}), "deadline": deadline}
+        extras[CONTEXT_FIELD] = {**(context or {}), "within": deadline}
     elif context:
         extras[CONTEXT_FIELD] = dict(context)
     envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
@@ -292,10 +294,10 @@ async def call(
     *,
     context: Mapping[str, Any] | None = None,
     thread: str = "",
+    query: Answers | None = None,
     deadline: float = 60.0,
 ) -> Any:
     """Make a structured call and return its JSON answer. Raises as `prompt` does."""
-    parts: list[str] = []
     stream = prompt(
         bus,
         target,
@@ -306,15 +308,26 @@ async def call(
         thread=thread,
         deadline=deadline,
     )
+    return parsed(await whole(stream, query))
+
+
+async def whole(stream: AsyncGenerator[Chunk, None], query: Answers | None = None) -> str:
+    """All text of an answer. `query` answers what is asked back; without it nobody does."""
+    parts: list[str] = []
     async with contextlib.aclosing(stream) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, sdk.ResponseChunk):
-                parts.append(chunk.text)  # noqa: PERF401  reads as what it does
-    text = "".join(parts)
+                parts.append(chunk.text)
+            elif isinstance(chunk, sdk.Query) and query is not None:
+                await chunk.reply(await query(chunk.prompt))
+    return "".join(parts)
+
+
+def parsed(text: str) -> Any:
+    """The answer to a structured call: JSON, or the prose of one who knows nothing of actions."""
     try:
         return json.loads(text) if text else None
     except ValueError:
-        # A foreign agent that knows nothing of actions answers in prose.
         return text
 
 

@@ -80,6 +80,11 @@ class WaitingError(SparkplugError):
     exit_code = 1
 
     @property
+    def agent(self) -> str:
+        """The agent that waits."""
+        return (self.where or "").partition("/")[0]
+
+    @property
     def questions(self) -> list[str]:
         """The ids of the questions it waits for."""
         _, _, told = self.message.partition("question ")

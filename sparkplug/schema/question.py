@@ -49,7 +49,9 @@ ENDED = frozenset({QuestionState.DONE, QuestionState.FAILED, QuestionState.WITHD
 class Draft(Record):
     """A question as its author puts it."""
 
-    slot: str = Field("0", max_length=64, description="which of the request's questions it is")
+    slot: str = Field(
+        "0", pattern=r"^[0-9a-z]{1,16}$", description="which of the request's questions it is"
+    )
     kind: QuestionKind = QuestionKind.TEXT
     text: str = Field(min_length=1, max_length=LONGEST_QUESTION)
     options: list[str] = Field(default_factory=list, max_length=_MOST_OPTIONS)
@@ -104,7 +106,7 @@ class SavedFile(Record):
 class SavedRequest(Record):
     """A request whose agent waits for a person: enough to ask it again, anywhere."""
 
-    request: str
+    request: str = Field(pattern=r"^[0-9a-f]{8,32}$")
     agent: str
     replica: str = Field("", description="the one that asked; any other will do")
     thread: str = ""
@@ -148,14 +150,20 @@ class Question(Record):
     default: Any = None
     state: QuestionState = QuestionState.OPEN
     answer: Answer | None = None
-    #: Given with the answer to who goes on: nobody else can take it.
-    token: str = Field("", repr=False)
+    token: str = Field(
+        "", repr=False, description="told to the replica that is to go on: no other can take it"
+    )
     taken_by: str = Field("", description="the replica that went on with it")
     attempts: int = Field(0, description="how often it was gone on with")
     ended: datetime | None = None
     outcome: str = Field("", description="what was answered to the request that asked")
     error: str = Field("", description="why it failed")
     next: str = Field("", description="the question that was asked after this one")
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person can still answer it."""
+        return self.state is QuestionState.OPEN
 
 
 class AskRequest(Record):
@@ -203,6 +211,7 @@ class HoldRequest(Record):
     draft: Draft
     id: str = Field("", max_length=64, description="of the question; empty: it is a new one")
     foreign: str = Field("", max_length=200, description="the agent whose question it is")
+    by: str = Field("", max_length=200, description="who asks, where its subject does not say")
     gone: bool = Field(False, description="nobody waits any more")
 
 

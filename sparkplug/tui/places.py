@@ -7,7 +7,18 @@ from typing import Literal
 
 #: What can be opened over a pane and come back to.
 What = Literal[
-    "describe", "logs", "previous", "why", "history", "run", "processes", "event", "task"
+    "describe",
+    "logs",
+    "previous",
+    "why",
+    "history",
+    "run",
+    "processes",
+    "event",
+    "task",
+    "question",
+    "graph",
+    "topology",
 ]
 
 #: Places kept; older ones are forgotten.

@@ -111,7 +111,8 @@ class GraphAgent(ThreadStates):
                         yield output
         if reading.interrupts:
             drafts = [draft_of(one) for one in reading.interrupts.values()]
-            raise Parked(drafts, request=_request_id(self._seat.agent, thread, mark))
+            request_id = _request_id(self._seat.agent, thread, mark)
+            raise Parked(drafts, request=request_id, thread=thread)
         answer = self._shape.answer(reading.values, structured=request.structured)
         if request.structured or not isinstance(answer, str):
             yield Result(answer)

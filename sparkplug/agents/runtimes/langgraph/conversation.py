@@ -34,13 +34,15 @@ class Shape:
     def state(self, request: Request) -> dict[str, Any]:
         """The graph's input. Raises InvalidError when a prompt fits nowhere in its state."""
         state = dict(request.input)
+        if request.structured and "action" in self._keys:
+            state.setdefault("action", request.action)
         if "messages" in self._keys:
-            if request.text and "messages" not in state:
+            # A call without words of its own has the name of its action for them.
+            said = request.text and not (request.structured and request.text == request.action)
+            if said and "messages" not in state:
                 state["messages"] = [{"role": "user", "content": request.text}]
             return state
         if request.structured:
-            if "action" in self._keys:
-                state.setdefault("action", request.action)
             return state
         for key in _PROMPT_KEYS:
             if key in self._keys:
