@@ -19,7 +19,6 @@ __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_i
 
 ACTIONS: dict[str, Action] = {
     action.id: action
-    for action in (*AGENT_ACTIONS, *HOST_ACTIONS, *RUN_ACTIONS, *TASK_ACTIONS, *MESH_ACTIONS)
     for action in (
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
@@ -29,6 +28,7 @@ ACTIONS: dict[str, Action] = {
         *QUESTION_ACTIONS,
         *THREAD_ACTIONS,
         *RUN_ACTIONS,
+        *TASK_ACTIONS,
         *MESH_ACTIONS,
     )
 }

@@ -21,7 +21,7 @@ from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.revocation import Revocations, by_account
 
 _MAY_PUBLISH = {"agents.prompt.>", "sparkplug.agents.resolve"}
-_MAY_SUBSCRIBE = {subjects.TASKS_HELLO}
+_MAY_SUBSCRIBE = {subjects.TASKS_HELLO, subjects.ALL_PUBLISHED}
 
 
 class RawClient:
