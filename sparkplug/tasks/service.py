@@ -244,7 +244,7 @@ class Tenure:
                     answer.set_result(SubmittedTask(id=name, duplicate=duplicate, refused=why))
 
             self._dispatcher.submit(new, new.id or secrets.token_hex(8), request.actor, answered)
-        return SubmitTasksReply(tasks=[await answer for answer in answers])
+        return SubmitTasksReply(tasks=list(await asyncio.gather(*answers)))
 
     async def _submit_by(self, subject: str, request: SubmitTasks) -> SubmitTasksReply:
         """As an agent: it is written down as who did."""

@@ -178,22 +178,27 @@ class Store:
             taken = {name: self._changes.pop(name) for name in names}
         self._writing = taken
         changes = list(taken.values())
-        writes = [self._message(change) for change in changes]
-        if len(writes) >= _WORTH_A_BATCH and can_batch(self._bus):
+        if len(changes) >= _WORTH_A_BATCH and can_batch(self._bus):
+            # All of a batch or nothing of it is stored: the fence of the first is that of all.
+            writes = [self._message(one, fenced=not at) for at, one in enumerate(changes)]
             await self._write_batch(changes, writes)
         else:
-            pairs = zip(changes, writes, strict=True)
-            async with asyncio.TaskGroup() as group:
-                for change, write in pairs:
-                    group.create_task(self._write_one(change, write))
+            await self._write_each(changes)
         self._writing = {}
 
-    def _message(self, change: _Change) -> Write:
+    async def _write_each(self, changes: list[_Change]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for change in changes:
+                group.create_task(self._write_one(change, self._message(change, fenced=True)))
+
+    def _message(self, change: _Change, *, fenced: bool) -> Write:
         task = change.task
-        headers = {
-            "Nats-Expected-Last-Subject-Sequence": str(self._fence),
-            "Nats-Expected-Last-Subject-Sequence-Subject": subjects.WORK_FENCE,
-        }
+        headers = {}
+        if fenced:
+            headers = {
+                "Nats-Expected-Last-Subject-Sequence": str(self._fence),
+                "Nats-Expected-Last-Subject-Sequence-Subject": subjects.WORK_FENCE,
+            }
         if change.ttl:
             headers["Nats-TTL"] = f"{change.ttl}s"
         data = task.model_dump_json(exclude_defaults=True).encode()
@@ -207,9 +212,7 @@ class Store:
             except nats.js.errors.APIError as error:
                 _raise_if_deposed(error)
                 log.warning("a batch of %d changes is refused: %s", len(writes), error.description)
-                async with asyncio.TaskGroup() as group:
-                    for change, write in zip(changes, writes, strict=True):
-                        group.create_task(self._write_one(change, write))
+                await self._write_each(changes)
                 return
             except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
                 # It may be stored: storing it again changes nothing.

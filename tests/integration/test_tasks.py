@@ -398,6 +398,12 @@ async def test_an_earlier_keeper_is_shut_out(mesh: TaskMesh) -> None:
     late = await submit(mesh, new("late"))
     assert (await ended(mesh, late)).state is TaskState.DONE
     assert [n for n, _ in mesh.begins(late)] == [1]
+    # So are many in a batch.
+    await mesh.bus.js.publish(subjects.WORK_FENCE, b"")
+    many = await tasks.submit(mesh.client, [new(f"late {n}") for n in range(50)])
+    for one in many:
+        assert (await ended(mesh, one.id)).state is TaskState.DONE
+        assert [n for n, _ in mesh.begins(one.id)] == [1]
 
 
 @pytest.mark.slow
