@@ -15,7 +15,8 @@ from sparkplug.schema.errors import InvalidError
 def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
     """The object behind `module:name`; `folders` are searched before the rest of sys.path.
 
-    Raises InvalidError when the module or the name does not exist or fails on import.
+    Of a crew file it is the path, taken from the first folder. Raises InvalidError when the
+    module or the name does not exist or fails on import.
     """
     if is_manifest(entrypoint):
         return load_manifest(entrypoint, folders[0] if folders else "")
@@ -23,6 +24,8 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
     for folder in reversed(folders):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
+    if entrypoint.endswith((".yaml", ".yml")):
+        return Path(*folders[:1], entrypoint)
     importlib.invalidate_caches()
     try:
         found: Any = importlib.import_module(module_name)

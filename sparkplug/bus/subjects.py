@@ -22,6 +22,11 @@ PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
 QUESTIONS_HOLD = "sparkplug.questions.hold"
 RUNS_CANCEL = "sparkplug.runs.cancel"
+RUNS_PAUSE = "sparkplug.runs.pause"
+RUNS_ANSWER = "sparkplug.runs.answer"
+RUNS_REPLAY = "sparkplug.runs.replay"
+SCHEDULES_SET = "sparkplug.schedules.set"
+SCHEDULES_CHANGE = "sparkplug.schedules.change"
 
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"
@@ -34,6 +39,7 @@ STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
 STREAM_WORK = "SPARKPLUG_WORK"
 STREAM_DEAD = "SPARKPLUG_DEAD"
 STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
+STREAM_LEDGER = "SPARKPLUG_LEDGER"
 
 BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
@@ -41,6 +47,7 @@ BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
 BUCKET_MESH = "sparkplug-mesh"
 BUCKET_NODES = "sparkplug-nodes"
+BUCKET_SCHEDULES = "sparkplug-schedules"
 BUCKET_SCALE = "sparkplug-scale"
 BUCKET_QUESTIONS = "sparkplug-questions"
 OBJECTS_FILES = "sparkplug-files"
@@ -105,6 +112,22 @@ def usage(node: str) -> str:
 
 
 ALL_USAGE = "sparkplug.usage.*"
+
+
+def ledger(agent: str, replica: str) -> str:
+    """Where a replica writes the calls it made of models."""
+    return f"sparkplug.ledger.{agent}.{replica}"
+
+
+ALL_LEDGER = "sparkplug.ledger.>"
+
+
+def models(node: str) -> str:
+    """Where a node tells of the models it can ask."""
+    return f"sparkplug.models.{node}"
+
+
+ALL_MODELS = "sparkplug.models.*"
 
 
 def node_service(node: str, verb: str) -> str:

@@ -170,12 +170,15 @@ class AgentSpec(Document):
     """An agent file: one agent, its runtime, its needs. `sparkplug schema agent` prints this."""
 
     name: AgentName
-    runtime: Literal["python", "langgraph"] = "python"
+    runtime: Literal["python", "langgraph", "crewai"] = "python"
     entrypoint: Annotated[
-        str, StringConstraints(pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?)$")
+        str,
+        StringConstraints(
+            pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?|[\w./-]+\.ya?ml)$"
+        ),
     ] = Field(
         description="module:name, found on PYTHONPATH, beside the agent file, and in plugins; or "
-        "a langgraph.json, with :name where it has several graphs"
+        "a langgraph.json, with :name where it has several graphs; or a crew file (*.yaml)"
     )
     python: str | None = Field(
         None, description="the interpreter that has the module; default: SparkPlug's own"

@@ -17,6 +17,7 @@ What = Literal[
     "event",
     "question",
     "graph",
+    "topology",
 ]
 
 #: Places kept; older ones are forgotten.

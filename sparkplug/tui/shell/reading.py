@@ -42,6 +42,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.processes import Processes
 
                 return Processes(name)
+            case "topology":
+                from sparkplug.tui.dialogs.host_topology import HostTopologyPage
+
+                return HostTopologyPage(name)
             case "logs" | "previous":
                 from sparkplug.tui.dialogs.logs import Logs
 
