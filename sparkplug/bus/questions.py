@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 
 import nats.errors
@@ -113,17 +114,15 @@ async def hold(bus: Bus, subject: str, draft: Draft, *, foreign: str = "", by: s
 
     `foreign` is the agent whose question it is. Raises NotFoundError when it is withdrawn.
     """
-    id_ = ""
+    request = HoldRequest(draft=draft, id=f"{secrets.token_hex(4)}-0", foreign=foreign, by=by)
     try:
         while True:
-            request = HoldRequest(draft=draft, id=id_, foreign=foreign, by=by)
             reply = await call(bus, subject, request, HoldReply, deadline=_HOLD_S)
-            id_ = reply.id
             if reply.answer is not None:
                 return reply.answer
     except BaseException:
-        if id_ and not bus.nc.is_closed:
-            gone = HoldRequest(draft=draft, id=id_, by=by, gone=True)
+        if not bus.nc.is_closed:
+            gone = request.model_copy(update={"gone": True})
             with contextlib.suppress(nats.errors.Error):
                 await bus.nc.publish(subject, gone.model_dump_json().encode())
         raise
