@@ -155,6 +155,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.dialogs.logs import Logs
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.processes import Processes
+    from sparkplug.tui.dialogs.question import QuestionPage
     from sparkplug.tui.dialogs.run import RunPage
     from sparkplug.tui.dialogs.spec_editor import SpecEditor
     from sparkplug.tui.dialogs.spec_history import SpecHistory
@@ -189,6 +190,7 @@ def _places() -> dict[str, list[_Bound]]:
         "canvas": _of(Canvas, EditableCanvas),
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
+        "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),
         "spec editor": _of(Dialog, SpecEditor),
