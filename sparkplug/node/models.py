@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import nats.errors
 from nats.aio.msg import Msg
@@ -66,7 +66,7 @@ class NodeModels:
         settings: LlmSection,
         local: LocalModels,
         latest: Callable[[], HostSample | None],
-        window: Callable[[float], list[HostSample]],
+        window: Callable[[float], Awaitable[list[HostSample]]],
     ) -> None:
         self._bus = bus
         self._node = node
@@ -121,7 +121,7 @@ class NodeModels:
         longest = max((span.seconds for span in request.spans), default=0.0)
         oldest = min((span.began for span in request.spans), default=utc_now())
         back = max(longest, (utc_now() - oldest).total_seconds()) + 3.0
-        samples = self._window(min(back, 3600.0))
+        samples = await self._window(min(back, 3600.0))
         return EnergyReply(joules=[joules(samples, span) for span in request.spans])
 
     async def route(self, request: RouteRequest) -> RouteReply:

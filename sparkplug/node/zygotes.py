@@ -53,6 +53,8 @@ _CALL_NOBODY = {
     "CREWAI_TRACING_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "LANGCHAIN_TRACING_V2": "false",
+    # Of what is stored only what a graph's state names is made into objects.
+    "LANGGRAPH_STRICT_MSGPACK": "true",
     "LANGSMITH_TRACING": "false",
     "MEM0_TELEMETRY": "False",
     "ORT_DISABLE_TELEMETRY": "1",
