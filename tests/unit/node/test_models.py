@@ -89,7 +89,9 @@ async def test_servers_that_were_found_are_models(tmp_path: Path) -> None:
     assert node_models(tmp_path, LlmSection(discover=False), [VLLM]).own() == []
 
 
-async def test_a_server_that_settings_name_is_told_once_with_what_was_measured(tmp_path: Path) -> None:
+async def test_a_server_that_settings_name_is_told_once_with_what_was_measured(
+    tmp_path: Path,
+) -> None:
     settings = LlmSection.model_validate({"endpoint": "http://localhost:8000/v1", "model": "llama"})
     (view,) = node_models(tmp_path, settings, [VLLM]).own()
     assert (view.name, view.server, view.context, view.running) == ("default", "vllm", 8192, 3)
