@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.chat import ChatModel
 from sparkplug.llm.metering import Labels
+from sparkplug.llm.prompts import Prompts
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
     CancelledRequestError,
@@ -301,6 +303,13 @@ class Context:
     def llm(self) -> ChatModel:
         """The model this agent was given, by `model:` of its file; see `sparkplug.llm.chat`."""
         return self._llm
+
+    def prompt(self, name: str, version: int | None = None, **values: Any) -> str:
+        """A prompt from `prompts/NAME.md` (or `NAME.v2.md`) beside the agent's file.
+
+        Raises NotFoundError, InvalidError; see `sparkplug.llm.prompts`.
+        """
+        return Prompts(Path.cwd() / "prompts").render(name, version, **values).text
 
     async def host_window(self, host: str = "", seconds: float = 10.0) -> WindowReply:
         """The samples of a host over the last `seconds`, oldest first."""

@@ -127,7 +127,7 @@ def _weigh(
         reasons.append("has to be loaded first")
     rank = (
         *(bool(cooling), failing, not preferred),
-        *(load // _LOAD_STEP, state, where, price, view.name, view.host),
+        *(load // _LOAD_STEP, where, price, state, view.name, view.host),
     )
     return Choice(view, rank, tuple(reasons))
 

@@ -144,6 +144,8 @@ def document_schema(kind: str) -> dict[str, Any]:
         known = ", ".join(DOCUMENTS)
         raise NotFoundError(f"no schema {kind}", hint=f"there are: {known}")
     schema = DOCUMENTS[kind].model_json_schema(schema_generator=_EditorSchema)
+    if "$ref" in schema:  # of a model that can hold others of its kind
+        schema = {**schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]], "$defs": schema["$defs"]}
     schema["title"] = f"SparkPlug {kind}"
     return {"$schema": GenerateJsonSchema.schema_dialect, **_standard(schema)}
 

@@ -30,7 +30,10 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "step",
     ),
     "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -39,13 +42,14 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
         *("joined", "left", "stale", "invited", "admitted", "expelled"),
-        *("cordoned", "uncordoned", "drained"),
+        *("cordoned", "uncordoned", "drained", "signalled", "reniced"),
     ),
-    "gpu": ("xid", "throttled", "lost", "recovered"),
+    "gpu": ("xid", "event", "throttled", "stale", "lost", "recovered", "limited"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),
 }

@@ -141,6 +141,29 @@ class LoadRequest(Record):
     name: str
 
 
+class RouteRequest(Record):
+    """Ask a node whom one of its agents would ask: by a name, or `auto`, with these needs."""
+
+    wanted: str = "auto"
+    abilities: list[Ability] = Field(default_factory=list)
+    context: int = Field(0, ge=0, description="tokens the conversation has; 0 = not known")
+
+
+class RouteChoice(Record):
+    """A model, and what put it where it is; of one that is left out why."""
+
+    model: ModelView
+    reasons: list[str]
+
+
+class RouteReply(Record):
+    """The models in the order they would be asked, and those that would not be."""
+
+    node: str
+    choices: list[RouteChoice] = Field(default_factory=list)
+    left_out: list[RouteChoice] = Field(default_factory=list)
+
+
 class EnergySpan(Record):
     """A stretch of time on some GPUs: what did they take?"""
 

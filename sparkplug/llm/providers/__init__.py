@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sparkplug.llm.errors import NoModelError
@@ -15,6 +16,8 @@ def provider_for(view: ModelView, connect_timeout: float) -> Provider:
 
     Raises NoModelError when the client is not installed, or the key cannot be read.
     """
+    for name in ("httpx", "httpx2"):  # a line for each request, else
+        logging.getLogger(name).setLevel(logging.WARNING)
     key = read_key(view.api_key_env, Path(view.api_key_file) if view.api_key_file else None)
     try:
         if view.provider == "anthropic":
