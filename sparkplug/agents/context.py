@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -31,6 +32,9 @@ from sparkplug.schema.node_services import (
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
 _ROUTE_AGE_S = 2.0
+#: Beside the ids of run and step: the id a question was asked under, so that who waits for whom
+#: is known request by request.
+QUESTION_FIELD = "question"
 _DEFAULT_DEADLINE_S = 60.0
 
 
@@ -53,13 +57,51 @@ class Request:
     structured: bool = False
 
 
-class RequestActivity:
-    """What one request in hand is doing: which of its waits are open now."""
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """A question to another replica that is not answered yet (`since`: time.monotonic)."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    agent: str
+    replica: str
+    action: str
+    since: float
+
+
+class RequestActivity:
+    """What one request in hand is doing: which of its waits are open now.
+
+    `question` is the id it was asked under, where an agent of ours asked; `waits` has the open
+    questions it asked itself, by theirs.
+    """
+
+    def __init__(self, changed: Callable[[], None], asked: asyncio.Event | None = None) -> None:
         self._changed = changed
+        self._asked = asked
         self.asking = 0
         self.thinking = 0
+        self.id = secrets.token_hex(4)
+        self.question = ""
+        self.action = ""
+        self.began = time.monotonic()
+        self.waits: dict[str, OpenWait] = {}
+
+    def answers(self, question: str) -> None:
+        """It is the answer to a question asked under that id; empty: of nobody's of ours."""
+        self.question = question[:64]
+
+    @contextlib.contextmanager
+    def waiting_for(self, target: Target, action: str | None) -> Iterator[str]:
+        """Hold a question to a replica open while the block runs; gives the id to ask under."""
+        question = secrets.token_hex(6)
+        self.waits[question] = OpenWait(
+            target.name, target.replica, action or "prompt", time.monotonic()
+        )
+        if self._asked is not None:
+            self._asked.set()
+        try:
+            yield question
+        finally:
+            del self.waits[question]
 
     @contextlib.contextmanager
     def doing(self, what: Literal["asking", "thinking"]) -> Iterator[None]:
@@ -81,16 +123,24 @@ class Activity:
         self._requests: set[RequestActivity] = set()
         self.served = 0
         self.failed = 0
+        #: Set while a question to another agent is open.
+        self.asked = asyncio.Event()
 
     @property
     def inflight(self) -> int:
         """Requests in hand."""
         return len(self._requests)
 
+    def requests(self) -> list[RequestActivity]:
+        """What each request in hand does."""
+        if not any(one.waits for one in self._requests):
+            self.asked.clear()
+        return list(self._requests)
+
     @contextlib.contextmanager
     def request(self) -> Iterator[RequestActivity]:
         """Count one more request while the block runs; what it gives counts what that one does."""
-        one = RequestActivity(self._changed)
+        one = RequestActivity(self._changed, self.asked)
         self._requests.add(one)
         self._changed()
         try:
@@ -172,6 +222,7 @@ class Context:
         self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
+        activity.answers(str(self._ids.pop(QUESTION_FIELD, "")))
         # Every call of it counts, however the agent's code gets at it.
         self._model = model.counted(lambda: activity.doing("thinking"))
         self.agent = agent
@@ -216,17 +267,19 @@ class Context:
         with self._activity.doing("asking"):
             async with asyncio.timeout(timeout):
                 target = await self._routes.find(agent, capability)
-                if action is not None:
-                    return await wire.call(
-                        self._bus, target, action, input, context=self._ids, deadline=timeout
-                    )
-                parts = []
-                stream = wire.prompt(self._bus, target, text, context=self._ids, deadline=timeout)
-                async with contextlib.aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        if isinstance(chunk, ResponseChunk):
-                            parts.append(chunk.text)  # noqa: PERF401
-                return "".join(parts)
+                with self._activity.waiting_for(target, action) as question:
+                    ids = {**self._ids, QUESTION_FIELD: question}
+                    if action is not None:
+                        return await wire.call(
+                            self._bus, target, action, input, context=ids, deadline=timeout
+                        )
+                    parts = []
+                    stream = wire.prompt(self._bus, target, text, context=ids, deadline=timeout)
+                    async with contextlib.aclosing(stream) as chunks:
+                        async for chunk in chunks:
+                            if isinstance(chunk, ResponseChunk):
+                                parts.append(chunk.text)  # noqa: PERF401
+                    return "".join(parts)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

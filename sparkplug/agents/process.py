@@ -39,6 +39,7 @@ from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
+from sparkplug.agents.waits import WaitTeller
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
@@ -164,6 +165,8 @@ class AgentProcess:
         reporter = asyncio.create_task(self._report_changes())
         assert self._probes is not None
         prober = asyncio.create_task(self._probes.run())
+        waits = WaitTeller(job.agent, job.replica, job.concurrency, self._activity)
+        teller = asyncio.create_task(waits.run(self._bus))
         if self._probes.was_ready:
             log.info("%s/%s is ready", job.agent, job.replica)
         else:
@@ -172,7 +175,7 @@ class AgentProcess:
             await self._stopping.wait()
             await self._drain()
         finally:
-            await end(reporter, prober)
+            await end(reporter, prober, teller)
             # On a link that is cut it would wait until long after the lease of its node.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
@@ -221,6 +224,7 @@ class AgentProcess:
         self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
     ) -> None:
         request, ids = _read(envelope)
+        activity.action = request.action
 
         async def progress(text: str) -> None:
             await stream.send(StatusChunk(status=text))

@@ -6,10 +6,10 @@ user the key is. Source: Synadia Agent Protocol, section 13 (sender identity).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from synadia_ai.agents import Identity
 from synadia_ai.agents.errors import (
     IdentityError,
@@ -28,6 +28,26 @@ from synadia_ai.agents.identity.self_id import lookup_self_id
 from synadia_ai.agents.identity.signer import identity_from_jwt
 
 from sparkplug.bus.jwt import Credentials
+
+
+class Signed(Protocol):
+    """A message, as nats-py has it or as it was heard: what a signature is of."""
+
+    @property
+    def subject(self) -> str:
+        """Where it came."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """What it says."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """Its headers."""
+        ...
+
 
 #: Characters of a name in the header, by the protocol.
 _LONGEST_NAME = 64
@@ -63,7 +83,7 @@ def sender_identity(connection: str, credentials: Credentials | None) -> Identit
 
 
 def why_forged(
-    message: Msg,
+    message: Signed,
     via: str,
     named: Callable[[str], str | None],
     user_of: Callable[[str], str | None],

@@ -16,6 +16,9 @@ FOREIGN_INBOX = "_INBOX.agents"
 
 TOPOLOGY = "sparkplug.topology"
 TOPOLOGY_GET = "sparkplug.topology.get"
+#: Where a face asks the observer for messages as they pass, and renews what it asked for.
+TAP_OPEN = "sparkplug.tap.open"
+TAP_KEEP = "sparkplug.tap.keep"
 EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
 PLACEMENT_PREVIEW = "sparkplug.placement.preview"
@@ -65,6 +68,14 @@ def agent_state(agent: str, replica: str) -> str:
 AGENT_STATES = "sparkplug.state.>"
 
 
+def waits(agent: str, replica: str) -> str:
+    """Where a replica says what its requests in hand wait for."""
+    return f"sparkplug.waits.{agent}.{replica}"
+
+
+ALL_WAITS = "sparkplug.waits.>"
+
+
 def agent_control(agent: str, replica: str) -> str:
     """Where a replica is told to let go of what it works on."""
     return f"sparkplug.control.{agent}.{replica}"
@@ -112,8 +123,12 @@ def inbox(kind: str, name: str) -> str:
     return f"_INBOX.sp.{kind}.{token(name)}"
 
 
-ALL_INBOXES = "_INBOX.sp.>"
-FOREIGN_INBOXES = "_INBOX.agents.>"
+#: Where answers to prompts pass: the inboxes of all who prompt. Those of nodes get far more, and
+#: no answer of an agent.
+ANSWERS = (
+    *(f"_INBOX.sp.{kind}.>" for kind in ("agent", "planner", "face", "gateway")),
+    "_INBOX.agents.>",
+)
 
 
 def inbox_owner(reply: str) -> tuple[str, str] | None:

@@ -164,6 +164,8 @@ async def _stream(cli: Cli, result: ActionResult) -> None:
             parts.append(text)
             if not cli.out.structured:
                 cli.out.piece(text)
+    if result.stream:
+        return
     if cli.out.structured:
         cli.out.data({**result.data, "text": "".join(parts)})
     elif parts and not parts[-1].endswith("\n"):
@@ -176,7 +178,9 @@ async def _answered(
     """The text of an answer; status goes to stderr, a question to the person at the terminal."""
     async with contextlib.aclosing(chunks):
         async for chunk in chunks:
-            if chunk.kind == "text":
+            if chunk.kind == "text" and chunk.data is not None and cli.out.structured:
+                cli.out.json_line(chunk.data)
+            elif chunk.kind == "text":
                 yield chunk.text
             elif chunk.kind == "status":
                 if chunk.text != "ack" and sys.stderr.isatty():

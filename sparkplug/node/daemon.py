@@ -32,6 +32,7 @@ from sparkplug.bus.server_record import ServerProcess
 from sparkplug.bus.service import Services
 from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
+from sparkplug.bus.tap import open_tap
 from sparkplug.config import Settings
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
@@ -43,7 +44,7 @@ from sparkplug.node.gpu_events import GpuEvents
 from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
-from sparkplug.node.observer import Observer
+from sparkplug.node.observer.observer import Observer
 from sparkplug.node.placement import Placement
 from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
@@ -216,7 +217,16 @@ class Daemon:
         directory = Directory(bus)
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
-        observer = Observer(bus, owner_name(), directory, self._events)
+        observer = Observer(
+            bus,
+            self.name,
+            holder,
+            owner_name(),
+            directory,
+            self._events,
+            settings.observe,
+            partial(open_tap, bus, f"observer {self.name}", _CONNECT_DEADLINE_S),
+        )
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
             self.name,
@@ -266,7 +276,7 @@ class Daemon:
             ("desired state", state.run),
             ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
-            ("observer", lambda: observer.run(services)),
+            ("observer", observer.run),
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),

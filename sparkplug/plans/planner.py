@@ -11,15 +11,14 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.journal import follow_runs
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
 from sparkplug.plans.execution import Execution
 from sparkplug.plans.journal import JournalWriter, accept, ask_cancel
@@ -43,7 +42,6 @@ log = logging.getLogger(__name__)
 _QUEUE = "planner"
 _LEASE_S = 3
 _LOOK_S = 1.0
-_HELD_CHECK_S = 0.1
 _RELEASE_DEADLINE_S = 1.0
 # A run whose planner stumbled is not taken up again at once by the same one.
 _REST_S = 5.0
@@ -185,24 +183,6 @@ class Planner:
             self._rest_until[run] = time.monotonic() + _REST_S
             return
         self._unfinished.pop(run, None)
-
-
-async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` while the lease, renewed meanwhile, is held.
-
-    Raises NoMeshError as soon as it is not, with the work cancelled, and what the work raises.
-    """
-    task = asyncio.ensure_future(work)
-    keeper = asyncio.ensure_future(lease.keep())
-    try:
-        while lease.held:
-            done, _ = await asyncio.wait({task}, timeout=_HELD_CHECK_S)
-            if done:
-                task.result()
-                return
-        raise NoMeshError("its lease could not be kept")
-    finally:
-        await end(task, keeper)
 
 
 def checked_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "scaled",
         "rollout",
         "cancelled",
+        "deadlocked",
+        "tapped",
     ),
     "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
     "plan": (
