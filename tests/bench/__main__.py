@@ -17,6 +17,7 @@ from bench import (
     forms,
     logs,
     monkey,
+    observer,
     plot,
     prompts,
     screen,
@@ -38,6 +39,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 
