@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.decisions import DECISION_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
@@ -20,6 +21,7 @@ ACTIONS: dict[str, Action] = {
         *RUN_ACTIONS,
         *MESH_ACTIONS,
         *TALK_ACTIONS,
+        *DECISION_ACTIONS,
     )
 }
 

@@ -7,21 +7,23 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from synadia_ai.agents import ResponseChunk
 
-from sparkplug.bus import subjects
+from sparkplug.bus import deciding, subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.provider import Model
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.agent_state import AgentState
-from sparkplug.schema.errors import NotFoundError
+from sparkplug.schema.decision import DecisionView, Proposal, ProposeRequest, VoteRequest
+from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
     KernelLogReply,
@@ -280,6 +282,59 @@ class Context:
                             if isinstance(chunk, ResponseChunk):
                                 parts.append(chunk.text)  # noqa: PERF401
                     return "".join(parts)
+
+    async def vote(
+        self,
+        decision: str,
+        option: str | None = None,
+        *,
+        delegate: str | None = None,
+        round: int | None = None,  # noqa: A002  the field's own name for it
+        why: str = "",
+    ) -> DecisionView:
+        """Vote on a decision: for an option, or as the voter `delegate` votes; neither: abstain.
+
+        The vote is signed by this process's own user. Raises RefusedError for one that does not
+        count (late, out of turn, a second one, no voter), NotFoundError, NoMeshError.
+        """
+        request = VoteRequest(
+            decision=decision,
+            option=option,
+            delegate=delegate,
+            round=round,
+            vote=secrets.token_hex(8),
+            why=why,
+            actor=f"{self.agent}/{self.replica}",
+        )
+        return await deciding.vote(self._bus, request)
+
+    async def propose(
+        self, question: str, options: Sequence[str], *, wait: bool = True, **rule: Any
+    ) -> DecisionView:
+        """Have something decided, and return the decision once it has ended; without `wait` as
+        soon as it is open.
+
+        `rule` has the other fields of a proposal: voters, weights, quorum, seconds, … Raises
+        InvalidError for one that does not hold, NoMeshError.
+        """
+        try:
+            proposal = Proposal(
+                question=question,
+                options=list(options),
+                actor=f"{self.agent}/{self.replica}",
+                **rule,
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise InvalidError(f"{field or 'proposal'}: {problem['msg']}") from error
+        request = ProposeRequest(proposal=proposal, id=secrets.token_hex(4))
+        view = await deciding.propose(self._bus, request)
+        if not wait:
+            return view
+        longest = proposal.seconds * proposal.rounds + proposal.arbiter_seconds
+        with self._activity.doing("asking"):
+            return await deciding.wait_decided(self._bus, view.id, longest)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

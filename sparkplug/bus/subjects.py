@@ -118,6 +118,21 @@ def journal_fence(run: str) -> str:
     return f"sparkplug.journal.{run}.fence"
 
 
+# Answered by the node that keeps the decisions. Who votes signs the request.
+DECISIONS_PROPOSE = "sparkplug.decisions.propose"
+DECISIONS_VOTE = "sparkplug.decisions.vote"
+DECISIONS_CLOSE = "sparkplug.decisions.close"
+DECISIONS_GET = "sparkplug.decisions.get"
+#: Where the holder of the decisions' lease leaves its fence, in the stream of journals.
+DECISIONS_FENCE = "sparkplug.journal.decision.fence"
+ALL_DECISIONS = "sparkplug.journal.decision.entry.*"
+
+
+def decision(name: str) -> str:
+    """Where the entries of a decision go."""
+    return f"sparkplug.journal.decision.entry.{token(name)}"
+
+
 def inbox(kind: str, name: str) -> str:
     """The inbox prefix of one process: replies to it are under it, and show who asked."""
     return f"_INBOX.sp.{kind}.{token(name)}"

@@ -42,6 +42,10 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
 
 
+def _decision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("decision", help="id of it, or its beginning").kind = "decision"  # type: ignore[attr-defined]
+
+
 def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("filter", nargs="?", default="", help="events that match; !x: that do not")
     parser.add_argument(
@@ -172,6 +176,18 @@ VERBS: tuple[Verb, ...] = (
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
+    Verb(
+        ("decisions", "list"),
+        "the decisions that are kept",
+        f"{_ROOM}.decisions:list_decisions",
+        listing=True,
+    ),
+    Verb(
+        ("decisions", "describe"),
+        "a decision: rule, votes, rounds, outcome",
+        f"{_ROOM}.decisions:describe",
+        _decision,
+    ),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
     Verb(
@@ -243,6 +259,7 @@ VERBS: tuple[Verb, ...] = (
 GROUPS: dict[str, str] = {
     "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
+    "decisions": "decisions: propose, list, describe, vote, close",
     "runs": "runs of plans: list, describe, watch, cancel",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",

@@ -34,6 +34,7 @@ from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.bus.tap import open_tap
 from sparkplug.config import Settings
+from sparkplug.decisions.keeper import Decisions
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
 from sparkplug.node.company import Company
@@ -227,6 +228,15 @@ class Daemon:
             settings.observe,
             partial(open_tap, bus, f"observer {self.name}", _CONNECT_DEADLINE_S),
         )
+        decisions = Decisions(
+            bus,
+            self.name,
+            holder,
+            self._events,
+            named=directory.named,
+            user_of=directory.user_of,
+            find=directory.target,
+        )
         planner = Planner(bus, self.name, self._events, known_agents=directory.names)
         sampler = Sampler(
             self.name,
@@ -280,6 +290,7 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("decisions", decisions.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),

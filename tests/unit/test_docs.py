@@ -38,7 +38,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_EMITTED = re.compile(r'"((?:agent|gpu|host|plan|step):[a-z]+)"')
+_EMITTED = re.compile(r'"((?:agent|decision|gpu|host|plan|step):[a-z]+)"')
 #: Plans in the pages that are shown because they do not hold.
 _BROKEN = frozenset({"broken.plan.yml"})
 
