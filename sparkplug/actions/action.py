@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
 
-#: What an argument is; `agent`, `host`, `run`, `plan` and `path` are completed from what there is.
+#: What an argument is; those from `agent` to `path` are completed from what there is.
 Kind = Literal[
     "text",
     "integer",
@@ -20,10 +20,11 @@ Kind = Literal[
     "host",
     "run",
     "plan",
+    "question",
     "path",
     "decision",
 ]
-TargetKind = Literal["agent", "host", "run", "decision"]
+TargetKind = Literal["agent", "host", "run", "question", "decision"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,11 @@ from sparkplug.actions.agents import AGENT_ACTIONS
 from sparkplug.actions.decisions import DECISION_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
+from sparkplug.actions.models import MODEL_ACTIONS
+from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.actions.talk import TALK_ACTIONS
+from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
@@ -19,6 +22,9 @@ ACTIONS: dict[str, Action] = {
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
         *RUN_ACTIONS,
+        *MODEL_ACTIONS,
+        *QUESTION_ACTIONS,
+        *THREAD_ACTIONS,
         *MESH_ACTIONS,
         *TALK_ACTIONS,
         *DECISION_ACTIONS,

@@ -12,7 +12,7 @@ import time
 
 import nats.errors
 
-from sparkplug.agents.context import Activity
+from sparkplug.agents.activity import Activity
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.topology import HeldRequest, Wait, WaitReport

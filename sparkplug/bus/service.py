@@ -53,6 +53,21 @@ class Services:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
         await self._subscribe(subject, model, lambda _: handler, queue)
 
+    async def serve_named(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler: Callable[[str, RequestT], Awaitable[BaseModel]],
+        *,
+        queue: str = "",
+    ) -> None:
+        """As `serve`, of a subject with wildcards: the handler is told which was asked on."""
+
+        async def answer(request: RequestT, message: Msg) -> BaseModel:
+            return await handler(message.subject, request)
+
+        await self.serve_message(subject, model, answer, queue=queue)
+
     async def _subscribe(
         self,
         subject: str,

@@ -38,6 +38,22 @@ def _usage(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="name of the model")
+
+
+def _model_usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("agent", "run", "model", "host"),
+        default="agent",
+        help="agent | run | model | host (agent)",
+    )
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="calls this far back, like 1h (all)"
+    )
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
 
@@ -126,8 +142,31 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _dry_run(parser)
 
 
+def _questions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", dest="every", action="store_true", help="those that are over too")
+
+
+def _question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", help="its id, or the beginning of it").kind = "question"  # type: ignore[attr-defined]
+
+
+def _thread(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("thread", help="name of the thread")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--checkpoint", default="", metavar="ID", help="as it was then")
+
+
+def _thread_history(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--limit", type=int, default=20, help="so many, the newest first (20)")
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+    parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
 
 def _shell(parser: argparse.ArgumentParser) -> None:
@@ -172,6 +211,26 @@ VERBS: tuple[Verb, ...] = (
         _usage,
         listing=True,
     ),
+    Verb(
+        ("agents", "graph"),
+        "the nodes of its work, and which run",
+        f"{_ROOM}.threads:graph",
+        _agent,
+    ),
+    Verb(
+        ("models",),
+        "every model that hosts can ask: state, abilities, load, price",
+        f"{_ROOM}.models:list_models",
+        listing=True,
+    ),
+    Verb(("models", "describe"), "all about a model", f"{_ROOM}.models:describe", _model),
+    Verb(
+        ("models", "usage"),
+        "what calls of models took: tokens, time, energy, money",
+        f"{_ROOM}.models:usage",
+        _model_usage,
+        listing=True,
+    ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
@@ -187,6 +246,29 @@ VERBS: tuple[Verb, ...] = (
         "a decision: rule, votes, rounds, outcome",
         f"{_ROOM}.decisions:describe",
         _decision,
+    ),
+    Verb(
+        ("questions", "list"),
+        "what waits for a person",
+        f"{_ROOM}.questions:list_questions",
+        _questions,
+        listing=True,
+    ),
+    Verb(("questions", "describe"), "all about one", f"{_ROOM}.questions:describe", _question),
+    Verb(
+        ("threads", "list"),
+        "the threads an agent keeps",
+        f"{_ROOM}.threads:list_threads",
+        _agent,
+        listing=True,
+    ),
+    Verb(("threads", "get"), "the state of a thread", f"{_ROOM}.threads:get", _checkpoint),
+    Verb(
+        ("threads", "history"),
+        "the states it was in",
+        f"{_ROOM}.threads:history",
+        _thread_history,
+        listing=True,
     ),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
@@ -260,7 +342,10 @@ GROUPS: dict[str, str] = {
     "hosts": "hosts: list, cordon, uncordon, drain",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "decisions": "decisions: propose, list, describe, vote, close",
+    "models": "models: list, describe, explain, usage, load, unload",
     "runs": "runs of plans: list, describe, watch, cancel",
+    "threads": "what LangGraph agents keep: list, get, history, set, forget",
+    "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",
     "config": "settings: show, get, set, path, export, import",

@@ -17,6 +17,7 @@ from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
+from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.node import NodeOrder, NodeState, Nothing, ObservedNode
 from sparkplug.schema.node_services import (
@@ -30,6 +31,7 @@ from sparkplug.schema.problems import did_you_mean
 
 _SAMPLE_DEADLINE_S = 1.0
 _TABLE_DEADLINE_S = 5.0
+_HISTORY_DEADLINE_S = 15.0
 _LATEST_S = 2.0
 _SAMPLES_QUEUED = 1000
 
@@ -71,6 +73,12 @@ async def processes(client: Client, host: str) -> ProcessesReply:
     """The process table of a host."""
     subject = subjects.node_service(host, "processes")
     return await call(client.bus, subject, Nothing(), ProcessesReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def history(client: Client, host: str, request: HistoryRequest) -> HistoryReply:
+    """How the figures of a host went over a window, from what its node keeps on disk."""
+    subject = subjects.node_service(host, "history")
+    return await call(client.bus, subject, request, HistoryReply, deadline=_HISTORY_DEADLINE_S)
 
 
 async def kernel_log(client: Client, host: str) -> KernelLogReply:

@@ -37,12 +37,15 @@ from sparkplug.config import Settings
 from sparkplug.decisions.keeper import Decisions
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
+from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer.observer import Observer
@@ -56,6 +59,9 @@ from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
+from sparkplug.questions.board import Board
+from sparkplug.questions.desk import Desk
+from sparkplug.questions.keeper import Keeper
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
@@ -237,12 +243,15 @@ class Daemon:
             user_of=directory.user_of,
             find=directory.target,
         )
-        planner = Planner(bus, self.name, self._events, known_agents=directory.names)
+        planner = Planner(bus, self.name, known_agents=directory.names)
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
             owner_of=supervisor.owner_of,
-            history_seconds=settings.telemetry.history,
+            history=paths.history if settings.telemetry.history_max else None,
+            history_bytes=settings.telemetry.history_max,
+            inference=settings.telemetry.inference,
+            inference_urls=settings.telemetry.inference_urls.split(","),
         )
         accounting = Accounting(
             bus,
@@ -251,7 +260,20 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+        )
         gpu_events = GpuEvents(self._events)
+        board = Board(bus)
+        keeper_of_questions = Keeper(bus, holder, board, self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
         def new_epoch() -> None:
@@ -264,16 +286,18 @@ class Daemon:
         lease.on_epoch(new_epoch)
         lease.on_standing(stand)
 
-        async def publish(sample: HostSample) -> None:
+        async def publish(sample: HostSample, body: bytes) -> None:
             gpu_events.take(sample)
             self._note(sample)
-            await self._publish_sample(sample)
+            await self._publish_sample(body)
 
         async def logs(request: LogsRequest) -> LogsReply:
             return await asyncio.to_thread(supervisor.logs.read, request)
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        await Checkpoints(bus).serve(services)
+        await Desk(bus, board, self._events).serve(services)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -291,6 +315,9 @@ class Daemon:
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
             ("decisions", decisions.run),
+            ("questions", board.run),
+            ("answers", keeper_of_questions.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
@@ -328,6 +355,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
@@ -352,10 +380,12 @@ class Daemon:
         await self._observed.flush()
 
     def _agent_environment(self) -> dict[str, str]:
-        """What agents get beside the scrubbed environment: the model key that settings name."""
-        name = self._settings.llm.api_key_env
-        value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        """What agents get beside the scrubbed environment: the model keys that settings name."""
+        llm = self._settings.llm
+        names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
+        # CrewAI writes keys and settings of its own when it is imported.
+        crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
+        return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated
@@ -365,13 +395,11 @@ class Daemon:
         if told:
             self._observed.set(node_key(self.name), self._record())
 
-    async def _publish_sample(self, sample: HostSample) -> None:
+    async def _publish_sample(self, body: bytes) -> None:
         if not self._bus.connected:
             return
         try:
-            await self._bus.nc.publish(
-                subjects.telemetry(self.name), sample.model_dump_json().encode()
-            )
+            await self._bus.nc.publish(subjects.telemetry(self.name), body)
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 

@@ -376,8 +376,9 @@ class Supervisor:
                 {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
             )
         user = public_key(credentials.seed) if self._keys and credentials else ""
-        llm = self._settings.llm
-        env = _passed(spec) | spec.env
+        state = self._paths.agents / spec.name
+        # What a crew remembers is in a folder of its agent's own, whenever it is opened.
+        env = {"CREWAI_STORAGE_DIR": str(state / "crewai")} | _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
         given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
@@ -390,6 +391,8 @@ class Supervisor:
             node=self._node,
             runtime=spec.runtime,
             entrypoint=spec.entrypoint,
+            checkpoints=spec.checkpoints or "",
+            state=str(state),
             folder=desired.folder,
             description=spec.description,
             type=spec.type,
@@ -398,12 +401,8 @@ class Supervisor:
             senders=spec.senders,
             heartbeat_seconds=spec.health.interval,
             health=spec.health,
-            llm={
-                "endpoint": llm.endpoint,
-                "model": llm.model if spec.model == "auto" else spec.model,
-                "api_key_env": llm.api_key_env,
-                "timeout": llm.timeout,
-            },
+            model=spec.model,
+            llm=self._settings.llm.model_dump(mode="json", exclude_defaults=True),
             env=env,
             url=self._bus.url,
             ca=self._bus.ca,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import Services
+from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
     KernelLogReply,
@@ -18,7 +19,10 @@ async def serve_telemetry(services: Services, node: str, sampler: Sampler) -> No
     """Offer what `sampler` knows on the node's subjects."""
 
     async def window(request: WindowRequest) -> WindowReply:
-        return WindowReply(samples=sampler.window(request.seconds))
+        return WindowReply(samples=await sampler.window(request.seconds))
+
+    async def history(request: HistoryRequest) -> HistoryReply:
+        return await sampler.history(request)
 
     async def processes(_: Nothing) -> ProcessesReply:
         return ProcessesReply(host=node, processes=await sampler.processes())
@@ -27,5 +31,6 @@ async def serve_telemetry(services: Services, node: str, sampler: Sampler) -> No
         return await sampler.kernel_log()
 
     await services.serve(subjects.node_service(node, "window"), WindowRequest, window)
+    await services.serve(subjects.node_service(node, "history"), HistoryRequest, history)
     await services.serve(subjects.node_service(node, "processes"), Nothing, processes)
     await services.serve(subjects.node_service(node, "kernel-log"), Nothing, kernel_log)

@@ -29,8 +29,13 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "cancelled",
         "deadlocked",
         "tapped",
+        "step",
     ),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -39,6 +44,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (

@@ -114,7 +114,7 @@ def test_when(template: str, true: bool) -> None:
     assert holds(template, NAMES, "when") is true
 
 
-def test_templates_name_inputs_and_the_steps_that_have_ended() -> None:
+def test_templates_name_inputs_and_steps() -> None:
     view = RunView(
         id="r",
         plan="p",
@@ -128,7 +128,8 @@ def test_templates_name_inputs_and_the_steps_that_have_ended() -> None:
     assert variables(view) == {
         "inputs": {"a": 1},
         "steps": {
-            "x": {"output": [1], "state": "done"},
-            "y": {"output": None, "state": "skipped"},
+            "x": {"output": [1], "state": "done", "error": None},
+            "y": {"output": None, "state": "skipped", "error": None},
+            "z": {"output": None, "state": "running", "error": None},
         },
     }
