@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
 
@@ -79,6 +79,45 @@ async def _lines(
                 return
 
 
+_SILENT_GROUPS = "agent, agent/replica, all, capability:X, type:X, label:K=V or topic:X"
+
+
+async def _check_send(client: Client, agent: str, text: str, **_: Any) -> None:
+    if ":" not in agent and agent != "all":
+        from sparkplug.client import agents
+
+        name, slash, replica = agent.partition("/")
+        await agents.target(client, name, replica if slash else None)
+
+
+async def _send(
+    client: Client,
+    agent: str,
+    text: str,
+    *,
+    action: str | None = None,
+    inputs: Sequence[str] = (),
+) -> ActionResult:
+    from sparkplug.client.plan_files import parse_inputs
+    from sparkplug.client.sending import send
+    from sparkplug.schema.errors import InvalidError
+
+    values = parse_inputs(inputs)
+    if values and action is None:
+        raise InvalidError("--input goes with --action", hint="a message is only text")
+    sent = await send(client, agent, text, action=action, input=values)
+    taken = [one.to for one in sent if not one.error]
+    data = {
+        "to": agent,
+        "taken": taken,
+        "refused": [{"agent": one.to, "why": one.error} for one in sent if one.error],
+    }
+    told = f"{', '.join(taken) or 'nobody'}: told"
+    for one in sent:
+        told += f"\n{one.to}: {one.error}" if one.error else ""
+    return ActionResult(told, data, exit_code=0 if taken else 1)
+
+
 TALK_ACTIONS: tuple[Action, ...] = (
     Action(
         id="talk.tap",
@@ -99,5 +138,23 @@ TALK_ACTIONS: tuple[Action, ...] = (
         ),
         run=_tap,
         preview=lambda **_: "would show the next messages as they pass",
+    ),
+    Action(
+        id="talk.send",
+        title="Send message",
+        help="tell agents something and wait for no answer; publish on a topic",
+        verb=("send",),
+        target="agent",
+        arguments=(
+            Argument("agent", "agent", _SILENT_GROUPS, required=True),
+            Argument("text", "text", "what to say", required=True),
+            Argument("action", "text", "call this typed action instead", flag="--action"),
+            Argument(
+                "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
+            ),
+        ),
+        check=_check_send,
+        run=_send,
+        preview=lambda agent, text, **_: f"would tell {agent}: {text}",
     ),
 )

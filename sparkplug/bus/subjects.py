@@ -159,6 +159,17 @@ def journal_fence(run: str) -> str:
     return f"sparkplug.journal.{run}.fence"
 
 
+#: Under which people publish: no agent has that name's replicas.
+HUMAN = "_human"
+
+
+def published(agent: str, replica: str, topic: str) -> str:
+    """Where a replica publishes what it has to say of a topic (dotted words)."""
+    return f"sparkplug.pub.{agent}.{replica}.{topic}"
+
+
+ALL_PUBLISHED = "sparkplug.pub.>"
+
 # Answered by the node that keeps the decisions. Who votes signs the request.
 DECISIONS_PROPOSE = "sparkplug.decisions.propose"
 DECISIONS_VOTE = "sparkplug.decisions.vote"

@@ -208,3 +208,24 @@ def test_a_tap_with_a_bad_filter_is_refused(ring: Node) -> None:
     assert wrong.returncode == 2
     assert "not a subject" in wrong.stderr
     assert ring.cli("tap", "--for", "1s", "--match", "nothing says this").stdout == ""
+
+
+def test_messages_are_sent_to_one_to_a_group_and_on_a_topic(ring: Node) -> None:
+    assert ring.cli("send", "alpha", "end").stdout == "alpha/0: told\n"
+    told = json.loads(ring.cli("send", "all", "end", "--json").stdout)
+    assert sorted(told["taken"]) == ["alpha/0", "beta/0", "gamma/0"]
+    assert "topic builds.done: told" in ring.cli("send", "topic:builds.done", '{"ok": 1}').stdout
+    for words, code, why in (
+        (("nobody", "hi"), 3, "no agent nobody"),
+        (("capability:none", "hi"), 3, "no agent of capability none"),
+        (("team:x", "hi"), 2, "names no group"),
+        (("topic:$SYS.>", "hi"), 2, "is no topic"),
+        (("--readonly", "alpha", "hi"), 4, "readonly"),
+    ):
+        wrong = ring.cli("send", *words, check=False)
+        assert wrong.returncode == code, (words, wrong.stderr)
+        assert why in wrong.stderr
+    assert wait_until(
+        lambda: any(e["to"] == "#builds.done" for e in ring.json("topology")["edges"]),
+        _DEADLINE_S,
+    )

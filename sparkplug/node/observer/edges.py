@@ -127,17 +127,23 @@ class EdgeCounts:
                 self._close(self._open.popitem(last=False)[1])
         return edge
 
-    def message(self, sender: str, kind: NodeKind, receiver: str, to: NodeKind, size: int) -> None:
-        """Count something said without an answer expected: to an agent, or to a hub."""
-        self.kinds.setdefault(sender, kind)
-        self.kinds.setdefault(receiver, to)
-        edge = self._edge(sender, receiver)
+    def published(self, subject: bytes, size: int) -> EdgeCount | None:
+        """Count what was said to whoever listens: its topic is a hub. Who listens is not seen."""
+        words = subject.decode(errors="replace").split(".")
+        if len(words) < 5:
+            return None
+        human = words[2] == subjects.HUMAN
+        sender, topic = words[3] if human else words[2], f"#{'.'.join(words[4:])}"
+        self.kinds.setdefault(sender, "face" if human else "agent")
+        self.kinds.setdefault(topic, "subject")
+        edge = self._edge(sender, topic)
         if edge is not None:
             edge.messages += 1
             edge.bytes += size
             edge.second += 1
             self.total += 1
             edge.changed = self.dirty = True
+        return edge
 
     def answer(self, subject: bytes, headers: bytes | None, size: int) -> EdgeCount | None:
         """Count a piece of an answer; None when it is none to a request that was seen."""

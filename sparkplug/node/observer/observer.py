@@ -109,6 +109,7 @@ class Observer:
             await tap.listen(subjects.PROMPTS, self._on_request)
             for inboxes in subjects.ANSWERS:
                 await tap.listen(inboxes, self._on_answer)
+            await tap.listen(subjects.ALL_PUBLISHED, self._on_published)
             await tap.listen(subjects.ALL_WAITS, self._on_waits)
             await tap.flush()
             await services.serve(subjects.TOPOLOGY_GET, Nothing, self._get)
@@ -144,6 +145,13 @@ class Observer:
         edge = self._counts.answer(subject, headers, len(data))
         if edge is not None and self._taps:
             self._taps.take(edge.sender, edge.receiver, subject, headers, data, answer=True)
+
+    def _on_published(
+        self, subject: bytes, reply: bytes, headers: bytes | None, data: bytes
+    ) -> None:
+        edge = self._counts.published(subject, len(data))
+        if edge is not None and self._taps:
+            self._taps.take(edge.sender, edge.receiver, subject, headers, data, answer=False)
 
     def _on_waits(self, subject: bytes, reply: bytes, headers: bytes | None, data: bytes) -> None:
         if len(data) > _MOST_REPORT_BYTES:

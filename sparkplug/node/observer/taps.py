@@ -236,6 +236,9 @@ def _read(headers: bytes | None, data: bytes, *, answer: bool) -> tuple[str, str
         if said is None:
             return kind, "", data
         return kind, "", said if isinstance(said, str) else json.dumps(said)
+    if "topic" in found and "data" in found:
+        said = found["data"]
+        return "message", "", said if isinstance(said, str) else json.dumps(said)
     action = found.get("action")
     if isinstance(action, str) and action:
         return kind, action, json.dumps(found.get("input") or {})

@@ -90,6 +90,20 @@ def test_who_asks_is_told_by_the_inbox(counts: EdgeCounts) -> None:
     assert _edge(counts, "unknown", "b").messages == 2
 
 
+def test_topics_are_hubs(counts: EdgeCounts) -> None:
+    counts.published(b"sparkplug.pub.a.0.builds.done", 7)
+    counts.published(b"sparkplug.pub.a.1.builds.done", 7)
+    counts.published(b"sparkplug.pub._human.ana.builds.done", 3)
+    assert counts.published(b"sparkplug.pub.a.0", 3) is None
+    assert {n.name: n.kind for n in counts.graph().nodes} == {
+        "#builds.done": "subject",
+        "a": "agent",
+        "ana": "face",
+    }
+    edge = _edge(counts, "a", "#builds.done")
+    assert (edge.messages, edge.bytes, edge.inflight) == (2, 14, 0)
+
+
 def test_what_is_no_prompt_is_not_counted(counts: EdgeCounts) -> None:
     assert counts.request(b"agents.prompt.b", b"", 1) is None
     assert counts.answer(b"_INBOX.sp.agent.a=0.nobody.asked", None, 3) is None
