@@ -19,6 +19,7 @@ from bench import (
     logs,
     models,
     monkey,
+    observer,
     plot,
     prompts,
     screen,
@@ -42,6 +43,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 
