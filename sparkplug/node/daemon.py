@@ -68,6 +68,7 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -337,6 +338,9 @@ class Daemon:
             ("company", lambda: company.run(state, self._observed, self._record)),
             ("admission", self._keep_admitted),
         ]
+        if settings.telemetry.prometheus_port:
+            exporter = Exporter(lambda: sampler.latest, settings.telemetry.prometheus_port)
+            loops.append(("prometheus", exporter.run))
         if self._keeper is not None:
             keeper = self._keeper
             loops.append(("nats-server", lambda: keeper.keep(self._stopping)))

@@ -83,6 +83,9 @@ class TelemetrySection(Document):
     history_max: Bytes = Field(
         64 << 20, description="bytes on disk for the host's figures of 30 days; 0 = none"
     )
+    prometheus_port: int = Field(
+        0, ge=0, le=65535, strict=True, description="of loopback, for Prometheus; 0 = none"
+    )
     inference: bool = Field(True, strict=True, description="look for inference servers here")
     inference_urls: str = Field("", description="more of them, HTTP URLs between commas")
 
