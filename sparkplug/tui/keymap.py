@@ -162,6 +162,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
     from sparkplug.tui.panes.overview import RunBox
+    from sparkplug.tui.panes.workflows import WorkflowsPane
     from sparkplug.tui.widgets.canvas.canvas import Canvas
     from sparkplug.tui.widgets.canvas.editable import EditableCanvas
     from sparkplug.tui.widgets.form.form import Form
@@ -183,6 +184,7 @@ def _places() -> dict[str, list[_Bound]]:
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
+        "workflows": [*_of(SparkplugApp, WorkflowsPane, Listing, Marks, Table), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
         # without the keys of what is read: those of the canvas go before them
         "steps of a run": _of(Dialog, Canvas, RunPage),
