@@ -248,6 +248,7 @@ class Daemon:
             bus,
             self.name,
             known_agents=directory.names,
+            find=directory.resolve,
             most=settings.plans.max_runs,
             compact=settings.plans.compact,
             keep=settings.plans.keep,

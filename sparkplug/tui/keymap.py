@@ -165,6 +165,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.panes.hosts import HostsPane
     from sparkplug.tui.panes.overview import RunBox
     from sparkplug.tui.panes.topology import TopologyPane
+    from sparkplug.tui.panes.workflows import WorkflowsPane
     from sparkplug.tui.widgets.canvas.canvas import Canvas
     from sparkplug.tui.widgets.canvas.editable import EditableCanvas
     from sparkplug.tui.widgets.form.form import Form
@@ -190,6 +191,7 @@ def _places() -> dict[str, list[_Bound]]:
         "messages": _of(Dialog, Reading, Page, Messages),
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
+        "workflows": [*_of(SparkplugApp, WorkflowsPane, Listing, Marks, Table), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
         # without the keys of what is read: those of the canvas go before them
         "steps of a run": _of(Dialog, Canvas, RunPage),
