@@ -249,6 +249,7 @@ class Answering:
             await stream.send(StatusChunk(status=text))
 
         request = asked.request
+        activity.action = request.action
         ctx = self._context(
             activity,
             asked.ids,

@@ -20,13 +20,14 @@ from sparkplug.agents.handing_in import Tasks
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.patterns import Patterns
 from sparkplug.agents.routes import Routes
-from sparkplug.agents.talking import Talk
-from sparkplug.bus import subjects
+from sparkplug.agents.talking import QUESTION_FIELD, Talk
+from sparkplug.bus import deciding, subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.chat import ChatModel
 from sparkplug.llm.metering import Labels
 from sparkplug.llm.prompts import Prompts
+from sparkplug.schema.decision import DecisionView, Proposal, ProposeRequest, VoteRequest
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
@@ -100,6 +101,7 @@ class Context(Patterns):
         self._activity = activity
         self._progress = progress
         self._ids = dict(ids)
+        activity.answers(str(self._ids.pop(QUESTION_FIELD, "")))
         self.thread = thread
         #: Names the request; the same when it is made again because a person has answered.
         self.request = request
@@ -239,6 +241,59 @@ class Context(Patterns):
         with self._activity.doing("answering"):
             draft = Draft(text=question[:LONGEST_QUESTION] or "?")
             return str(answered(await self._asking.hold(draft, agent)))
+
+    async def vote(
+        self,
+        decision: str,
+        option: str | None = None,
+        *,
+        delegate: str | None = None,
+        round: int | None = None,  # noqa: A002  the field's own name for it
+        why: str = "",
+    ) -> DecisionView:
+        """Vote on a decision: for an option, or as the voter `delegate` votes; neither: abstain.
+
+        The vote is signed by this process's own user. Raises RefusedError for one that does not
+        count (late, out of turn, a second one, no voter), NotFoundError, NoMeshError.
+        """
+        request = VoteRequest(
+            decision=decision,
+            option=option,
+            delegate=delegate,
+            round=round,
+            vote=secrets.token_hex(8),
+            why=why,
+            actor=f"{self.agent}/{self.replica}",
+        )
+        return await deciding.vote(self._bus, request)
+
+    async def propose(
+        self, question: str, options: Sequence[str], *, wait: bool = True, **rule: Any
+    ) -> DecisionView:
+        """Have something decided, and return the decision once it has ended; without `wait` as
+        soon as it is open.
+
+        `rule` has the other fields of a proposal: voters, weights, quorum, seconds, … Raises
+        InvalidError for one that does not hold, NoMeshError.
+        """
+        try:
+            proposal = Proposal(
+                question=question,
+                options=list(options),
+                actor=f"{self.agent}/{self.replica}",
+                **rule,
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise InvalidError(f"{field or 'proposal'}: {problem['msg']}") from error
+        request = ProposeRequest(proposal=proposal, id=secrets.token_hex(4))
+        view = await deciding.propose(self._bus, request)
+        if not wait:
+            return view
+        longest = proposal.seconds * proposal.rounds + proposal.arbiter_seconds
+        with self._activity.doing("asking"):
+            return await deciding.wait_decided(self._bus, view.id, longest)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

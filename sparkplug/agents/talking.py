@@ -36,6 +36,10 @@ log = logging.getLogger("sparkplug.agent")
 #: Another replica is tried so often when the one that was chosen took nothing.
 _OTHERS = 2
 
+#: Beside the ids of run and step: the id a question was asked under, so that who waits for whom
+#: is known request by request.
+QUESTION_FIELD = "question"
+
 Want = Literal["all", "first"] | int
 
 
@@ -175,18 +179,21 @@ class Talk:
         content = job.input if job.action is not None else job.text
         onward = self.trail.onward(target.name, job.action or "prompt", content)
         over = False
-        stream = wire.prompt(
-            self._bus,
-            target,
-            job.text,
-            action=job.action,
-            input=job.input,
-            context={**self._ids, **onward, "call": call},
-            thread=job.thread,
-            deadline=timeout,
-        )
         try:
-            with self._routes.asking(target):
+            with (
+                self._routes.asking(target),
+                self._activity.waiting_for(target, job.action) as asked,
+            ):
+                stream = wire.prompt(
+                    self._bus,
+                    target,
+                    job.text,
+                    action=job.action,
+                    input=job.input,
+                    context={**self._ids, **onward, "call": call, QUESTION_FIELD: asked},
+                    thread=job.thread,
+                    deadline=timeout,
+                )
                 async with contextlib.aclosing(stream):
                     yield stream
             over = True

@@ -114,7 +114,10 @@ class TaskWorker:
         try:
             told = ToWorker.model_validate_json(message.data)
         except ValidationError as error:
-            log.warning("a task that cannot be read: %s", error.errors()[:1])
+            log.warning(
+                "a task that cannot be read: %s",
+                error.errors(include_input=False, include_url=False)[:1],
+            )
             return
         if told.instance != self._instance:
             return

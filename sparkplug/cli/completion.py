@@ -18,6 +18,7 @@ _ASK = {
     "host": "sparkplug hosts -o name",
     "run": "sparkplug runs list -o name",
     "task": "sparkplug tasks list -o name",
+    "decision": "sparkplug decisions list -o name",
     "question": "sparkplug questions list -o name",
     "context": "sparkplug contexts list -o name",
 }

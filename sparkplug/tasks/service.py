@@ -191,7 +191,11 @@ class Tenure:
         try:
             told = FromWorker.model_validate_json(message.data)
         except ValidationError as error:
-            log.warning("%s says what cannot be read: %s", message.subject, error.errors()[:1])
+            log.warning(
+                "%s says what cannot be read: %s",
+                message.subject,
+                error.errors(include_input=False, include_url=False)[:1],
+            )
             return
         self._dispatcher.hear(agent, replica, told)
 

@@ -101,7 +101,11 @@ class Store:
                     try:
                         task = Task.model_validate_json(item.data)
                     except ValidationError as error:
-                        log.warning("%s holds no task: %s", item.subject, error.errors()[:1])
+                        log.warning(
+                            "%s holds no task: %s",
+                            item.subject,
+                            error.errors(include_input=False, include_url=False)[:1],
+                        )
                         continue
                     found[task.id] = task
         return list(found.values())

@@ -15,9 +15,12 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    graphs,
     logs,
     models,
     monkey,
+    observer,
+    plans,
     plot,
     prompts,
     screen,
@@ -35,7 +38,9 @@ _PARTS = {
     "prompts": prompts.run,
     "talk": talk.run,
     "tasks": task_rates.run,
+    "graphs": graphs.run,
     "models": models.run,
+    "plans": plans.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,
@@ -44,6 +49,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 

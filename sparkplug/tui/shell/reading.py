@@ -192,6 +192,10 @@ class Readings(Part):
         if run is not None:
             self.open_run(run.id)
             return
+        thing = getattr(app.focused, "thing", None)
+        if thing is not None:
+            self._describe(thing)
+            return
         rows = app.focused if isinstance(app.focused, Listing) else app.pane.main
         self._describe(rows.row.value if rows.row else None)
 
