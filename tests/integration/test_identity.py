@@ -20,7 +20,14 @@ from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.revocation import Revocations, by_account
 
-_MAY_PUBLISH = {"agents.prompt.>", "sparkplug.agents.resolve"}
+_MAY_PUBLISH = {
+    "agents.prompt.>",
+    "sparkplug.agents.resolve",
+    # Whose vote or proposal it is is told by its signature, see docs/decisions.md.
+    subjects.DECISIONS_PROPOSE,
+    subjects.DECISIONS_VOTE,
+    subjects.DECISIONS_GET,
+}
 _MAY_SUBSCRIBE = {subjects.TASKS_HELLO, subjects.ALL_PUBLISHED}
 
 
