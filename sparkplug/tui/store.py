@@ -45,7 +45,9 @@ _LONGEST_S = 0.5
 
 Topics = frozenset[str]
 #: What is told when everything may have changed.
-ALL: Topics = frozenset({"agents", "hosts", "telemetry", "topology", "runs", "events", "link"})
+ALL: Topics = frozenset(
+    {"agents", "hosts", "telemetry", "topology", "runs", "decisions", "events", "link"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sparkplug.tui.panes.agent_columns import SHORT_COLUMNS, agent_key, is_faili
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
+from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing
@@ -28,8 +29,11 @@ from sparkplug.tui.widgets.steps import run_lines, took
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.run import RunView
+    from sparkplug.schema.topology import WaitRing
     from sparkplug.tui.panes.mesh_plot import MeshPlot
     from sparkplug.tui.store import Topics
 
@@ -77,7 +81,7 @@ class Overview(Pane):
     """Hosts and GPUs, agents, who talks to whom, the run, what needs a person, events."""
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
-        {"agents", "hosts", "telemetry", "topology", "runs", "events", "link"}
+        {"agents", "hosts", "telemetry", "topology", "runs", "decisions", "events", "link"}
     )
 
     def __init__(self) -> None:
@@ -104,6 +108,7 @@ class Overview(Pane):
         self._talk_rows = self._run_rows = 1
         #: What the rows were shared by.
         self._shared: tuple[object, ...] = ()
+        self._stuck: Sequence[WaitRing] = ()
         #: What needs a person, as it was drawn last.
         self._needing: tuple[object, ...] = ()
 
@@ -129,7 +134,9 @@ class Overview(Pane):
             self._draw_talk()
         if topics & {"runs", "hosts", "link"}:
             self._draw_run()
-        if topics & {"hosts", "link"} or ("agents" in topics and self._need_others()):
+        stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
+        needs = topics & {"hosts", "decisions", "link"} or stuck
+        if needs or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -200,6 +207,11 @@ class Overview(Pane):
     def _draw_all(self) -> None:
         if self.in_sight:
             self.draw(self.TOPICS)
+
+    async def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Into what needs one: a deadlock is looked at, a decision settled."""
+        if await open_need(self.centre, event.row.value):
+            event.stop()
 
     def _draw_hosts(self) -> None:
         view = self.store.view
@@ -277,7 +289,9 @@ class Overview(Pane):
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
-        self._needs.set_rows(boxes.needs_rows(agents, hosts))
+        self._stuck = deadlocks(self.store.view)
+        talk = talk_needs(self.store.view)
+        self._needs.set_rows([*talk, *boxes.needs_rows(agents, hosts)])
         now = datetime.now(UTC)
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
         ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
