@@ -20,12 +20,12 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
     """
     if is_manifest(entrypoint):
         return load_manifest(entrypoint, folders[0] if folders else "")
-    if entrypoint.endswith((".yaml", ".yml")):
-        return Path(*folders[:1], entrypoint)
     module_name, _, attribute = entrypoint.partition(":")
     for folder in reversed(folders):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
+    if entrypoint.endswith((".yaml", ".yml")):
+        return Path(*folders[:1], entrypoint)
     importlib.invalidate_caches()
     try:
         found: Any = importlib.import_module(module_name)

@@ -59,7 +59,14 @@ async def list_runs(bus: Bus, limit: int = 100) -> list[RunView]:
     entries: dict[str, list[JournalEntry]] = {}
     for line in lines:
         entries.setdefault(line.entry.run, []).append(line.entry)
-    return [fold(found) for found in reversed(entries.values()) if found[0].plan is not None]
+    return [fold(found) for found in reversed(entries.values()) if _has_beginning(found)]
+
+
+async def last_entries(bus: Bus) -> list[JournalEntry]:
+    """The last entry of every run. Raises TimeoutError when they do not come within 30 s."""
+    filters = [subjects.journal("*")]
+    lines = await _read_now(bus, filters, DeliverPolicy.LAST_PER_SUBJECT)
+    return [line.entry for line in lines]
 
 
 async def follow_journal(bus: Bus, run: str) -> AsyncGenerator[JournalEntry, None]:
@@ -152,3 +159,7 @@ def _decode(message: Msg) -> JournalEntry | None:
     entry.time = message.metadata.timestamp
     entry.sequence = message.metadata.sequence.stream
     return entry
+
+
+def _has_beginning(entries: list[JournalEntry]) -> bool:
+    return entries[0].plan is not None or any(entry.view is not None for entry in entries)

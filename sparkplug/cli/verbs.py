@@ -13,6 +13,22 @@ def _host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", nargs="?", help="only this host").kind = "host"  # type: ignore[attr-defined]
 
 
+def _one_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", help="name of the host").kind = "host"  # type: ignore[attr-defined]
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _one_host(parser)
+    parser.add_argument(
+        "series", nargs="*", default=[], help="figures, like cpu or 'gpu/*/power' (all)"
+    )
+    parser.add_argument(
+        "--since", type=seconds, default=3600.0, metavar="TIME", help="this far back (1h; 30d most)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="the end of the window, in ISO 8601 (now)")
+    parser.add_argument("--points", type=int, default=60, help="of each figure (60)")
+
+
 def _top(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     parser.add_argument("-1", "--once", action="store_true", help="one frame, then leave")
@@ -56,6 +72,18 @@ def _model_usage(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
+
+
+def _validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plans", nargs="+", help="plan files, or names").kind = "plan"  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--agents", action="store_true", help="an agent that is not there now is an error"
+    )
+
+
+def _stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", nargs="?", default="", help="only this plan, and its steps")
+    parser.add_argument("--runs", type=int, default=200, help="over so many newest runs (200)")
 
 
 def _decision(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +223,18 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
         labels=True,
     ),
+    Verb(
+        ("hosts", "history"),
+        "how a host went: means, maxima, energy",
+        f"{_ROOM}.host_history:history",
+        _history,
+    ),
+    Verb(
+        ("hosts", "topology"),
+        "how its GPUs and adapters hang together",
+        f"{_ROOM}.host_topology:topology",
+        _one_host,
+    ),
     Verb(("top",), "what hosts, GPUs and processes do now", f"{_ROOM}.top:top", _top),
     Verb(
         ("agents", "list"),
@@ -232,6 +272,17 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
     ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
+    Verb(
+        ("plans", "list"), "the plans that have a name", f"{_ROOM}.plans:list_plans", listing=True
+    ),
+    Verb(("plans", "validate"), "check plan files", f"{_ROOM}.plans:validate", _validate),
+    Verb(("plans", "stats"), "how runs went", f"{_ROOM}.plans:stats", _stats, listing=True),
+    Verb(
+        ("schedules", "list"),
+        "what is run by the clock",
+        f"{_ROOM}.schedules:list_schedules",
+        listing=True,
+    ),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
@@ -339,12 +390,14 @@ VERBS: tuple[Verb, ...] = (
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
-    "hosts": "hosts: list, cordon, uncordon, drain",
+    "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "decisions": "decisions: propose, list, describe, vote, close",
     "models": "models: list, describe, explain, usage, load, unload",
-    "runs": "runs of plans: list, describe, watch, cancel",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",
+    "plans": "plans: list, validate, stats",
+    "schedules": "plans run by the clock: list, add, remove, pause, resume",
+    "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",

@@ -54,7 +54,7 @@ from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
-from sparkplug.node.telemetry_services import serve_telemetry
+from sparkplug.node.telemetry_services import serve_orders, serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
@@ -68,6 +68,7 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,15 @@ class Daemon:
             user_of=directory.user_of,
             find=directory.target,
         )
-        planner = Planner(bus, self.name, known_agents=directory.names)
+        planner = Planner(
+            bus,
+            self.name,
+            known_agents=directory.names,
+            find=directory.resolve,
+            most=settings.plans.max_runs,
+            compact=settings.plans.compact,
+            keep=settings.plans.keep,
+        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
@@ -298,6 +307,7 @@ class Daemon:
         await serve_telemetry(services, self.name, sampler)
         await Checkpoints(bus).serve(services)
         await Desk(bus, board, self._events).serve(services)
+        await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -319,6 +329,7 @@ class Daemon:
             ("answers", keeper_of_questions.run),
             ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
+            ("agent epochs", supervisor.watch_epochs),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
@@ -328,6 +339,9 @@ class Daemon:
             ("company", lambda: company.run(state, self._observed, self._record)),
             ("admission", self._keep_admitted),
         ]
+        if settings.telemetry.prometheus_port:
+            exporter = Exporter(lambda: sampler.latest, settings.telemetry.prometheus_port)
+            loops.append(("prometheus", exporter.run))
         if self._keeper is not None:
             keeper = self._keeper
             loops.append(("nats-server", lambda: keeper.keep(self._stopping)))
@@ -437,6 +451,12 @@ class Daemon:
             except (TimeoutError, SparkplugError) as error:
                 log.debug("clock: %s", error)
             await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _own_processes(self) -> set[int]:
+        """This daemon, its parent and the mesh's server."""
+        server = self._keeper.server.process if self._keeper is not None else None
+        pids = (os.getpid(), self._parent, server.pid if server is not None else None)
+        return {pid for pid in pids if pid}
 
     def _server_down(self) -> bool:
         process = self._keeper.server.process if self._keeper is not None else None

@@ -7,8 +7,8 @@ import hashlib
 from typing import Any
 
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.results import Results
 from sparkplug.plans.journal import accept, last_entry
-from sparkplug.plans.results import Results
 from sparkplug.schema.errors import (
     CancelledRequestError,
     ConflictError,

@@ -19,11 +19,14 @@ from sparkplug.bus.journal import follow_runs, read_journal
 from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
 from sparkplug.plans.asking import answer, ask_cancel, ask_pause
+from sparkplug.plans.attempt import Find
 from sparkplug.plans.desk import Desk
 from sparkplug.plans.execution import Execution
 from sparkplug.plans.journal import JournalWriter, accept, first_entry
+from sparkplug.plans.keeping import Keeping
 from sparkplug.plans.past import shared_past
 from sparkplug.plans.replicas import Replicas
+from sparkplug.plans.schedules import Schedules
 from sparkplug.plans.teller import Teller
 from sparkplug.plans.waiting import Waiting
 from sparkplug.schema.errors import (
@@ -60,7 +63,11 @@ _REST_S = 5.0
 
 
 class Planner:
-    """The planner of one node. `known_agents` says which agents exist in the mesh now."""
+    """The planner of one node, for at most `most` runs at once.
+
+    `known_agents` says which agents exist in the mesh now, `find` who of them takes prompts;
+    `compact` and `keep` are seconds after the end of a run, see `Keeping`.
+    """
 
     def __init__(
         self,
@@ -68,13 +75,17 @@ class Planner:
         node: str,
         *,
         known_agents: Callable[[], Awaitable[set[str]]],
+        find: Find | None = None,
         most: int = 500,
+        compact: float = 7 * 86400.0,
+        keep: float = 30 * 86400.0,
     ) -> None:
         self._bus = bus
         self._node = node
         self._known_agents = known_agents
         self._most = most
-        self._desk = Desk(bus, node, Replicas(bus))
+        self._old = (compact, keep)
+        self._desk = Desk(bus, node, Replicas(bus), find)
         self._holder = f"{node}.{secrets.token_hex(4)}"
         self._unfinished = Waiting()
         self._rest_until: dict[str, float] = {}
@@ -90,11 +101,17 @@ class Planner:
         await services.serve(subjects.RUNS_PAUSE, PauseRequest, self._pause, queue=_QUEUE)
         await services.serve(subjects.RUNS_ANSWER, AnswerRequest, self._answer, queue=_QUEUE)
         await services.serve(subjects.RUNS_REPLAY, ReplayRequest, self._replay, queue=_QUEUE)
+        schedules = Schedules(self._bus, self._node, self._holder, self._known_agents)
+        await schedules.serve(services)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._desk.replicas.run(), name="planner: replicas")
                 group.create_task(self._follow(), name="planner: journal")
                 group.create_task(Teller(self._bus, self._holder).run(), name="planner: teller")
+                group.create_task(schedules.run(), name="planner: schedules")
+                compact, keep = self._old
+                keeping = Keeping(self._bus, self._holder, compact=compact, keep=keep)
+                group.create_task(keeping.run(), name="planner: old runs")
                 while True:
                     self._look.clear()
                     self._take_up(group)

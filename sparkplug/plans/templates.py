@@ -85,6 +85,10 @@ def shown(step: StepView) -> dict[str, Any]:
         "output": step.output if step.state is StepState.DONE else None,
         "state": step.state.value,
         "error": step.error,
+        "agent": step.agent,
+        "attempts": step.attempts,
+        "tokens": step.tokens,
+        "seconds": round(step.worked_seconds, 3),
     }
 
 

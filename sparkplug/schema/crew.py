@@ -87,6 +87,12 @@ class CrewFile(Document):
     verbose: bool = False
     cache: bool = True
     max_rpm: int | None = Field(None, ge=1)
+    before_kickoff: list[Reference] = Field(
+        default_factory=list, description="functions that are given the inputs, and return them"
+    )
+    after_kickoff: list[Reference] = Field(
+        default_factory=list, description="functions that are given CrewAI's output, and return it"
+    )
     inputs: dict[_Key, Any] = Field(
         default_factory=dict, description="what `{name}` is in its texts where none is given"
     )

@@ -11,25 +11,11 @@ from sparkplug.schema.base import Record
 from sparkplug.schema.gpu import Gpu
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.inference import InferenceServer
+from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 
 #: As far back as anything is kept: 30 days.
 LONGEST_SECONDS = 30 * 86400.0
 POINTS_MOST = 5000
-
-
-def memory_percent(sample: HostSample) -> float | None:
-    """The share of the host's memory that is not available."""
-    memory = sample.memory
-    if not memory.total_bytes:
-        return None
-    return 100.0 * (memory.total_bytes - memory.available_bytes) / memory.total_bytes
-
-
-def gpu_memory_percent(gpu: Gpu) -> float | None:
-    """The share of a GPU's memory that is used; None where it has none of its own."""
-    if gpu.memory is None or not gpu.memory.total_bytes:
-        return None
-    return 100.0 * gpu.memory.used_bytes / gpu.memory.total_bytes
 
 
 def _pressure(resource: str) -> Callable[[HostSample], float | None]:

@@ -83,6 +83,9 @@ class TelemetrySection(Document):
     history_max: Bytes = Field(
         64 << 20, description="bytes on disk for the host's figures of 30 days; 0 = none"
     )
+    prometheus_port: int = Field(
+        0, ge=0, le=65535, strict=True, description="of loopback, for Prometheus; 0 = none"
+    )
     inference: bool = Field(True, strict=True, description="look for inference servers here")
     inference_urls: str = Field("", description="more of them, HTTP URLs between commas")
 
@@ -149,6 +152,16 @@ class TuiSection(Document):
         return value
 
 
+class PlansSection(Document):
+    """Runs of plans: how many at once, and how long what is over is kept."""
+
+    max_runs: int = Field(500, ge=1, le=10_000, strict=True, description="at once on this node")
+    compact: Seconds = Field(
+        7 * 86400.0, gt=0, description="seconds after its end until a run is kept as a summary"
+    )
+    keep: Seconds = Field(30 * 86400.0, gt=0, description="seconds after its end a run is kept")
+
+
 class EventsSection(Document):
     """How long events are kept."""
 
@@ -191,6 +204,7 @@ class SettingsDocument(Document):
     telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
     llm: LlmSection = Field(default_factory=LlmSection)
     tui: TuiSection = Field(default_factory=TuiSection)
+    plans: PlansSection = Field(default_factory=PlansSection)
     events: EventsSection = Field(default_factory=EventsSection)
     observe: ObserveSection = Field(default_factory=ObserveSection)
     mesh: MeshSection = Field(default_factory=MeshSection)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
-from sparkplug.schema.errors import DeadlineError, SparkplugError
+from sparkplug.schema.errors import DeadlineError, NotFoundError, SparkplugError
 from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
+from sparkplug.schema.host_orders import PowerLimitReply, PowerLimitRequest
+from sparkplug.schema.host_topology import HostTopology
 from sparkplug.schema.node_services import KernelLogReply
+from sparkplug.telemetry.adapters import add_adapters
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.reading import GpuReading
@@ -79,6 +83,29 @@ class Sampler:
     async def history(self, request: HistoryRequest) -> HistoryReply:
         """How figures went. Raises DeadlineError, InvalidError, SparkplugError."""
         return await self._history.query(request)
+
+    async def topology(self) -> HostTopology:
+        """How GPUs and adapters hang together. Raises RefusedError, DeadlineError."""
+        told: dict[str, object] = {}
+        if self._gpu_reading.driver.state is DriverState.OK and isinstance(self._gpus, GpuSource):
+            told = await self._gpus.order("topology")
+        found = HostTopology.model_validate(
+            {"host": self._host, "simulated": self._gpu_reading.driver.simulated, **told}
+        )
+        if not found.simulated:
+            # A scripted GPU lies on no bus of this host.
+            found = await self._table_thread.call(
+                partial(add_adapters, found), timeout=PROCESSES_SECONDS
+            )
+        return found
+
+    async def set_power_limit(self, request: PowerLimitRequest) -> PowerLimitReply:
+        """Set a GPU's power limit. Raises NotFoundError, RefusedError, DeadlineError."""
+        gpu = next((g for g in self._gpu_reading.gpus if g.index == request.gpu and g.uuid), None)
+        if gpu is None or not isinstance(self._gpus, GpuSource):
+            raise NotFoundError(f"no GPU {request.gpu} on {self._host}")
+        done = await self._gpus.order("power_limit", uuid=gpu.uuid, watts=request.watts)
+        return PowerLimitReply.model_validate({"gpu": request.gpu, **done})
 
     async def processes(self) -> list[Process]:
         """The process table now. Raises DeadlineError when /proc hangs behind a stuck process."""

@@ -268,6 +268,8 @@ async def openai_server(*replies: Reply) -> AsyncIterator[OpenAiServer]:
         connections.add(task)
         try:
             await fake.serve(reader, writer)
+        except asyncio.CancelledError:
+            writer.close()  # the end of the block; nobody awaits this task
         finally:
             connections.discard(task)
 

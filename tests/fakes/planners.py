@@ -11,10 +11,10 @@ from sparkplug.bus import subjects
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_journal, read_journal
+from sparkplug.bus.results import Results
 from sparkplug.bus.service import call
 from sparkplug.plans.asking import answer as leave_answer
 from sparkplug.plans.planner import Planner
-from sparkplug.plans.results import Results
 from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.journal_fold import fold
 from sparkplug.schema.node import Nothing

@@ -8,9 +8,12 @@ batch is done. Runs in a thread of its own; everything else talks to it by `subm
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,11 +30,13 @@ from sparkplug.llm.local.loading import Loaded
 log = logging.getLogger(__name__)
 
 _TOP_P = 1.0
+#: A model that writes faster than anybody reads tells several tokens at once: seconds between.
+_DELIVER_S = 0.02
 
 
 @dataclass
 class Job:
-    """One answer to write. `tell(text, finish)` is called from the engine's thread."""
+    """One answer to write. `tell(text, finish)` is called as the engine delivers."""
 
     tokens: list[int]
     tell: Callable[[str, str | None], None]
@@ -63,10 +68,15 @@ class _Batch:
 
 
 class Engine:
-    """The one that writes. `start` begins, `stop` ends it."""
+    """The one that writes. `start` begins, `stop` ends it.
+
+    Answers are told in its own thread, or on a loop: see `deliver_on`.
+    """
 
     def __init__(self, loaded: Loaded, most: int, energy: EnergyMeter | None = None) -> None:
+        self._deliver: Callable[[list[Told]], None] = _deliver
         self._loaded = loaded
+        self._tokenizer = loaded.tokenizer._tokenizer  # noqa: SLF001  it has no name in public
         self._most = most
         self._energy = energy or EnergyMeter(None)
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -74,8 +84,13 @@ class Engine:
         self._batch = _Batch()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._stopping = False
+        self._delivered = 0.0
         self.tokens_in = 0
         self.tokens_out = 0
+
+    def deliver_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Deliver on a loop: once for a step, however many answers it writes."""
+        self._deliver = lambda told: _soon(loop, told)
 
     def start(self) -> None:
         """Begin."""
@@ -111,8 +126,7 @@ class Engine:
                 except Exception:
                     # Out of memory, or a model that fails: those under way are told, it goes on.
                     log.exception("the model failed")
-                    for job in self._batch.jobs:
-                        job.tell("", "error")
+                    self._deliver([(job, "", "error") for job in self._batch.jobs])
                     self._batch = _Batch()
 
     def _take(self) -> None:
@@ -205,8 +219,7 @@ class Engine:
         batch = self._batch
         assert batch.mask is not None
         assert batch.position is not None
-        device = self._loaded.device
-        ids = torch.tensor([[job.last] for job in batch.jobs], device=device)
+        ids = torch.tensor([[job.last] for job in batch.jobs], device=self._loaded.device)
         batch.mask = torch.nn.functional.pad(batch.mask, (0, 1), value=1)
         batch.position = batch.position + 1
         out = self._loaded.model(
@@ -223,17 +236,23 @@ class Engine:
         """Choose the next token of each row, and tell its text."""
         chosen: list[int] = logits.argmax(-1).tolist()
         shared = len(batch.jobs) > 1 or bool(self._batch.jobs and batch is not self._batch)
+        done = False
         for row, job in enumerate(batch.jobs):
             token = chosen[row]
             if job.temperature > 0:
                 token = _sampled(logits[row], job)
-            job.shared = job.shared or shared
+            if shared:
+                job.shared = True
             self._take_token(job, token)
+            done = done or job.finish is not None or not job.told
         self._energy.share(batch.jobs)
-        if any(job.finish for job in batch.jobs):
+        if done:
             self._energy.settle()
-        for job in batch.jobs:
-            _tell(job)
+        now = time.monotonic()
+        if done or now - self._delivered >= _DELIVER_S:
+            self._delivered = now
+            told = [(job, *_new(job)) for job in batch.jobs]
+            self._deliver([one for one in told if one[1] or one[2]])
 
     def _take_token(self, job: Job, token: int) -> None:
         job.last = token
@@ -242,7 +261,7 @@ class Engine:
         if token in self._loaded.stops:
             job.finish = "stop"
             return
-        piece = job.decoder.step(self._loaded.tokenizer._tokenizer, token)  # noqa: SLF001
+        piece = job.decoder.step(self._tokenizer, token)
         if piece:
             job.text += piece
         for word in job.stop:
@@ -294,7 +313,22 @@ def _sampled(logits: torch.Tensor, job: Job) -> int:
     return int(torch.multinomial(chances, 1, generator=job.generator))
 
 
-def _tell(job: Job) -> None:
+#: An answer, what is new of its text, and how it ended.
+Told = tuple[Job, str, str | None]
+
+
+def _deliver(told: list[Told]) -> None:
+    for job, text, finish in told:
+        job.tell(text, finish)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, told: list[Told]) -> None:
+    if told:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(_deliver, told)
+
+
+def _new(job: Job) -> tuple[str, str | None]:
     """What is new of the text, held back where it may be the beginning of a stop word."""
     end = len(job.text)
     if job.finish is None and job.stop:
@@ -305,4 +339,4 @@ def _tell(job: Job) -> None:
                     break
     new = job.text[job.told : end]
     job.told = max(job.told, end)
-    job.tell(new, job.finish)
+    return new, job.finish

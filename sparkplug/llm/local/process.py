@@ -30,6 +30,8 @@ async def _serve(job: ModelJob) -> None:
     from sparkplug.llm.local.loading import load
     from sparkplug.llm.local.server import ModelServer
 
+    # The thread that writes waits for the other's turn to end, 5 ms of it as Python has it.
+    sys.setswitchinterval(0.0005)
     began = time.monotonic()
     loaded = await asyncio.to_thread(load, Path(job.folder), job.device, job.dtype)
     # The node made one GPU alone visible, by its UUID.

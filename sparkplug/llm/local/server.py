@@ -39,6 +39,7 @@ class ModelServer:
         self._open = 0
         self.idle_since = time.monotonic()
         self._made = int(time.time())
+        engine.deliver_on(asyncio.get_running_loop())
 
     async def start(self) -> tuple[asyncio.Server, int]:
         """Listen on a free port."""
@@ -163,14 +164,13 @@ class ModelServer:
         self, answer: _Answer, body: dict[str, Any], reader: asyncio.StreamReader
     ) -> AsyncGenerator[tuple[str, str | None], None]:
         """The pieces of an answer as they are written; ends the writing when the caller goes."""
-        loop = asyncio.get_running_loop()
         came: asyncio.Queue[tuple[str, str | None, int, float]] = asyncio.Queue()
         room = self._loaded.context - len(answer.tokens) if self._loaded.context else 1 << 20
         wanted = body.get("max_tokens") or body.get("max_completion_tokens") or _DEFAULT_TOKENS
         stop = body.get("stop") or ()
 
         def tell(text: str, finish: str | None) -> None:
-            loop.call_soon_threadsafe(came.put_nowait, (text, finish, job.written, job.joules))
+            came.put_nowait((text, finish, job.written, job.joules))
 
         job = Job(
             answer.tokens,
@@ -238,6 +238,8 @@ class _Answer:
         self._name = name
         self._made = int(time.time())
         self._counts_energy = counts_energy
+        about = f'"id":"{self._id}","object":"chat.completion.chunk","created":{self._made}'
+        self._head = f'data: {{{about},"model":{json.dumps(name)},'
         self.tokens = tokens
         self.written = 0
         self.joules = 0.0
@@ -256,18 +258,13 @@ class _Answer:
 
     def event(self, delta: dict[str, Any] | None, finish: str | None, *, usage: bool) -> bytes:
         """A piece of the stream."""
-        data: dict[str, Any] = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._made,
-            "model": self._name,
-            "choices": [],
-        }
+        choice = ""
         if delta is not None:
-            data["choices"] = [{"index": 0, "delta": delta, "finish_reason": finish}]
-        if usage:
-            data["usage"] = self.usage()
-        return http.chunk(b"data: " + json.dumps(data).encode() + b"\n\n")
+            choice = (
+                f'{{"index":0,"delta":{json.dumps(delta)},"finish_reason":{json.dumps(finish)}}}'
+            )
+        counted = f',"usage":{json.dumps(self.usage())}' if usage else ""
+        return http.chunk(f'{self._head}"choices":[{choice}]{counted}}}\n\n'.encode())
 
     def whole(self, text: str, finish: str, tools: list[dict[str, Any]]) -> dict[str, Any]:
         """The answer that is not streamed."""

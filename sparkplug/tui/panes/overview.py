@@ -18,6 +18,7 @@ from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
 from sparkplug.tui.panes.agent_columns import SHORT_COLUMNS, agent_key, is_failing
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
 from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
@@ -81,7 +82,10 @@ class Overview(Pane):
     """Hosts and GPUs, agents, who talks to whom, the run, what needs a person, events."""
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
-        {"agents", "hosts", "telemetry", "topology", "runs", "decisions", "events", "link"}
+        {
+            *("agents", "hosts", "telemetry", "topology", "runs"),
+            *("questions", "decisions", "events", "link"),
+        }
     )
 
     def __init__(self) -> None:
@@ -135,7 +139,7 @@ class Overview(Pane):
         if topics & {"runs", "hosts", "link"}:
             self._draw_run()
         stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
-        needs = topics & {"hosts", "decisions", "link"} or stuck
+        needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
         if needs or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
@@ -290,10 +294,15 @@ class Overview(Pane):
         self._needing = tuple(agents)
         hosts = self.store.hosts
         self._stuck = deadlocks(self.store.view)
-        talk = talk_needs(self.store.view)
-        self._needs.set_rows([*talk, *boxes.needs_rows(agents, hosts)])
         now = datetime.now(UTC)
+        asked = self.store.questions
+        rows = question_rows(asked, now)
+        asking = {one.asked_by for one in asked}
+        unasked = [a for a in agents if f"{a.name}/{a.replica}" not in asking]
+        rows += talk_needs(self.store.view)
+        self._needs.set_rows([*rows, *boxes.needs_rows(unasked, hosts)])
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
+        ages += [(now - one.asked).total_seconds() for one in asked]
         ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
         self._due = time.monotonic() + min(map(age_lasts, ages), default=_NEVER_S)
 

@@ -57,6 +57,10 @@ class Panes(Part):
 
 
 def _make(name: str) -> Pane:
+    if name == "workflows":
+        from sparkplug.tui.panes.workflows import WorkflowsPane
+
+        return WorkflowsPane()
     if name == "hosts":
         from sparkplug.tui.panes.hosts import HostsPane
 

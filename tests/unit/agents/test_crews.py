@@ -19,6 +19,7 @@ import pytest
 from fakes.models import model_at
 from fakes.openai_server import OpenAiServer, Reply, openai_server
 from sparkplug.agents.context import Context, Request, RequestActivity, Routes
+from sparkplug.agents.conversation import Turn
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.runtimes.port import (
     Output,
@@ -75,7 +76,30 @@ async def hanging(model: OpenAiServer, number: int) -> None:
             await asyncio.sleep(0.01)
 
 
-def context(model: OpenAiServer, *, request: str = "", thread: str = "", **answers: str) -> Context:
+class Shelf:
+    """What is kept, in place of the mesh."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, name: str, data: bytes) -> bool:
+        self.kept[name] = data
+        return True
+
+    async def get(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+
+class Talk:
+    """A conversation of one turn."""
+
+    async def read(self, thread: str) -> list[Turn]:
+        return [Turn(role="user", content="cats"), Turn(role="assistant", content=f"on {thread}")]
+
+
+def context(
+    model: OpenAiServer, *, key: str = "", request: str = "", thread: str = "", **answers: str
+) -> Context:
     async def progress(_: str) -> None:
         return None
 
@@ -90,9 +114,10 @@ def context(model: OpenAiServer, *, request: str = "", thread: str = "", **answe
         routes=Routes(bus),
         model=model_at(model.endpoint),
         progress=progress,
-        ids={},
+        ids={"key": key},
         request=request,
         thread=thread,
+        conversations=Talk() if thread else None,  # type: ignore[arg-type]
         answers=given,
     )
 
@@ -106,8 +131,8 @@ async def ask(
 
 
 def answer_of(outputs: list[Output]) -> Any:
-    last = outputs[-1]
-    return last.text if isinstance(last, Text) else last.value if isinstance(last, Result) else None
+    results = [one.value for one in outputs if isinstance(one, Result)]
+    return results[0] if results else "".join(one.text for one in outputs if isinstance(one, Text))
 
 
 @pytest.fixture
@@ -119,11 +144,13 @@ def load(tmp_path: Path) -> Iterator[Callable[..., Awaitable[Runtime]]]:
         from sparkplug.agents.entrypoint import load_entrypoint
         from sparkplug.agents.runtimes import crewai
 
-        made = Seat(agent="crew", folder=str(tmp_path), state=str(tmp_path / "state"), **seat)
+        made = Seat(agent="crew", folder=str(tmp_path), **seat)
         if not name:
             path = tmp_path / "team.yaml"
             path.write_text(source)
-            return await crewai.load(path, made)
+            crew = await crewai.load(path, made)
+            vars(crew)["_store"] = Shelf()
+            return crew
         module = f"crew_{abs(hash(source))}"
         (tmp_path / f"{module}.py").write_text(source)
         return await crewai.load(load_entrypoint(f"{module}:{name}", [str(tmp_path)]), made)
@@ -162,7 +189,7 @@ async def test_what_it_takes_is_published_and_missing_inputs_are_named(
     with pytest.raises(InvalidError, match="topic missing"):
         await ask(crew, context(model))
     outputs = await ask(crew, context(model), "dogs")
-    assert isinstance(outputs[-1], Text)
+    assert answer_of(outputs) == "done"
     assert "find things on dogs" in asked(model, 0), "a prompt's words are its one input"
 
 
@@ -317,17 +344,17 @@ async def test_a_request_that_is_made_again_goes_on_after_the_last_task(
 ) -> None:
     crew = await load(TEAM)
     script(model, "facts", HANGS)
-    task = asyncio.create_task(ask(crew, context(model, request="r1"), topic="cats"))
+    task = asyncio.create_task(ask(crew, context(model, key="run/step"), topic="cats"))
     await hanging(model, 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     script(model, "a brief")
-    outputs = await ask(crew, context(model, request="r1"), topic="cats")
+    outputs = await ask(crew, context(model, key="run/step"), topic="cats")
     assert answer_of(outputs) == {"text": "a brief"}
     assert len(model.requests) == 1
     assert "facts" in asked(model, 0)
     script(model, "facts", "a brief")
-    await ask(crew, context(model, request="r1"), topic="cats")
+    await ask(crew, context(model, key="run/step"), topic="cats")
     assert len(model.requests) == 2, "one that was answered is forgotten"
 
 
@@ -358,16 +385,59 @@ async def test_where_a_draft_is_not_the_answer_still_counts(load: Any, model: Op
     assert "make it short" in asked(model, 2)
 
 
-async def test_a_conversation_is_remembered(load: Any, model: OpenAiServer) -> None:
+async def test_it_is_told_what_was_said_before(load: Any, model: OpenAiServer) -> None:
     crew = await load(TEAM)
-    script(model, "facts", "the answer is 42")
-    await ask(crew, context(model), "cats", thread="t1")
-    script(model, "more")
-    await ask(crew, context(model), "dogs", thread="t1")
-    assert "the answer is 42" in asked(model, 0)
-    script(model, "more")
-    await ask(crew, context(model), "dogs", thread="t2")
-    assert "the answer is 42" not in asked(model, 0)
+    await ask(crew, context(model, thread="t1"), "dogs", thread="t1")
+    assert "Assistant: on t1" in asked(model, 0)
+    await ask(crew, context(model), "dogs")
+    assert "Assistant:" not in asked(model, 2)
+
+
+async def test_the_answer_is_told_as_it_is_made(load: Any, model: OpenAiServer) -> None:
+    crew = await load(TEAM)
+    script(model, "facts", "a brief that is longer than one piece of forty characters each")
+    outputs = await ask(crew, context(model), "dogs")
+    pieces = [one.text for one in outputs if isinstance(one, Text)]
+    assert len(pieces) > 1
+    assert "".join(pieces) == "a brief that is longer than one piece of forty characters each"
+
+
+ASKING = """
+from crewai import Agent, Crew, Task
+from crewai.tools import tool
+from sparkplug.agents import current, wait
+
+@tool("ask_a_person")
+def ask_a_person() -> str:
+    "Asks a person for a colour."
+    return wait(current().human("Which colour?", options=["red", "blue"]))
+
+def make():
+    one = Agent(role="One", goal="g", backstory="b", tools=[ask_a_person])
+    tasks = [
+        Task(name=n, description="paint", expected_output="e", agent=one) for n in ("a", "b")
+    ]
+    return Crew(agents=[one], tasks=tasks)
+"""
+
+
+async def test_a_tool_may_ask_a_person_and_each_task_asks_for_itself(
+    load: Any, model: OpenAiServer
+) -> None:
+    crew = await load(ASKING, "make")
+    vars(crew)["_store"] = Shelf()
+    call = Reply(calls=[("ask_a_person", "{}")])
+    script(model, call, call, Reply.text("painted red"), call, call, Reply.text("painted blue"))
+    with pytest.raises(Parked) as parked:
+        await ask(crew, context(model, request="r"), "go")
+    assert parked.value.drafts[0].slot == "t0h0"
+    assert parked.value.drafts[0].options == ["red", "blue"]
+    with pytest.raises(Parked) as parked:
+        await ask(crew, context(model, request="r", t0h0="red"), "go")
+    assert parked.value.drafts[0].slot == "t1h0"
+    outputs = await ask(crew, context(model, request="r", t0h0="red", t1h0="blue"), "go")
+    assert answer_of(outputs) == "painted blue"
+    assert len(model.requests) == 6, "the first task was not done again"
 
 
 async def test_memory_and_knowledge_need_no_model_of_others_and_no_network(
@@ -417,3 +487,25 @@ def test_importing_it_leaves_the_process_as_it_was() -> None:
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
         )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_without_the_extra_a_zygote_says_what_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "crewai.py").write_text("raise ModuleNotFoundError(name='crewai')\n")
+    jobs, theirs = socket.socketpair()
+    pipes, their_pipes = socket.socketpair()
+    words = [str(theirs.fileno()), str(their_pipes.fileno()), "crewai"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "sparkplug.agents.zygote", *words],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "CREWAI_STORAGE_DIR": str(tmp_path)},
+        pass_fds=[theirs.fileno(), their_pipes.fileno()],
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    message = json.loads(jobs.recv(4096))
+    assert message["kind"] == "failed"
+    assert message["error"].endswith(
+        "cannot import crewai; pip install 'sparkplug-control[crew]' for it"
+    )
+    for one in (jobs, theirs, pipes, their_pipes):
+        one.close()

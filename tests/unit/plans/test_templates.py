@@ -125,11 +125,13 @@ def test_templates_name_inputs_and_steps() -> None:
             StepView(id="z", state=StepState.RUNNING),
         ],
     )
-    assert variables(view) == {
-        "inputs": {"a": 1},
-        "steps": {
-            "x": {"output": [1], "state": "done", "error": None},
-            "y": {"output": None, "state": "skipped", "error": None},
-            "z": {"output": None, "state": "running", "error": None},
-        },
+    names = variables(view)
+    assert names["inputs"] == {"a": 1}
+    assert {name: (one["output"], one["state"]) for name, one in names["steps"].items()} == {
+        "x": ([1], "done"),
+        "y": (None, "skipped"),
+        "z": (None, "running"),
+    }
+    assert set(names["steps"]["x"]) == {
+        *("output", "state", "error", "agent", "attempts", "tokens", "seconds")
     }

@@ -33,4 +33,6 @@ async def load(target: Any, seat: Seat) -> Runtime:
         declared = Declared(file, target)
         return CrewAgent(declared.crew, Inputs(file.placeholders, file.inputs), seat)
     maker = await maker_of(target)
-    return CrewAgent(maker, Inputs(sorted(maker().fetch_inputs())), seat)
+    crew = maker()
+    prepared = bool(crew.before_kickoff_callbacks)
+    return CrewAgent(maker, Inputs(sorted(crew.fetch_inputs()), prepared=prepared), seat)

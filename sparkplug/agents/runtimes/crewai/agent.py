@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
-from crewai import CrewOutput
+from crewai import Crew, CrewOutput
 from crewai.core.providers.human_input import HumanInputProvider, set_provider
 from crewai.events.event_context import (
     EventContextConfig,
@@ -19,17 +19,20 @@ from crewai.events.event_context import (
 from crewai.events.stream_context import add_stream_sink
 
 from sparkplug.agents.context import Context, Request
+from sparkplug.agents.conversation import Turn as Said
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.runtimes.crewai.asked import Inputs
-from sparkplug.agents.runtimes.crewai.human import CrewParked, Feedback
-from sparkplug.agents.runtimes.crewai.kept import Conversations, Kept, clear_out, kept_at
+from sparkplug.agents.runtimes.crewai.final import Final
+from sparkplug.agents.runtimes.crewai.human import Feedback
+from sparkplug.agents.runtimes.crewai.kept import NOTHING, Kept, kept_name
 from sparkplug.agents.runtimes.crewai.made import Maker
 from sparkplug.agents.runtimes.crewai.progress import Progress
 from sparkplug.agents.runtimes.crewai.shape import shape_of
-from sparkplug.agents.runtimes.crewai.thinking import give_model
-from sparkplug.agents.runtimes.crewai.turn import Turn
-from sparkplug.agents.runtimes.port import Output, ProcessMustEnd, Result, Seat, Text
+from sparkplug.agents.runtimes.crewai.thinking import give_model, used_by_authors
+from sparkplug.agents.runtimes.crewai.turn import CrewParked, Turn
+from sparkplug.agents.runtimes.port import Output, ProcessMustEnd, Result, Seat, Text, Tokens
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.kept import Kept as Store
 from sparkplug.schema.agent_control import LET_GO_S
 from sparkplug.schema.thread import AgentGraph
 
@@ -39,11 +42,25 @@ log = logging.getLogger("sparkplug.crew")
 #: whether it has let go, so that what it is told then is what is so.
 STOP_S = LET_GO_S + 1.0
 
-#: Looked at in every request before anything else is done: CrewAI's key for a conversation.
+#: CrewAI's own input for what was said before.
 _TALK = "crew_chat_messages"
 _UNPAIRED = EventContextConfig(
     mismatch_behavior=MismatchBehavior.SILENT, empty_pop_behavior=MismatchBehavior.SILENT
 )
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One request, as its thread needs it."""
+
+    ctx: Context
+    request: Request
+    inputs: dict[str, Any]
+    before: bytes | None
+    said: Sequence[Said]
+    turn: Turn
+    progress: Progress
+    kept: Kept | None = None
 
 
 class CrewAgent:
@@ -54,9 +71,7 @@ class CrewAgent:
         self._inputs = inputs
         self._graph = shape_of(maker())
         self._name = seat.agent or "crew"
-        state = Path(seat.state) if seat.state else None
-        self._requests = state / "requests" if state else None
-        self._talk = Conversations(state / "threads") if state else None
+        self._store: Store | None = None
 
     @property
     def actions(self) -> dict[str, Any]:
@@ -69,9 +84,8 @@ class CrewAgent:
         return self._graph
 
     async def start(self, bus: Bus) -> None:
-        """Throw away what nobody came back to."""
-        if self._requests is not None:
-            await asyncio.to_thread(clear_out, self._requests)
+        """What is done of requests can be kept from now on."""
+        self._store = Store(bus, self._name)
 
     async def close(self) -> None:
         """Nothing is open: its threads end with the process."""
@@ -79,19 +93,27 @@ class CrewAgent:
     async def serve(self, ctx: Context, request: Request) -> AsyncGenerator[Output, None]:
         """Kick a crew off. Raises ProcessMustEnd when it took no notice of being cancelled."""
         inputs = self._inputs.of(request)
+        name = kept_name(ctx.key or ctx.request)
         turn = Turn()
         outputs: asyncio.Queue[Output | None] = asyncio.Queue()
-        progress = Progress(turn, outputs.put_nowait)
-        kept = kept_at(self._requests, ctx.request)
-
-        def work() -> CrewOutput:
-            return self._kick_off(ctx, request, inputs, turn, progress, kept)
-
-        done = turn.start(work, self._name)
+        asked = _Asked(
+            ctx=ctx,
+            request=request,
+            inputs=inputs,
+            before=await self._store.get(name) if self._store and self._came_back(ctx) else None,
+            said=await ctx.conversation(),
+            turn=turn,
+            progress=Progress(turn, outputs.put_nowait),
+        )
+        done = turn.start(lambda: self._kick_off(asked, name), self._name)
         done.add_done_callback(lambda _: outputs.put_nowait(None))
+        final = Final()
         try:
             while (output := await outputs.get()) is not None:
-                yield output
+                if not isinstance(output, Text):
+                    yield output
+                elif piece := final.take(output.text):
+                    yield Text(piece)
         finally:
             if not done.done() and not await turn.stop("the request was cancelled", STOP_S):
                 raise ProcessMustEnd(
@@ -102,52 +124,68 @@ class CrewAgent:
             result = done.result()
         except CrewParked as parked:
             raise Parked(parked.drafts) from parked
-        if kept is not None:
-            await asyncio.to_thread(kept.unlink, missing_ok=True)
-        yield await self._answer(request, result)
+        if self._store is not None and asked.kept is not None and asked.kept.kept:
+            await self._store.put(name, NOTHING)
+        if request.structured:
+            yield Result(result.to_dict() or {"text": result.raw})
+        elif rest := final.rest(result.raw):
+            yield Text(rest)
 
-    def _kick_off(
-        self,
-        ctx: Context,
-        request: Request,
-        inputs: dict[str, Any],
-        turn: Turn,
-        progress: Progress,
-        path: Path | None,
-    ) -> CrewOutput:
+    def _came_back(self, ctx: Context) -> bool:
+        """Whether something may be done of a request: one of a step, or one that was asked of."""
+        return bool(ctx.key or ctx.answers)
+
+    def _kick_off(self, asked: _Asked, name: str) -> CrewOutput:
         """In the crew's thread, from making the crew to what it gives."""
+        ctx, turn, store = asked.ctx, asked.turn, self._store
         crew = self._maker()
         crew.stream = False
         crew.tracing = False
         give_model(crew, ctx, turn)
-        kept = Kept(path, crew)
+
+        def keep(record: bytes) -> None:
+            if store is not None:
+                turn.wait(store.put(name, record))
+
+        kept = asked.kept = Kept(crew, asked.before, keep)
+        kept.at_once = bool(ctx.key)
         crew._task_output_handler = cast("Any", kept)  # noqa: SLF001
-        feedback = Feedback(kept, ctx.answers)
+        feedback = Feedback(kept, ctx.answers, turn)
         feedback.settle(crew)
+        ctx.interrupting(feedback.interrupt)
         done = kept.go_on()
         if done:
             log.info("the request goes on: %d of %d tasks are done", done, len(crew.tasks))
-        self._inputs.fit(crew, request)
-        if self._talk is not None and request.thread:
-            turns = self._talk.turns(request.thread)
-            if turns:
-                inputs[_TALK] = json.dumps(turns)
+        inputs = self._inputs.fit(crew, asked.request, asked.inputs)
+        if asked.said:
+            inputs[_TALK] = json.dumps(
+                [said.model_dump(include={"role", "content"}) for said in asked.said]
+            )
         turn.check()
         # One that stops in the midst leaves events open: that is no news.
         _event_context_config.set(_UNPAIRED)
         set_provider(cast("HumanInputProvider", feedback))
-        add_stream_sink(progress.sink)
-        result = crew.kickoff(inputs=inputs)
+        asked.progress.streams_last_of(crew, structured=asked.request.structured)
+        add_stream_sink(asked.progress.sink)
+        return self._run(crew, inputs, asked, kept)
+
+    def _run(self, crew: Crew, inputs: dict[str, Any], asked: _Asked, kept: Kept) -> CrewOutput:
+        before = used_by_authors(crew)
+        try:
+            result: Any = crew.kickoff(inputs=inputs)
+        except Exception:
+            if not asked.turn.parked:
+                raise
+        finally:
+            given, made = (
+                now - then for now, then in zip(used_by_authors(crew), before, strict=True)
+            )
+            if given or made:
+                asked.progress.tell(Tokens(given, made))
+        if asked.turn.parked:
+            # CrewAI makes a result of what a tool raises: what was raised is not what counts.
+            kept.write()
+            raise CrewParked(asked.turn.parked)
         if not isinstance(result, CrewOutput):
             raise TypeError(f"the crew gave a {type(result).__name__}")
         return result
-
-    async def _answer(self, request: Request, result: CrewOutput) -> Output:
-        """What a request is answered: JSON where the crew made some, else text."""
-        made = result.to_dict()
-        if self._talk is not None and request.thread:
-            asked = request.text or json.dumps(dict(request.input))
-            await asyncio.to_thread(self._talk.add, request.thread, asked, result.raw)
-        if not request.structured:
-            return Text(result.raw)
-        return Result(made or {"text": result.raw})

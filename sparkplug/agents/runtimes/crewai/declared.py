@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +57,7 @@ class Declared:
         self.file = file
         self._path = path
         self._found: dict[str, Any] = {}
+        self._look_up(*file.before_kickoff, *file.after_kickoff)
         for agent in file.agents.values():
             self._look_up(*agent.tools, agent.step_callback)
         for task in file.tasks.values():
@@ -72,6 +72,8 @@ class Declared:
         for key, one in file.tasks.items():
             tasks[key] = self._task(key, one, agents, tasks)
         settings = {name: getattr(file, name) for name in _CREW}
+        settings["before_kickoff_callbacks"] = [self._found[one] for one in file.before_kickoff]
+        settings["after_kickoff_callbacks"] = [self._found[one] for one in file.after_kickoff]
         if file.planning:
             settings["planning_llm"] = Thinking.named("")
         if file.process == "hierarchical":
@@ -129,7 +131,7 @@ class Declared:
         return found
 
     def _look_up(self, *references: str | None) -> None:
-        folders = [str(self._path.parent), *sys.path[:1]]
+        folders = [str(self._path.parent)]
         for reference in references:
             if reference and reference not in self._found:
                 self._found[reference] = load_entrypoint(reference, folders)

@@ -7,34 +7,30 @@ nothing to add.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from crewai import Crew, Task
 from crewai.agents.parser import AgentFinish
 
+from sparkplug.agents.parking import Parked
 from sparkplug.agents.runtimes.crewai.kept import Kept, slot_of
-from sparkplug.agents.runtimes.crewai.turn import CrewStopped
+from sparkplug.agents.runtimes.crewai.turn import CrewParked, Turn
 from sparkplug.schema.question import LONGEST_QUESTION, Answer, Draft
 
 _CONTENT = {"ok", "okay", "yes", "good", "fine", "accept", "accepted", "approve", "approved"}
 
 
-class CrewParked(CrewStopped):
-    """A person has to be asked: the crew stops, as for any other reason."""
-
-    def __init__(self, drafts: Sequence[Draft]) -> None:
-        super().__init__("a person is asked")
-        self.drafts = list(drafts)
-
-
 class Feedback:
     """CrewAI's provider of human input, for one request."""
 
-    def __init__(self, kept: Kept, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, kept: Kept, answers: Mapping[str, Answer], turn: Turn) -> None:
+        self._turn = turn
         self._kept = kept
         self._answers = answers
         self._places: dict[Any, int] = {}
+        self._asked: Counter[int] = Counter()
 
     def settle(self, crew: Crew) -> None:
         """Take as done what a person was content with; called once, before the crew begins."""
@@ -45,6 +41,19 @@ class Feedback:
         shown = self._kept.drafts(place)
         if shown and _content(self._answers.get(slot_of(place, len(shown) - 1))):
             self._kept.finish(crew.tasks[place], shown[-1])
+
+    def interrupt(self, draft: Draft) -> Answer:
+        """The answer to what a tool or another part of the crew asks with `ctx.human`.
+
+        A question is known by its task and its number there: what is done is not asked again.
+        """
+        place = self._kept.done
+        slot = f"t{place}h{self._asked[place]}"
+        self._asked[place] += 1
+        given = self._answers.get(slot)
+        if given is None:
+            raise Parked([draft.model_copy(update={"slot": slot})])
+        return given
 
     def setup_messages(self, context: Any) -> bool:
         """The messages are CrewAI's own."""
@@ -73,7 +82,8 @@ class Feedback:
             if given is None:
                 text = _text_of(answer)
                 self._kept.keep_draft(slot, text)
-                raise CrewParked([_question(slot, context, text)])
+                self._turn.park([_question(slot, context, text)])
+                raise CrewParked(self._turn.parked)
             if _content(given):
                 context.ask_for_human_input = False
             else:

@@ -1,32 +1,27 @@
-"""What a request to a crew has got done, kept on this host: outputs of tasks, drafts, and talk.
+"""What a request to a crew has got done, kept on the mesh: outputs of tasks, and drafts.
 
-A request that is made again, because its process was killed, its step is tried once more or a
-person has answered, goes on after the last task that is done. CrewAI's own store of outputs is
-one database for all crews of a folder, emptied by each that begins; this stands in its place.
+A request that is made again, because its step is tried once more or a person has answered, goes
+on after the last task that is done, in whichever process of the agent it comes to. CrewAI's own
+store of outputs is one database for all crews of a folder, emptied by each that begins; this
+stands in its place.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crewai import Crew, Task
 from crewai.tasks.task_output import TaskOutput
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sparkplug.paths import write_private
+from sparkplug.bus.kept import kept_token
 from sparkplug.schema.errors import SparkplugError
 
 log = logging.getLogger("sparkplug.crew")
 
-#: Requests that nobody made again, and turns of a conversation.
-_KEPT_S = 7 * 86400.0
-_MOST_TURNS = 40
 #: What CrewAI wants to know of a crew that goes on; any text does.
 _GOES_ON = "resumed"
 
@@ -49,26 +44,28 @@ class _Record(BaseModel):
 
 
 class Kept:
-    """One request. Its methods are called in the crew's thread; without a path nothing is kept."""
+    """One request. Its methods are called in the crew's thread; `keep` writes what there is."""
 
-    def __init__(self, path: Path | None, crew: Crew) -> None:
-        self._path = path
+    def __init__(self, crew: Crew, before: bytes | None, keep: Callable[[bytes], None]) -> None:
         self._crew = crew
+        self._keep = keep
+        #: Whether what is done is kept as it is, and not only once a person is asked.
+        self.at_once = False
+        self.kept = False
         self._record = _Record(crew=_signature(crew.tasks))
-        if path is not None:
-            self._read(path)
+        if before:
+            self._take(before)
 
-    def _read(self, path: Path) -> None:
+    def _take(self, before: bytes) -> None:
         try:
-            found = _Record.model_validate_json(path.read_text())
-        except FileNotFoundError:
-            return
-        except (OSError, ValidationError) as error:
-            log.warning("%s is left out: %s", path, error)
+            found = _Record.model_validate_json(before)
+        except ValidationError as error:
+            log.warning("what was done of the request is left out: %s", error)
             return
         if found.crew == self._record.crew:
             self._record = found
-        else:
+            self.kept = True
+        elif found.crew:
             log.info("the crew is another now: the request begins anew")
 
     def go_on(self) -> int:
@@ -96,12 +93,10 @@ class Kept:
     def keep_draft(self, slot: str, text: str) -> None:
         """Keep what a person is shown."""
         self._record.drafts[slot] = text
-        self._write()
 
     def finish(self, task: Task, text: str) -> None:
         """Take a text as a task's output, as a person did."""
         self._record.done.append(Done(raw=text, agent=task.agent.role if task.agent else ""))
-        self._write()
 
     @property
     def done(self) -> int:
@@ -129,47 +124,16 @@ class Kept:
         )
         if task_index == len(self._record.done):
             self._record.done.append(done)
-            self._write()
+            if self.at_once:
+                self.write()
 
-    def _write(self) -> None:
-        if self._path is None:
-            return
+    def write(self) -> None:
+        """Keep what there is."""
         try:
-            write_private(self._path, self._record.model_dump_json())
+            self._keep(self._record.model_dump_json().encode())
+            self.kept = True
         except SparkplugError as error:
             log.warning("what is done of the request is not kept: %s", error)
-
-    def forget(self) -> None:
-        """The request is answered."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
-
-class Conversations:
-    """The turns of each conversation. Reads and writes the disk: for threads."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def turns(self, thread: str) -> list[dict[str, str]]:
-        """What was said, the oldest first, as CrewAI's chat takes it."""
-        try:
-            found = json.loads(self._path(thread).read_text())
-        except (OSError, ValueError):
-            return []
-        turns = found.get("turns") if isinstance(found, dict) else None
-        if not isinstance(turns, list):
-            return []
-        return [turn for turn in turns if isinstance(turn, dict)][-_MOST_TURNS:]
-
-    def add(self, thread: str, asked: str, answered: str) -> None:
-        """Keep one more turn; the oldest of many are let go."""
-        both = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
-        turns = [*self.turns(thread), *both][-_MOST_TURNS:]
-        write_private(self._path(thread), json.dumps({"thread": thread, "turns": turns}))
-
-    def _path(self, thread: str) -> Path:
-        return self._folder / f"{_hashed(thread)}.json"
 
 
 def slot_of(task: int, turn: int) -> str:
@@ -177,17 +141,13 @@ def slot_of(task: int, turn: int) -> str:
     return f"t{task}q{turn}"
 
 
-def kept_at(folder: Path | None, key: str) -> Path | None:
-    """Where a request is kept; None without a folder, or a name by which it is made again."""
-    return folder / f"{_hashed(key)}.json" if folder is not None and key else None
+def kept_name(key: str) -> str:
+    """Where on the mesh a request is kept, of all that its agent keeps there."""
+    return f"{kept_token(key)}.{kept_token('')}.k.crew"
 
 
-def clear_out(folder: Path) -> None:
-    """Remove what nobody came back to."""
-    oldest = time.time() - _KEPT_S
-    for path in folder.glob("*.json"):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+#: Put in the place of what is no longer wanted.
+NOTHING = b"{}"
 
 
 def _hashed(name: str) -> str:

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from crewai import Crew
+
 from sparkplug.agents.runtimes.crewai.shape import step_name
-from sparkplug.agents.runtimes.crewai.thinking import is_ours
 from sparkplug.agents.runtimes.crewai.turn import Turn
-from sparkplug.agents.runtimes.port import Output, Status, Step, Tokens
+from sparkplug.agents.runtimes.port import Output, Status, Step, Text
 
 log = logging.getLogger("sparkplug.crew")
 
@@ -27,7 +28,20 @@ class Progress:
     def __init__(self, turn: Turn, tell: Callable[[Output], None]) -> None:
         self._turn = turn
         self._tell = tell
+        self._streamed = ""
         self._began: dict[str, float] = {}
+
+    def tell(self, output: Output) -> None:
+        """Tell something, from any thread of the crew."""
+        self._turn.tell(self._tell, output)
+
+    def streams_last_of(self, crew: Crew, *, structured: bool) -> None:
+        """Tell the answer of a crew as it is made, where nothing can come in between."""
+        last = crew.tasks[-1]
+        checked = last.guardrail or last.guardrails or last.output_json or last.output_pydantic
+        changed = last.human_input or crew.after_kickoff_callbacks
+        if not (structured or checked or changed or last.async_execution):
+            self._streamed = str(last.id)
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event, in the thread that emits it."""
@@ -39,7 +53,7 @@ class Progress:
             log.debug("an event that cannot be told", exc_info=True)
             return
         for output in outputs:
-            self._turn.tell(self._tell, output)
+            self.tell(output)
 
     def _outputs(self, source: Any, event: Any) -> list[Output]:
         match event.type:
@@ -64,10 +78,8 @@ class Progress:
                 error = _short(str(event.error))
                 ended = self._end(_tool(event), f"{event.tool_name} ({_role(event)})", error)
                 return [Status(f"{_role(event)}: {event.tool_name} fails: {error}"), ended]
-            case "llm_call_completed" if not is_ours(source) and event.usage:
-                given = int(event.usage.get("prompt_tokens") or 0)
-                made = int(event.usage.get("completion_tokens") or 0)
-                return [Tokens(given, made, str(event.model or ""))]
+            case "llm_stream_chunk" if self._streamed and event.task_id == self._streamed:
+                return [Text(event.chunk)]
             case "llm_call_failed":
                 return [Status(f"{_role(event)}: the model fails: {_short(event.error)}")]
             case "llm_guardrail_completed" if not event.success:

@@ -78,9 +78,16 @@ def _replace(owner: Any, name: str, ours: Callable[[Any], Any]) -> None:
             setattr(owner, name, ours(getattr(owner, name)))
 
 
-def is_ours(model: Any) -> bool:
-    """Whether a language model is SparkPlug's, whose calls are counted where they are made."""
-    return isinstance(model, SparkplugLLM)
+def used_by_authors(crew: Crew) -> tuple[int, int]:
+    """Tokens that language models of the author's own took and made, since there were any."""
+    managers = [crew.manager_agent] if crew.manager_agent is not None else []
+    models: dict[int, BaseLLM] = {
+        id(agent.llm): agent.llm
+        for agent in [*crew.agents, *managers]
+        if isinstance(agent.llm, BaseLLM) and _is_authors(agent.llm)
+    }
+    sums = [model.get_token_usage_summary() for model in models.values()]
+    return sum(one.prompt_tokens for one in sums), sum(one.completion_tokens for one in sums)
 
 
 def _is_authors(model: Any) -> bool:

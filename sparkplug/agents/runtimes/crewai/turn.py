@@ -19,14 +19,17 @@ import queue
 import selectors
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import thread as pool
 from types import FrameType
 from typing import Any, TypeVar
 
 from crewai.hooks import HookAborted
 
+from sparkplug.agents.parking import Parked
 from sparkplug.agents.stalls import describe_frame
+from sparkplug.agents.waiting import wait_by
+from sparkplug.schema.question import Draft
 
 log = logging.getLogger("sparkplug.crew")
 
@@ -53,6 +56,14 @@ class CrewStopped(HookAborted):
         super().__init__(reason, source)
 
 
+class CrewParked(CrewStopped):
+    """A person has to be asked: the crew stops, as for any other reason."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        super().__init__("a person is asked")
+        self.drafts = list(drafts)
+
+
 class CrewEnded(BaseException):
     """The same, for code that takes every Exception and goes on."""
 
@@ -69,6 +80,8 @@ class Turn:
         self.loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._stopped = ""
+        #: What a person has to be asked before the crew can go on.
+        self.parked: list[Draft] = []
         self._threads: dict[int, threading.Thread] = {}
         self._waits: set[concurrent.futures.Future[Any]] = set()
         self._lock = threading.Lock()
@@ -87,6 +100,7 @@ class Turn:
 
     def _run(self, work: Callable[[], Any]) -> None:
         _current.set(self)
+        wait_by(self.wait)
         self.note_thread()
         try:
             value, error = work(), None
@@ -124,8 +138,14 @@ class Turn:
     def check(self) -> None:
         """Raise CrewStopped when the crew is to stop. Called in the crew's threads."""
         self.note_thread()
+        if self.parked:
+            raise CrewParked(self.parked)
         if self._stopped:
             raise CrewStopped(self._stopped)
+
+    def park(self, drafts: Sequence[Draft]) -> None:
+        """A person has to be asked: nothing more is begun, whatever becomes of what is raised."""
+        self.parked = list(drafts)
 
     def note_thread(self) -> None:
         """Remember that the calling thread works for this request."""
@@ -150,6 +170,9 @@ class Turn:
             return future.result()
         except concurrent.futures.CancelledError as error:
             raise CrewStopped(self._stopped or "the agent is ending") from error
+        except Parked as parked:
+            self.park(parked.drafts)
+            raise CrewParked(self.parked) from parked
         finally:
             future.cancel()
             with self._lock:
