@@ -15,7 +15,7 @@ import nats.js.errors
 
 from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.client import hosts, questions, runs, topology
+from sparkplug.client import decisions, hosts, questions, runs, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
@@ -25,6 +25,7 @@ from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
 from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.decision import DecisionView
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
@@ -61,6 +62,8 @@ class MeshView:
     orders: dict[str, NodeOrder] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
+    #: Decisions that a person is asked to settle, by id.
+    decisions: dict[str, DecisionView] = field(default_factory=dict)
     #: What people are asked, and were lately, by id.
     questions: dict[str, Question] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
@@ -147,8 +150,8 @@ class LiveMesh:
     """Follows a mesh over a connection and keeps a `MeshView` true.
 
     `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
-    their states), `telemetry`, `topology`, `runs`, `questions`, `events`, `link`, and while
-    somebody wants it `usage` (see `wanting_usage`).
+    their states), `telemetry`, `topology`, `runs`, `questions`, `decisions`, `events`, `link`, and
+    while somebody wants it `usage` (see `wanting_usage`).
     """
 
     def __init__(self, client: Client, view: MeshView | None = None) -> None:
@@ -181,6 +184,7 @@ class LiveMesh:
                 self._fill_histories,
                 self._follow_topology,
                 self._follow_events,
+                self._follow_decisions,
                 self._follow_usage,
                 self._follow_tasks,
             ):
@@ -374,6 +378,12 @@ class LiveMesh:
                 if figures != self.view.tasks:
                     self.view.tasks = figures
                     self._touch("tasks")
+
+    async def _follow_decisions(self) -> None:
+        async with contextlib.aclosing(decisions.follow_asked(self.client)) as found:
+            async for asked in found:
+                self.view.decisions = asked
+                self._touch("decisions")
 
     async def _follow_events(self) -> None:
         last = self.view.events[-1].sequence if self.view.events else None

@@ -17,8 +17,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         publish=(
             f"agents.hb.{own}",
             subjects.agent_state(agent, replica),
-            subjects.waits(agent, replica),
             subjects.ledger(agent, replica),
+            subjects.waits(agent, replica),
             "agents.prompt.>",
             "agents.status.>",
             "$SRV.INFO.agents",

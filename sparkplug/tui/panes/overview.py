@@ -21,6 +21,7 @@ from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
+from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing
@@ -29,8 +30,11 @@ from sparkplug.tui.widgets.steps import run_lines, took
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.run import RunView
+    from sparkplug.schema.topology import WaitRing
     from sparkplug.tui.panes.mesh_plot import MeshPlot
     from sparkplug.tui.store import Topics
 
@@ -79,8 +83,8 @@ class Overview(Pane):
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
         {
-            *("agents", "hosts", "telemetry", "topology", "runs", "questions", "events"),
-            *("link", "tasks"),
+            *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
+            *("decisions", "events", "link", "tasks"),
         }
     )
 
@@ -108,6 +112,7 @@ class Overview(Pane):
         self._talk_rows = self._run_rows = 1
         #: What the rows were shared by.
         self._shared: tuple[object, ...] = ()
+        self._stuck: Sequence[WaitRing] = ()
         #: What needs a person, as it was drawn last.
         self._needing: tuple[object, ...] = ()
 
@@ -133,7 +138,9 @@ class Overview(Pane):
             self._draw_talk()
         if topics & {"runs", "hosts", "link", "tasks"}:
             self._draw_run()
-        if topics & {"hosts", "questions", "link"} or ("agents" in topics and self._need_others()):
+        stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
+        needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
+        if needs or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -204,6 +211,11 @@ class Overview(Pane):
     def _draw_all(self) -> None:
         if self.in_sight:
             self.draw(self.TOPICS)
+
+    async def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Into what needs one: a deadlock is looked at, a decision settled."""
+        if await open_need(self.centre, event.row.value):
+            event.stop()
 
     def _draw_hosts(self) -> None:
         view = self.store.view
@@ -282,11 +294,13 @@ class Overview(Pane):
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
+        self._stuck = deadlocks(self.store.view)
         now = datetime.now(UTC)
         asked = self.store.questions
         rows = question_rows(asked, now)
         asking = {one.asked_by for one in asked}
         unasked = [a for a in agents if f"{a.name}/{a.replica}" not in asking]
+        rows += talk_needs(self.store.view)
         self._needs.set_rows([*rows, *boxes.needs_rows(unasked, hosts)])
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
         ages += [(now - one.asked).total_seconds() for one in asked]
