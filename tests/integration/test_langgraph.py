@@ -150,12 +150,14 @@ async def test_the_graph_is_drawn_with_what_runs(place: Place, client: Client) -
     assert {"__start__", "first", "under:inner", "slow", "ask", "last", "__end__"} <= names
     assert ("first", "under:inner") in {(edge.source, edge.target) for edge in graph.edges}
     place.go(on=False)
-    asking = asyncio.create_task(ask(client, "chain", "drawn"))
+    asking = asyncio.create_task(ask(client, "chain", "drawn", "drawn"))
 
     async def slow_runs() -> bool:
         return await steps(client, "chain") == ["slow"]
 
     await eventually(slow_runs, _DEADLINE_S)
+    with pytest.raises(ConflictError, match="at work"):
+        await threads.update(client, "chain", "drawn", {"text": "x"})
     place.go()
     await asking
     assert set(ALL) - names <= {"inner", "unasked"}
