@@ -163,6 +163,8 @@ async def _stream(cli: Cli, client: Client, result: ActionResult) -> None:
             parts.append(text)
             if not cli.out.structured:
                 cli.out.piece(text)
+    if result.stream:
+        return
     if cli.out.structured:
         cli.out.data({**result.data, "text": "".join(parts)})
     elif parts and not parts[-1].endswith("\n"):
@@ -180,7 +182,9 @@ async def _answered(cli: Cli, client: Client, result: ActionResult) -> AsyncGene
     try:
         async with contextlib.aclosing(result.chunks) as chunks:
             async for chunk in chunks:
-                if chunk.kind == "text":
+                if chunk.kind == "text" and chunk.data is not None and cli.out.structured:
+                    cli.out.json_line(chunk.data)
+                elif chunk.kind == "text":
                     yield chunk.text
                 elif chunk.kind == "status":
                     if chunk.text != "ack" and sys.stderr.isatty():

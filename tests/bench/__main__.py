@@ -19,6 +19,8 @@ from bench import (
     logs,
     models,
     monkey,
+    observer,
+    plans,
     plot,
     prompts,
     screen,
@@ -34,6 +36,7 @@ _PARTS = {
     "prompts": prompts.run,
     "graphs": graphs.run,
     "models": models.run,
+    "plans": plans.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,
@@ -42,6 +45,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 
