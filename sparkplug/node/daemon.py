@@ -288,7 +288,13 @@ class Daemon:
             lambda: sampler.latest.gpus if sampler.latest else (),
         )
         models = NodeModels(
-            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+            bus,
+            self.name,
+            settings.llm,
+            local_models,
+            lambda: sampler.latest,
+            sampler.window,
+            settings.nats.advertise or settings.nats.listen,
         )
         gpu_events = GpuEvents(self._events)
         board = Board(bus)
