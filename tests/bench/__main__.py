@@ -15,9 +15,12 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    graphs,
     logs,
     models,
     monkey,
+    observer,
+    plans,
     plot,
     prompts,
     screen,
@@ -31,7 +34,9 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
+    "graphs": graphs.run,
     "models": models.run,
+    "plans": plans.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,
@@ -40,6 +45,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 

@@ -39,7 +39,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_EMITTED = re.compile(r'"((?:agent|gpu|host|plan|step):[a-z]+)"')
+_EMITTED = re.compile(r'"((?:agent|decision|gpu|host|plan|question|step):[a-z]+)"')
 #: Plans in the pages that are shown because they do not hold.
 _BROKEN = frozenset({"broken.plan.yml", "broken-team.yaml"})
 
@@ -281,7 +281,12 @@ def test_all_that_ctx_offers_is_documented() -> None:
 
 
 def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
-    pages = {"overview": "overview.md", "hosts": "hosts.md", "agents": "agents-pane.md"}
+    pages = {
+        "overview": "overview.md",
+        "hosts": "hosts.md",
+        "agents": "agents-pane.md",
+        "topology": "topology.md",
+    }
     assert set(pages) == set(PANES)
     for pane, key in PANES.items():
         assert f"`{key}`" in text_of(pages[pane])
