@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -72,6 +73,7 @@ _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
 _GOODBYE_DEADLINE_S = 1.0
 _ABANDON_S = 0.5
+_END_S = 3.0
 _MAX_DESCRIPTION = 200
 #: What the process is when it is to hold many agents; it imports this module in its turn.
 _SHARED = "sparkplug.agents.shared.process"
@@ -137,6 +139,7 @@ class AgentProcess:
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
             if self._must_end is not None:
+                _end_soon(job, self._must_end)
                 raise self._must_end
         finally:
             await end(events)
@@ -389,6 +392,14 @@ def _seat(job: SpawnJob) -> Seat:
         checkpoints=job.checkpoints,
         state=job.state,
     )
+
+
+def _end_soon(job: SpawnJob, why: ProcessMustEnd) -> None:
+    """See that the process ends, though a thread it would wait for never does."""
+    record_reason(Path(job.exits), os.getpid(), str(why))
+    timer = threading.Timer(_END_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _gist(error: BaseException) -> str:
