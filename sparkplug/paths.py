@@ -93,6 +93,11 @@ class Paths:
         return self.logs / "agents"
 
     @property
+    def agents(self) -> Path:
+        """What agents keep on this host, a folder each."""
+        return self.home / "agents"
+
+    @property
     def history(self) -> Path:
         """What this host measured before."""
         return self.home / "history"
@@ -118,6 +123,7 @@ class Paths:
             self.stalls,
             self.logs,
             self.agent_logs,
+            self.agents,
             self.cache,
         ):
             try:

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
 
-#: What an argument is; `agent`, `host`, `run`, `plan` and `path` are completed from what there is.
+#: What an argument is; those from `agent` to `path` are completed from what there is.
 Kind = Literal[
-    "text", "integer", "seconds", "switch", "pairs", "agent", "host", "run", "plan", "path"
+    "text",
+    "integer",
+    "seconds",
+    "switch",
+    "pairs",
+    "agent",
+    "host",
+    "run",
+    "plan",
+    "question",
+    "path",
 ]
-TargetKind = Literal["agent", "host", "run"]
+TargetKind = Literal["agent", "host", "run", "question"]
 
 
 @dataclass(frozen=True, slots=True)

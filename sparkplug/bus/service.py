@@ -52,6 +52,21 @@ class Services:
     ) -> None:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
 
+        async def answer(_: str, request: RequestT) -> BaseModel:
+            return await handler(request)
+
+        await self.serve_named(subject, model, answer, queue=queue)
+
+    async def serve_named(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler: Callable[[str, RequestT], Awaitable[BaseModel]],
+        *,
+        queue: str = "",
+    ) -> None:
+        """As `serve`, of a subject with wildcards: the handler is told which was asked on."""
+
         async def receive(message: Msg) -> None:
             if message.reply and not message.reply.startswith(_INBOXES):
                 # Who may publish little would have us publish for it, into a bucket perhaps.
@@ -79,7 +94,7 @@ async def _answer(
     bus: Bus,
     message: Msg,
     model: type[RequestT],
-    handler: Callable[[RequestT], Awaitable[BaseModel]],
+    handler: Callable[[str, RequestT], Awaitable[BaseModel]],
 ) -> None:
     try:
         if len(message.data) > _MAX_REQUEST_BYTES:
@@ -88,7 +103,7 @@ async def _answer(
             request = model.model_validate_json(message.data or b"{}")
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
-        reply = await handler(request)
+        reply = await handler(message.subject, request)
         if message.reply:  # else it was only told
             await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:

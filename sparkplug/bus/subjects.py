@@ -20,7 +20,13 @@ EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
 PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
+QUESTIONS_HOLD = "sparkplug.questions.hold"
 RUNS_CANCEL = "sparkplug.runs.cancel"
+RUNS_PAUSE = "sparkplug.runs.pause"
+RUNS_ANSWER = "sparkplug.runs.answer"
+RUNS_REPLAY = "sparkplug.runs.replay"
+SCHEDULES_SET = "sparkplug.schedules.set"
+SCHEDULES_CHANGE = "sparkplug.schedules.change"
 
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"
@@ -33,6 +39,7 @@ STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
 STREAM_WORK = "SPARKPLUG_WORK"
 STREAM_DEAD = "SPARKPLUG_DEAD"
 STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
+STREAM_LEDGER = "SPARKPLUG_LEDGER"
 
 BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
@@ -40,7 +47,9 @@ BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
 BUCKET_MESH = "sparkplug-mesh"
 BUCKET_NODES = "sparkplug-nodes"
+BUCKET_SCHEDULES = "sparkplug-schedules"
 BUCKET_SCALE = "sparkplug-scale"
+BUCKET_QUESTIONS = "sparkplug-questions"
 OBJECTS_FILES = "sparkplug-files"
 
 
@@ -70,6 +79,25 @@ def agent_control(agent: str, replica: str) -> str:
     return f"sparkplug.control.{agent}.{replica}"
 
 
+def agent_service(agent: str, replica: str, verb: str) -> str:
+    """What nodes do for an agent, asked under its own name: no other may ask there.
+
+    `ask`, `take`, `mine` and `hold` of questions to people, and those of checkpoints.
+    """
+    return f"sparkplug.agent.{agent}.{replica}.{verb}"
+
+
+def agent_of_service(subject: str) -> tuple[str, str]:
+    """(agent, replica) that asks on a subject of `agent_service`."""
+    parts = subject.split(".")
+    return parts[2], parts[3]
+
+
+def agent_threads(agent: str, replica: str) -> str:
+    """Where a replica is asked about the threads it keeps."""
+    return f"sparkplug.threads.{agent}.{replica}"
+
+
 def telemetry(host: str) -> str:
     """Where a host's sample is published once a second."""
     return f"sparkplug.telemetry.{host}"
@@ -84,6 +112,22 @@ def usage(node: str) -> str:
 
 
 ALL_USAGE = "sparkplug.usage.*"
+
+
+def ledger(agent: str, replica: str) -> str:
+    """Where a replica writes the calls it made of models."""
+    return f"sparkplug.ledger.{agent}.{replica}"
+
+
+ALL_LEDGER = "sparkplug.ledger.>"
+
+
+def models(node: str) -> str:
+    """Where a node tells of the models it can ask."""
+    return f"sparkplug.models.{node}"
+
+
+ALL_MODELS = "sparkplug.models.*"
 
 
 def node_service(node: str, verb: str) -> str:

@@ -45,13 +45,14 @@ async def prompt(
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002  the envelope's own name for it
     files: Sequence[Path] = (),
+    thread: str = "",
     deadline: float = _DEADLINE_S,
 ) -> AsyncGenerator[PromptChunk, None]:
     """Prompt a replica (see `agents.target`) and yield its answer as it comes.
 
-    `deadline` in seconds for all of it. Raises InvalidError before anything is sent when text
-    and files together are larger than the agent takes, NotFoundError for a missing file, and
-    what `bus.synadia.prompt` raises.
+    `thread` names the conversation it belongs to; `deadline` in seconds for all of it. Raises
+    InvalidError before anything is sent when text and files together are larger than the agent
+    takes, NotFoundError for a missing file, and what `bus.synadia.prompt` raises.
     """
     from synadia_ai.agents import ResponseChunk, StatusChunk
 
@@ -67,6 +68,7 @@ async def prompt(
         action=action,
         input=input,
         attachments=attachments or None,
+        thread=thread,
         deadline=deadline,
     )
     async with contextlib.aclosing(stream) as chunks:

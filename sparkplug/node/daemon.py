@@ -35,12 +35,15 @@ from sparkplug.bus.streams import ensure_streams
 from sparkplug.config import Settings
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
+from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
@@ -54,6 +57,9 @@ from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
+from sparkplug.questions.board import Board
+from sparkplug.questions.desk import Desk
+from sparkplug.questions.keeper import Keeper
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
@@ -218,7 +224,14 @@ class Daemon:
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
         observer = Observer(bus, owner_name(), directory, self._events)
-        planner = Planner(bus, self.name, self._events, known_agents=directory.names)
+        planner = Planner(
+            bus,
+            self.name,
+            known_agents=directory.names,
+            most=settings.plans.max_runs,
+            compact=settings.plans.compact,
+            keep=settings.plans.keep,
+        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
@@ -235,7 +248,20 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+        )
         gpu_events = GpuEvents(self._events)
+        board = Board(bus)
+        keeper_of_questions = Keeper(bus, holder, board, self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
         def new_epoch() -> None:
@@ -258,6 +284,8 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        await Checkpoints(bus).serve(services)
+        await Desk(bus, board, self._events).serve(services)
         await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
@@ -275,7 +303,11 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("questions", board.run),
+            ("answers", keeper_of_questions.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
+            ("agent epochs", supervisor.watch_epochs),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
@@ -315,6 +347,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
@@ -339,10 +372,12 @@ class Daemon:
         await self._observed.flush()
 
     def _agent_environment(self) -> dict[str, str]:
-        """What agents get beside the scrubbed environment: the model key that settings name."""
-        name = self._settings.llm.api_key_env
-        value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        """What agents get beside the scrubbed environment: the model keys that settings name."""
+        llm = self._settings.llm
+        names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
+        # CrewAI writes keys and settings of its own when it is imported.
+        crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
+        return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated

@@ -27,8 +27,13 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "scaled",
         "rollout",
         "cancelled",
+        "step",
     ),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -37,6 +42,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (

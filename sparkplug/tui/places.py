@@ -15,6 +15,8 @@ What = Literal[
     "run",
     "processes",
     "event",
+    "question",
+    "graph",
     "topology",
 ]
 

@@ -56,9 +56,12 @@ def subject_of(value: Any) -> Subject | None:
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.question import Question
 
     if isinstance(value, ObservedAgent):
         return Subject("agent", value.name, value)
     if isinstance(value, HostView):
         return Subject("host", value.name, value)
+    if isinstance(value, Question):
+        return Subject("question", value.id, value)
     return None
