@@ -150,6 +150,7 @@ class Answering:
             await stream.send(StatusChunk(status=text))
 
         request = asked.request
+        activity.action = request.action
         ctx = Context(
             bus=self._bus,
             agent=self._job.agent,

@@ -212,7 +212,15 @@ def print_output(cli: Cli, output: Any) -> None:
 
 def run_data(view: RunView) -> dict[str, Any]:
     """A run as `runs describe --json` has it."""
-    return view.model_dump(mode="json", exclude={"v": True, "steps": {"__all__": {"v"}}})
+    step = {"v", "since", "failures_at"}
+    inside: Any = {"__all__": {*step}}
+    return view.model_dump(
+        mode="json",
+        exclude={
+            **dict.fromkeys(("v", "ending", "slots", "paused", "worked_seconds"), True),
+            "steps": {"__all__": {**dict.fromkeys(step, True), "items": inside}},
+        },
+    )
 
 
 def _part_of(view: RunView) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,6 @@ from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.questions import hold
-from sparkplug.bus.service import call as call_service
 from sparkplug.plans.replicas import Replicas
 from sparkplug.plans.spent import tokens_in_answer, tokens_in_status
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
@@ -26,8 +25,10 @@ from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError
 from sparkplug.schema.question import LONGEST_QUESTION, Draft
 
-_RESOLVE_DEADLINE_S = 2.0
 _PAUSE_S = 0.1
+
+#: Answers who could be asked; raises NoMeshError when nobody can tell.
+Find = Callable[[ResolveRequest], Awaitable[ResolveReply]]
 
 
 class InterruptedAttemptError(SparkplugError):
@@ -73,7 +74,7 @@ class Answer:
     tokens: int = 0
 
 
-async def attempt(bus: Bus, replicas: Replicas, ask: Ask, answer: Answer) -> None:
+async def attempt(bus: Bus, replicas: Replicas, find: Find, ask: Ask, answer: Answer) -> None:
     """Ask, and fill in `answer`; what was used is there also when the attempt fails.
 
     An agent that is not ready is waited for. Raises DeadlineError when the answer is not
@@ -92,7 +93,7 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask, answer: Answer) -> Non
         async with asyncio.timeout(ask.timeout):
             while True:
                 try:
-                    target = await _find(bus, ask)
+                    target = await _find(find, ask)
                     if target is not None:
                         missing = f"{target.name}/{target.replica} gave no complete answer"
                         left = max(_PAUSE_S, ends - loop.time())
@@ -108,18 +109,9 @@ async def attempt(bus: Bus, replicas: Replicas, ask: Ask, answer: Answer) -> Non
         raise DeadlineError(f"{missing}, after {ask.timeout:g} s") from error
 
 
-async def _find(bus: Bus, ask: Ask) -> Target | None:
+async def _find(find: Find, ask: Ask) -> Target | None:
     """A replica that is the least busy, any of those that are equally so."""
-    try:
-        reply = await call_service(
-            bus,
-            subjects.AGENTS_RESOLVE,
-            ResolveRequest(name=ask.agent, capability=ask.capability),
-            ResolveReply,
-            deadline=_RESOLVE_DEADLINE_S,
-        )
-    except DeadlineError as error:
-        raise NoMeshError(f"nobody says who {ask.whom} is: {error.message}") from error
+    reply = await find(ResolveRequest(name=ask.agent, capability=ask.capability))
     if not reply.targets:
         return None
     least = min(target.inflight for target in reply.targets)

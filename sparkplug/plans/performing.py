@@ -7,15 +7,13 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
-from sparkplug.bus.service import call as call_service
 from sparkplug.plans.attempt import Answer, Ask, attempt
 from sparkplug.plans.children import child_id
 from sparkplug.plans.people import agents_answer
 from sparkplug.plans.teams import change_team
 from sparkplug.plans.templates import holds, render, render_text
-from sparkplug.schema.agent import ResolveReply, ResolveRequest
+from sparkplug.schema.agent import ResolveRequest
 from sparkplug.schema.errors import DeadlineError, InvalidError, SparkplugError, WaitingError
 from sparkplug.schema.run import StepState
 from sparkplug.schema.units import parse_seconds
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 #: An attempt without a time of its own ends with the plan (seconds).
 _FOR_EVER_S = 366 * 86400.0
-_RESOLVE_DEADLINE_S = 2.0
 
 
 @dataclass(slots=True)
@@ -132,7 +129,7 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
     answer = Answer()
     try:
         await unit.record("step-started", attempt=number, agent=agent)
-        await attempt(run.desk.bus, run.desk.replicas, ask, answer)
+        await attempt(run.desk.bus, run.desk.replicas, run.desk.resolve, ask, answer)
     except WaitingError as waiting:
         said = await agents_answer(unit, waiting)
         answer.output = said if step.action is None else wire.parsed(said)
@@ -218,13 +215,7 @@ async def _discover(unit: Unit, outcome: Outcome) -> None:
         wanted += found if isinstance(found, list) else [found]
     agents: dict[str, dict[str, Any]] = {}
     for capability in dict.fromkeys(str(one) for one in wanted):
-        reply = await call_service(
-            unit.run.desk.bus,
-            subjects.AGENTS_RESOLVE,
-            ResolveRequest(capability=capability),
-            ResolveReply,
-            deadline=_RESOLVE_DEADLINE_S,
-        )
+        reply = await unit.run.desk.resolve(ResolveRequest(capability=capability))
         for target in reply.targets:
             known = agents.setdefault(
                 target.name, {"name": target.name, "capability": capability, "replicas": 0}

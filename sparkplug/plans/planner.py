@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_runs, read_journal
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
 from sparkplug.plans.asking import answer, ask_cancel, ask_pause
+from sparkplug.plans.attempt import Find
 from sparkplug.plans.desk import Desk
 from sparkplug.plans.execution import Execution
-from sparkplug.plans.holding import while_held
 from sparkplug.plans.journal import JournalWriter, accept, first_entry
 from sparkplug.plans.keeping import Keeping
 from sparkplug.plans.past import shared_past
@@ -65,8 +65,8 @@ _REST_S = 5.0
 class Planner:
     """The planner of one node, for at most `most` runs at once.
 
-    `known_agents` says which agents exist in the mesh now; `compact` and `keep` are seconds after
-    the end of a run, see `Keeping`.
+    `known_agents` says which agents exist in the mesh now, `find` who of them takes prompts;
+    `compact` and `keep` are seconds after the end of a run, see `Keeping`.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Planner:
         node: str,
         *,
         known_agents: Callable[[], Awaitable[set[str]]],
+        find: Find | None = None,
         most: int = 500,
         compact: float = 7 * 86400.0,
         keep: float = 30 * 86400.0,
@@ -84,7 +85,7 @@ class Planner:
         self._known_agents = known_agents
         self._most = most
         self._old = (compact, keep)
-        self._desk = Desk(bus, node, Replicas(bus))
+        self._desk = Desk(bus, node, Replicas(bus), find)
         self._holder = f"{node}.{secrets.token_hex(4)}"
         self._unfinished = Waiting()
         self._rest_until: dict[str, float] = {}

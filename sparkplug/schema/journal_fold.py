@@ -118,13 +118,21 @@ def _count_time(view: RunView, entry: JournalEntry) -> None:
 
 def _state(view: RunView) -> RunState:
     """How a run that has begun is, by its steps."""
-    running = any(
-        one.state is StepState.RUNNING for step in view.steps for one in step.items or (step,)
-    )
+    if view._active is None:  # noqa: SLF001
+        counted = [_active(step) for step in view.steps]
+        view._active = (sum(r for r, _ in counted), sum(w for _, w in counted))  # noqa: SLF001
+    running, waiting = view._active  # noqa: SLF001
     if view.paused and not running:
         return RunState.PAUSED
-    waiting = any(step.state is StepState.WAITING for step in view.steps)
     return RunState.WAITING if waiting and not running else RunState.RUNNING
+
+
+def _active(step: StepView) -> tuple[int, int]:
+    """How many of a step, or of its values or rounds, run, and whether it waits."""
+    if not step.items:
+        return int(step.state is StepState.RUNNING), int(step.state is StepState.WAITING)
+    running = sum(item.state is StepState.RUNNING for item in step.items)
+    return running, int(step.state is StepState.WAITING)
 
 
 def _end(view: RunView, entry: JournalEntry) -> None:
@@ -147,6 +155,15 @@ def _advance_step_of(view: RunView, entry: JournalEntry) -> None:
     whole = view.step(entry.step)
     if whole is None:
         return
+    before = _active(whole)
+    _advance_part(whole, entry)
+    if view._active is not None:  # noqa: SLF001
+        after, (running, waiting) = _active(whole), view._active  # noqa: SLF001
+        counted = (running + after[0] - before[0], waiting + after[1] - before[1])
+        view._active = counted  # noqa: SLF001
+
+
+def _advance_part(whole: StepView, entry: JournalEntry) -> None:
     if entry.item is None:
         _advance_step(whole, entry)
         return

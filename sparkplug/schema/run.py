@@ -208,6 +208,8 @@ class RunView(Record):
 
     _by_id: dict[str, StepView] | None = PrivateAttr(None)
     _last: datetime | None = PrivateAttr(None)
+    #: How many steps, or values of steps, run and wait; None: to be counted.
+    _active: tuple[int, int] | None = PrivateAttr(None)
 
     def step(self, name: str, item: int | None = None) -> StepView | None:
         """A step, or one value or round of it; None when there is none."""

@@ -15,10 +15,13 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    graphs,
     hosts,
     logs,
     models,
     monkey,
+    observer,
+    plans,
     plot,
     prompts,
     screen,
@@ -32,7 +35,9 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
+    "graphs": graphs.run,
     "models": models.run,
+    "plans": plans.run,
     "screen": screen.run,
     "hosts": hosts.run,
     "canvas": canvas.run,
@@ -42,6 +47,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 

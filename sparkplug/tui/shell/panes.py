@@ -57,6 +57,10 @@ class Panes(Part):
 
 
 def _make(name: str) -> Pane:
+    if name == "workflows":
+        from sparkplug.tui.panes.workflows import WorkflowsPane
+
+        return WorkflowsPane()
     if name == "hosts":
         from sparkplug.tui.panes.hosts import HostsPane
 
@@ -65,4 +69,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.agents import AgentsPane
 
         return AgentsPane()
+    if name == "topology":
+        from sparkplug.tui.panes.topology import TopologyPane
+
+        return TopologyPane()
     return Overview()
