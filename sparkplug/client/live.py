@@ -44,6 +44,9 @@ EVENTS_KEPT = 200
 RUNS_KEPT = 20
 #: Samples kept of each host, one a second.
 HISTORY = 120
+#: Of all GPUs together, so many figures of a second; of each host so many at least.
+_GPU_SAMPLES = 2400
+_LEAST_SAMPLES = 30
 
 _AGAIN_S = 1.0
 _LOOK_S = 1.0
@@ -323,8 +326,20 @@ class LiveMesh:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
+                if history:
+                    _slim(history[-1])
                 history.append(sample)
+                self._forget_oldest()
                 self._touch("telemetry")
+
+    def _forget_oldest(self) -> None:
+        """With many GPUs in the mesh less of each host is kept: memory is for what is looked at."""
+        histories = self.view.history.values()
+        gpus = sum(len(history[-1].gpus) for history in histories if history)
+        most = max(_LEAST_SAMPLES, _GPU_SAMPLES // max(gpus, 1))
+        for history in histories:
+            while len(history) > most:
+                history.popleft()
 
     def _note_hosts(self) -> None:
         """Have the histories of hosts that were not known before filled."""
@@ -453,3 +468,15 @@ class LiveMesh:
                 self._stale = stale
                 self._touch("hosts", "agents")
             await asyncio.sleep(until_next(_LOOK_S))
+
+
+def _slim(sample: HostSample) -> None:
+    """Let go of what nobody plots of a sample that is not the newest any more: two minutes of
+    eight hosts with eight GPUs are a thousand samples of eight."""
+    for gpu in sample.gpus:
+        gpu.processes, gpu.mig_devices = [], []
+        gpu.pcie = gpu.fabric = gpu.bar1 = None
+        gpu.model_fields_set.clear()
+    sample.interfaces, sample.block_devices, sample.numa = [], [], []
+    sample.sensors, sample.top_processes, sample.disks = [], [], []
+    sample.xids, sample.gpu_events, sample.control_groups = [], [], []
