@@ -98,6 +98,11 @@ class Paths:
         return self.home / "agents"
 
     @property
+    def history(self) -> Path:
+        """What this host measured before."""
+        return self.home / "history"
+
+    @property
     def cache(self) -> Path:
         """What can be made again."""
         return self.home / "cache"

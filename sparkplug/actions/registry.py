@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
+from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.actions.schedules import SCHEDULE_ACTIONS
+from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
@@ -18,9 +21,12 @@ ACTIONS: dict[str, Action] = {
     for action in (
         *AGENT_ACTIONS,
         *HOST_ACTIONS,
-        *RUN_ACTIONS,
+        *HOST_PROCESS_ACTIONS,
+        *MODEL_ACTIONS,
         *SCHEDULE_ACTIONS,
         *QUESTION_ACTIONS,
+        *THREAD_ACTIONS,
+        *RUN_ACTIONS,
         *MESH_ACTIONS,
     )
 }

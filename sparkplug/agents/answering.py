@@ -34,7 +34,7 @@ from sparkplug.agents.runtimes.port import (
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
 from sparkplug.schema.errors import DeadlineError
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
 from sparkplug.schema.text import one_line
@@ -56,7 +56,7 @@ class Answering:
         job: SpawnJob,
         bus: Bus,
         runtime: Runtime,
-        model: Model,
+        model: ChatModel,
         activity: Activity,
         events: StepEvents,
     ) -> None:
@@ -161,6 +161,7 @@ class Answering:
             progress=progress,
             ids=asked.ids,
             thread=request.thread,
+            request=id_,
             answers=answers,
             deadline=asked.deadline,
             tokens=self._count,

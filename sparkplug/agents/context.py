@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -20,7 +21,9 @@ from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.metering import Labels
+from sparkplug.llm.prompts import Prompts
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
     CancelledRequestError,
@@ -115,10 +118,11 @@ class Context:
         host: str,
         activity: RequestActivity,
         routes: Routes,
-        model: Model,
+        model: ChatModel,
         progress: Callable[[str], Awaitable[None]],
         ids: Mapping[str, Any],
         thread: str = "",
+        request: str = "",
         answers: Mapping[str, Answer] | None = None,
         deadline: float | None = None,
         tokens: Callable[[int, int], None] = lambda *_: None,
@@ -131,6 +135,8 @@ class Context:
         self._progress = progress
         self._ids = dict(ids)
         self.thread = thread
+        #: Names the request; the same when it is made again because a person has answered.
+        self.request = request
         #: What people answered to the questions of this request so far, by slot.
         self.answers: Mapping[str, Answer] = answers or {}
         self._asked = 0
@@ -140,7 +146,18 @@ class Context:
         self._asking = asking
         self._conversations = conversations
         # Every call of it counts, however the agent's code gets at it.
-        self._model = model.counted(lambda: activity.doing("thinking"))
+        self._llm = model.bound(
+            Labels(
+                agent=agent,
+                replica=replica,
+                host=host,
+                run=str(self._ids.get("run", "")),
+                step=str(self._ids.get("step", "")),
+                task=str(self._ids.get("task", "")),
+                trace=str(self._ids.get("trace", "")),
+            ),
+            lambda: activity.doing("thinking"),
+        )
         self.agent = agent
         self.replica = replica
         self.host = host
@@ -282,16 +299,17 @@ class Context:
         """Tell the caller what is being done now; it comes as a status chunk."""
         await self._progress(text)
 
-    async def complete(self, prompt: str, *, system: str = "") -> AsyncGenerator[str, None]:
-        """Stream a model's answer. Raises NoModelError when none is configured or answers."""
-        async with contextlib.aclosing(self._model.stream(prompt, system=system)) as pieces:
-            async for piece in pieces:
-                yield piece
-
     @property
-    def model(self) -> Model:
-        """The model this agent was given; `model.configured` says whether there is one."""
-        return self._model
+    def llm(self) -> ChatModel:
+        """The model this agent was given, by `model:` of its file; see `sparkplug.llm.chat`."""
+        return self._llm
+
+    def prompt(self, name: str, version: int | None = None, **values: Any) -> str:
+        """A prompt from `prompts/NAME.md` (or `NAME.v2.md`) beside the agent's file.
+
+        Raises NotFoundError, InvalidError; see `sparkplug.llm.prompts`.
+        """
+        return Prompts(Path.cwd() / "prompts").render(name, version, **values).text
 
     async def host_window(self, host: str = "", seconds: float = 10.0) -> WindowReply:
         """The samples of a host over the last `seconds`, oldest first."""
@@ -326,7 +344,8 @@ class Context:
         """Make this the `current()` context while the block runs."""
         token = _current.set(self)
         try:
-            yield
+            with self._llm.in_use():
+                yield
         finally:
             _current.reset(token)
 

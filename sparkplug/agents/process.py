@@ -34,10 +34,11 @@ from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.lease_watch import watch_lease
 from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
-from sparkplug.agents.runtimes.port import Runtime, Seat, load_runtime
+from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
+from sparkplug.agents.thinking import Thinking
 from sparkplug.agents.threads import Threads
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
@@ -46,7 +47,6 @@ from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.service import Services
-from sparkplug.llm.provider import Model
 from sparkplug.processes import identity, start_time
 from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_control import ControlRequest
@@ -86,7 +86,7 @@ class AgentProcess:
 
     def __init__(self, job: SpawnJob) -> None:
         self.job = job
-        self._model = Model(**job.llm)
+        self._thinking = Thinking(job)
         self._activity = Activity(self._changed)
         self._probes: Probes | None = None
         self._process = identity(os.getpid())
@@ -96,6 +96,7 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
         self._latency = Latency()
+        self._must_end: ProcessMustEnd | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
@@ -117,12 +118,13 @@ class AgentProcess:
             record=Path(job.server) if job.server else None,
             deadline=_CONNECT_DEADLINE_S,
         )
+        self._thinking.start(self._bus)
         log_ = EventLog(self._bus, job.host, f"agent {job.agent}/{job.replica}")
         self._answering = Answering(
             job=job,
             bus=self._bus,
             runtime=self._runtime,
-            model=self._model,
+            model=self._thinking.model,
             activity=self._activity,
             events=StepEvents(log_, job.agent, job.replica),
         )
@@ -131,9 +133,12 @@ class AgentProcess:
             await self._runtime.start(self._bus)
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
+            if self._must_end is not None:
+                raise self._must_end
         finally:
             await end(events)
             await self._runtime.close()
+            await self._thinking.close()
             await self._bus.close()
 
     def _find(self, probe: str | None) -> Probe | None:
@@ -240,6 +245,9 @@ class AgentProcess:
                 raise
             except SparkplugError as error:
                 self._activity.failed += 1
+                if isinstance(error, ProcessMustEnd):
+                    self._must_end = error
+                    self.stop()
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
                 raise RequestRejectedError(code, _one_line(str(error))) from error
             except Exception as error:
@@ -294,7 +302,7 @@ class AgentProcess:
         return self._activity.state, None, None
 
     def _counts(self) -> AgentCounts:
-        stats = self._bus.nc.stats
+        stats, thought = self._bus.nc.stats, self._thinking.counts
         return AgentCounts(
             received=stats["in_msgs"],
             sent=stats["out_msgs"],
@@ -302,8 +310,10 @@ class AgentProcess:
             sent_bytes=stats["out_bytes"],
             cpu_seconds=self._cpu_seconds(),
             latency=self._latency.buckets,
-            tokens_in=self._activity.tokens_in,
-            tokens_out=self._activity.tokens_out,
+            model_calls=thought.calls,
+            tokens_in=thought.tokens_in + self._activity.tokens_in,
+            tokens_out=thought.tokens_out + self._activity.tokens_out,
+            model_cost=round(thought.cost, 9),
         )
 
     async def _tell(self) -> None:

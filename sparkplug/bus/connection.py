@@ -272,7 +272,7 @@ class Bus:
                 ) from error
             why = next((e for e in refused if isinstance(e, OSError)), error)
             raise NoMeshError(
-                f"no NATS server answers at {self.shown_url}: {why or 'no answer in time'}",
+                f"no NATS server answers at {self.shown_url}: {_said(why)}",
                 hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
             ) from error
         # The first connect may fail fast; from now on the server is waited for, for ever.
@@ -352,6 +352,11 @@ def _take_websockets() -> None:
         ) from error
 
 
+def _said(error: Exception | None) -> str:
+    """What an error says; a timeout says nothing itself."""
+    return str(error or "") or "no answer in time"
+
+
 async def _probe(urls: list[str], deadline: float) -> None:
     """Fail at once when nothing listens: nats-py would retry for two seconds and print."""
     failed: Exception | None = None
@@ -366,8 +371,7 @@ async def _probe(urls: list[str], deadline: float) -> None:
         writer.close()
         return
     raise NoMeshError(
-        f"no NATS server answers at {without_secret(','.join(urls))}: "
-        f"{failed or 'no answer in time'}",
+        f"no NATS server answers at {without_secret(','.join(urls))}: {_said(failed)}",
         hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
     ) from failed
 

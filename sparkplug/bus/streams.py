@@ -30,10 +30,11 @@ _SHARES = {
     subjects.STREAM_EVENTS: 0.125,
     subjects.STREAM_JOURNAL: 0.1875,
     subjects.STREAM_CHECKPOINTS: 0.25,
+    subjects.STREAM_LEDGER: 0.0078125,
     subjects.STREAM_WORK: 0.0625,
     subjects.STREAM_DEAD: 0.0625,
     "buckets": 0.015625,
-    subjects.OBJECTS_FILES: 0.125,
+    subjects.OBJECTS_FILES: 0.09375,
 }
 
 
@@ -107,6 +108,15 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             discard=DiscardPolicy.NEW,
             allow_direct=True,
             allow_atomic=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_LEDGER,
+            subjects=[subjects.ALL_LEDGER],
+            storage=StorageType.FILE,
+            max_age=90 * _DAY,
+            max_bytes=share(subjects.STREAM_LEDGER),
+            discard=DiscardPolicy.OLD,
+            allow_direct=True,
         ),
         _bucket(subjects.BUCKET_SPECS, bucket, history=SPEC_HISTORY),
         _bucket(subjects.BUCKET_ASSIGNMENTS, bucket, history=4),

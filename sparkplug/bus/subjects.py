@@ -39,6 +39,7 @@ STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
 STREAM_WORK = "SPARKPLUG_WORK"
 STREAM_DEAD = "SPARKPLUG_DEAD"
 STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
+STREAM_LEDGER = "SPARKPLUG_LEDGER"
 
 BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
@@ -111,6 +112,22 @@ def usage(node: str) -> str:
 
 
 ALL_USAGE = "sparkplug.usage.*"
+
+
+def ledger(agent: str, replica: str) -> str:
+    """Where a replica writes the calls it made of models."""
+    return f"sparkplug.ledger.{agent}.{replica}"
+
+
+ALL_LEDGER = "sparkplug.ledger.>"
+
+
+def models(node: str) -> str:
+    """Where a node tells of the models it can ask."""
+    return f"sparkplug.models.{node}"
+
+
+ALL_MODELS = "sparkplug.models.*"
 
 
 def node_service(node: str, verb: str) -> str:

@@ -13,6 +13,22 @@ def _host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", nargs="?", help="only this host").kind = "host"  # type: ignore[attr-defined]
 
 
+def _one_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", help="name of the host").kind = "host"  # type: ignore[attr-defined]
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _one_host(parser)
+    parser.add_argument(
+        "series", nargs="*", default=[], help="figures, like cpu or 'gpu/*/power' (all)"
+    )
+    parser.add_argument(
+        "--since", type=seconds, default=3600.0, metavar="TIME", help="this far back (1h; 30d most)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="the end of the window, in ISO 8601 (now)")
+    parser.add_argument("--points", type=int, default=60, help="of each figure (60)")
+
+
 def _top(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     parser.add_argument("-1", "--once", action="store_true", help="one frame, then leave")
@@ -35,6 +51,22 @@ def _usage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("agent", nargs="?", help="only this agent").kind = "agent"  # type: ignore[attr-defined]
     parser.add_argument(
         "--since", type=seconds, metavar="TIME", help="its history, this far back, like 10m"
+    )
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="name of the model")
+
+
+def _model_usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("agent", "run", "model", "host"),
+        default="agent",
+        help="agent | run | model | host (agent)",
+    )
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="calls this far back, like 1h (all)"
     )
 
 
@@ -142,8 +174,23 @@ def _question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", help="its id, or the beginning of it").kind = "question"  # type: ignore[attr-defined]
 
 
+def _thread(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("thread", help="name of the thread")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--checkpoint", default="", metavar="ID", help="as it was then")
+
+
+def _thread_history(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--limit", type=int, default=20, help="so many, the newest first (20)")
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+    parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
 
 def _shell(parser: argparse.ArgumentParser) -> None:
@@ -172,6 +219,18 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
         labels=True,
     ),
+    Verb(
+        ("hosts", "history"),
+        "how a host went: means, maxima, energy",
+        f"{_ROOM}.host_history:history",
+        _history,
+    ),
+    Verb(
+        ("hosts", "topology"),
+        "how its GPUs and adapters hang together",
+        f"{_ROOM}.host_topology:topology",
+        _one_host,
+    ),
     Verb(("top",), "what hosts, GPUs and processes do now", f"{_ROOM}.top:top", _top),
     Verb(
         ("agents", "list"),
@@ -186,6 +245,26 @@ VERBS: tuple[Verb, ...] = (
         "what agents take and do: CPU, memory, latency, counts",
         f"{_ROOM}.usage:usage",
         _usage,
+        listing=True,
+    ),
+    Verb(
+        ("agents", "graph"),
+        "the nodes of its work, and which run",
+        f"{_ROOM}.threads:graph",
+        _agent,
+    ),
+    Verb(
+        ("models",),
+        "every model that hosts can ask: state, abilities, load, price",
+        f"{_ROOM}.models:list_models",
+        listing=True,
+    ),
+    Verb(("models", "describe"), "all about a model", f"{_ROOM}.models:describe", _model),
+    Verb(
+        ("models", "usage"),
+        "what calls of models took: tokens, time, energy, money",
+        f"{_ROOM}.models:usage",
+        _model_usage,
         listing=True,
     ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
@@ -211,6 +290,21 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
     ),
     Verb(("questions", "describe"), "all about one", f"{_ROOM}.questions:describe", _question),
+    Verb(
+        ("threads", "list"),
+        "the threads an agent keeps",
+        f"{_ROOM}.threads:list_threads",
+        _agent,
+        listing=True,
+    ),
+    Verb(("threads", "get"), "the state of a thread", f"{_ROOM}.threads:get", _checkpoint),
+    Verb(
+        ("threads", "history"),
+        "the states it was in",
+        f"{_ROOM}.threads:history",
+        _thread_history,
+        listing=True,
+    ),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
     Verb(
@@ -280,8 +374,10 @@ VERBS: tuple[Verb, ...] = (
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
-    "hosts": "hosts: list, cordon, uncordon, drain",
+    "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
+    "models": "models: list, describe, explain, usage, load, unload",
+    "threads": "what LangGraph agents keep: list, get, history, set, forget",
     "plans": "plans: list, validate, stats",
     "schedules": "plans run by the clock: list, add, remove, pause, resume",
     "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",

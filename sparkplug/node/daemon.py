@@ -41,7 +41,9 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
 from sparkplug.node.observer import Observer
@@ -50,7 +52,7 @@ from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
-from sparkplug.node.telemetry_services import serve_telemetry
+from sparkplug.node.telemetry_services import serve_orders, serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
@@ -234,7 +236,10 @@ class Daemon:
             self.name,
             period=settings.telemetry.period,
             owner_of=supervisor.owner_of,
-            history_seconds=settings.telemetry.history,
+            history=paths.history if settings.telemetry.history_max else None,
+            history_bytes=settings.telemetry.history_max,
+            inference=settings.telemetry.inference,
+            inference_urls=settings.telemetry.inference_urls.split(","),
         )
         accounting = Accounting(
             bus,
@@ -242,6 +247,17 @@ class Daemon:
             serving=supervisor.serving,
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
+        )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
         )
         gpu_events = GpuEvents(self._events)
         board = Board(bus)
@@ -258,10 +274,10 @@ class Daemon:
         lease.on_epoch(new_epoch)
         lease.on_standing(stand)
 
-        async def publish(sample: HostSample) -> None:
+        async def publish(sample: HostSample, body: bytes) -> None:
             gpu_events.take(sample)
             self._note(sample)
-            await self._publish_sample(sample)
+            await self._publish_sample(body)
 
         async def logs(request: LogsRequest) -> LogsReply:
             return await asyncio.to_thread(supervisor.logs.read, request)
@@ -270,6 +286,7 @@ class Daemon:
         await serve_telemetry(services, self.name, sampler)
         await Checkpoints(bus).serve(services)
         await Desk(bus, board, self._events).serve(services)
+        await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -288,7 +305,9 @@ class Daemon:
             ("planner", planner.run),
             ("questions", board.run),
             ("answers", keeper_of_questions.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
+            ("agent epochs", supervisor.watch_epochs),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
@@ -325,6 +344,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
@@ -349,10 +369,12 @@ class Daemon:
         await self._observed.flush()
 
     def _agent_environment(self) -> dict[str, str]:
-        """What agents get beside the scrubbed environment: the model key that settings name."""
-        name = self._settings.llm.api_key_env
-        value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        """What agents get beside the scrubbed environment: the model keys that settings name."""
+        llm = self._settings.llm
+        names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
+        # CrewAI writes keys and settings of its own when it is imported.
+        crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
+        return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated
@@ -362,13 +384,11 @@ class Daemon:
         if told:
             self._observed.set(node_key(self.name), self._record())
 
-    async def _publish_sample(self, sample: HostSample) -> None:
+    async def _publish_sample(self, body: bytes) -> None:
         if not self._bus.connected:
             return
         try:
-            await self._bus.nc.publish(
-                subjects.telemetry(self.name), sample.model_dump_json().encode()
-            )
+            await self._bus.nc.publish(subjects.telemetry(self.name), body)
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
@@ -406,6 +426,12 @@ class Daemon:
             except (TimeoutError, SparkplugError) as error:
                 log.debug("clock: %s", error)
             await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _own_processes(self) -> set[int]:
+        """This daemon, its parent and the mesh's server."""
+        server = self._keeper.server.process if self._keeper is not None else None
+        pids = (os.getpid(), self._parent, server.pid if server is not None else None)
+        return {pid for pid in pids if pid}
 
     def _server_down(self) -> bool:
         process = self._keeper.server.process if self._keeper is not None else None

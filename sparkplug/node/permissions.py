@@ -5,6 +5,9 @@ from __future__ import annotations
 from sparkplug.bus import subjects
 from sparkplug.bus.jwt import Permissions
 
+#: What an agent may ask of any node.
+_VERBS = ("window", "processes", "kernel-log", "models", "model-load", "energy")
+
 
 def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
     """The subjects of one replica. It cannot serve as another, nor read another's replies."""
@@ -14,6 +17,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         publish=(
             f"agents.hb.{own}",
             subjects.agent_state(agent, replica),
+            subjects.ledger(agent, replica),
             "agents.prompt.>",
             "agents.status.>",
             "$SRV.INFO.agents",
@@ -26,7 +30,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             # What it keeps of its own: writing it, and reading it by the subject's own name.
             f"sparkplug.checkpoint.{agent}.>",
             f"$JS.API.DIRECT.GET.{subjects.STREAM_CHECKPOINTS}.sparkplug.checkpoint.{agent}.>",
-            *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
+            *(subjects.node_service("*", verb) for verb in _VERBS),
             "_INBOX.>",
         ),
         subscribe=(

@@ -232,6 +232,8 @@ class ZygotePool:
             if name in _INHERITED or name.startswith(("CUDA_", "NCCL_"))
         }
         self._env = inherited | _CALL_NOBODY | dict(extra_environment)
+        #: What every process of the node's is given that is not itself the node.
+        self.environment = inherited | _CALL_NOBODY
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 

@@ -170,12 +170,15 @@ class AgentSpec(Document):
     """An agent file: one agent, its runtime, its needs. `sparkplug schema agent` prints this."""
 
     name: AgentName
-    runtime: Literal["python", "langgraph"] = "python"
+    runtime: Literal["python", "langgraph", "crewai"] = "python"
     entrypoint: Annotated[
-        str, StringConstraints(pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?)$")
+        str,
+        StringConstraints(
+            pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?|[\w./-]+\.ya?ml)$"
+        ),
     ] = Field(
         description="module:name, found on PYTHONPATH, beside the agent file, and in plugins; or "
-        "a langgraph.json, with :name where it has several graphs"
+        "a langgraph.json, with :name where it has several graphs; or a crew file (*.yaml)"
     )
     python: str | None = Field(
         None, description="the interpreter that has the module; default: SparkPlug's own"
@@ -211,6 +214,14 @@ class AgentSpec(Document):
         description="where a LangGraph agent keeps its threads: on the mesh, in a file of its "
         "host, in its process or nowhere; default: jetstream, or what its graph was compiled with",
     )
+
+    @model_validator(mode="after")
+    def _graphs_are_langgraphs(self) -> Self:
+        if "langgraph.json" in self.entrypoint and self.runtime != "langgraph":
+            raise ValueError("a langgraph.json is run by LangGraph: runtime: langgraph")
+        if self.checkpoints is not None and self.runtime != "langgraph":
+            raise ValueError("checkpoints are a LangGraph agent's: runtime: langgraph")
+        return self
 
     @model_validator(mode="after")
     def _scale_can_be_met(self) -> Self:

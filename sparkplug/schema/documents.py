@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 
 from sparkplug.schema.agent import AgentSpec
 from sparkplug.schema.base import Document
+from sparkplug.schema.crew import CrewFile
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.problems import Problem, invalid, validate
@@ -20,7 +21,7 @@ from sparkplug.schema.yaml_source import Source, read_yaml
 Kind = TypeVar("Kind", bound=Document)
 
 #: The files people write, by the word the CLI uses for them.
-DOCUMENTS: dict[str, type[Document]] = {"agent": AgentSpec, "plan": Plan}
+DOCUMENTS: dict[str, type[Document]] = {"agent": AgentSpec, "crew": CrewFile, "plan": Plan}
 
 #: The texts that `Bytes` and `Seconds` take, for editors.
 _QUANTITIES: dict[Any, str] = {

@@ -47,9 +47,9 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
         *("joined", "left", "stale", "invited", "admitted", "expelled"),
-        *("cordoned", "uncordoned", "drained"),
+        *("cordoned", "uncordoned", "drained", "signalled", "reniced"),
     ),
-    "gpu": ("xid", "throttled", "lost", "recovered"),
+    "gpu": ("xid", "event", "throttled", "stale", "lost", "recovered", "limited"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),
 }

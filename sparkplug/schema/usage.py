@@ -59,8 +59,10 @@ class AgentCounts(Record):
     latency: dict[int, int] = Field(
         default_factory=dict, description="answers by class of time, see Latency"
     )
-    tokens_in: int = Field(0, description="tokens models were given")
-    tokens_out: int = Field(0, description="tokens models made")
+    model_calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    model_cost: float = 0.0
 
 
 class AgentUsage(Record):
@@ -86,10 +88,15 @@ class AgentUsage(Record):
     prompts: int = Field(0, description="prompts and calls it answered, well or not")
     errors: int = 0
     restarts: int = 0
-    tokens_in: int = Field(0, description="tokens given to models, over all restarts")
-    tokens_out: int = Field(0, description="tokens models made for it")
     latency_p50_ms: float | None = Field(None, description="of the last five minutes")
     latency_p95_ms: float | None = None
+    model_calls: int = Field(0, description="calls of models, all tries counted")
+    tokens_in: int = Field(0, description="tokens sent to models")
+    tokens_out: int = Field(0, description="tokens that models wrote")
+    tokens_per_second: float | None = Field(
+        None, description="tokens that models wrote, over the last ten seconds"
+    )
+    model_cost: float = Field(0.0, description="money, by the prices of the settings")
 
 
 class NodeUsage(Record):

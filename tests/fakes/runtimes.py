@@ -136,6 +136,66 @@ handle = build
 '''
 
 
+_CREWAI = '''
+import re
+import time
+
+from crewai import Agent, Crew, Task
+from crewai.llms.base_llm import BaseLLM, llm_call_context
+
+from sparkplug.agents import current, wait
+from sparkplug.schema.errors import InvalidError
+
+
+class Scripted(BaseLLM):
+    """A language model of an author's own: does what it is told to, in the crew's thread."""
+
+    def call(self, messages, tools=None, callbacks=None, available_functions=None,
+             from_task=None, from_agent=None, response_model=None):
+        told = messages[-1]["content"]
+        wanted = re.search(r"<<(.*?)>>", told, re.S).group(1)
+        answer = self.answer(wanted, told)
+        pieces = ["Thought: so\\nFinal ", "Answer: ", *re.split(r"(?<= )", answer)]
+        with llm_call_context():
+            for piece in pieces:
+                self._emit_stream_chunk_event(piece, from_task=from_task, from_agent=from_agent)
+        return "".join(pieces)
+
+    def answer(self, wanted, told):
+        if wanted.startswith("add "):
+            return str(sum(map(int, wanted.split()[1:])))
+        if wanted == "fail":
+            raise InvalidError("no such thing")
+        if wanted == "hang":
+            while True:
+                time.sleep(0.05)
+        if wanted.startswith("say "):
+            return "said: " + wanted[4:]
+        if wanted == "paint":
+            colour = wait(current().human("Which colour?", options=["red", "blue"]))
+            return f"painted {colour}"
+        if wanted == "think":
+            self._track_token_usage_internal({"prompt_tokens": 7, "completion_tokens": 3})
+            return "thought"
+        if wanted == "who":
+            named = re.findall(r"User: name (\\w+)", told)
+            return named[-1] if named else "nobody"
+        return "noted"
+
+
+def prepare(inputs):
+    action = inputs["action"]
+    numbers = f" {inputs['a']} {inputs['b']}" if action == "add" else ""
+    return {**inputs, "wanted": inputs["prompt"] if action == "prompt" else action + numbers}
+
+
+def handle():
+    one = Agent(role="One", goal="does it", backstory="does it", llm=Scripted(model="own"))
+    task = Task(name="do", description="<<{wanted}>>", expected_output="it", agent=one)
+    return Crew(agents=[one], tasks=[task], before_kickoff_callbacks=[prepare])
+'''
+
+
 @dataclass(frozen=True)
 class RuntimeCase:
     """One runtime: the code of the agent, and what its file says beside the name."""
@@ -170,4 +230,5 @@ class RuntimeCase:
 RUNTIMES = (
     RuntimeCase("python", _PYTHON),
     RuntimeCase("langgraph", _LANGGRAPH),
+    RuntimeCase("crewai", _CREWAI),
 )

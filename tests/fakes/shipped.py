@@ -12,7 +12,7 @@ from sparkplug.agents.context import Context, Request, RequestActivity, Routes
 from sparkplug.agents.runtimes.langgraph import load
 from sparkplug.agents.runtimes.port import Result, Runtime, Seat, Status, Text
 from sparkplug.bus.connection import Bus
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
 
 AGENTS = Path(__file__).parents[2] / "config" / "agents"
 
@@ -37,7 +37,7 @@ async def ask_graph(
     text: str = "",
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002
-    model: Model | None = None,
+    model: ChatModel | None = None,
     bus: Bus | None = None,
 ) -> tuple[Any, list[str]]:
     """The answer of a shipped graph, and the status it told on the way."""
@@ -54,7 +54,7 @@ async def ask_runtime(
     text: str = "",
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002
-    model: Model | None = None,
+    model: ChatModel | None = None,
     bus: Bus | None = None,
 ) -> tuple[Any, list[str]]:
     """The answer of a loaded agent, and the status it told on the way."""
@@ -71,7 +71,7 @@ async def ask_runtime(
         host="gpu-1",
         activity=RequestActivity(lambda: None),
         routes=Routes(bus),
-        model=model or Model(),
+        model=model or ChatModel(),
         progress=progress,
         ids={},
     )

@@ -74,7 +74,7 @@ async def test_rubbish_in_the_file_is_left_out(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize("forwarded", [False, True])
 async def test_a_key_behind_the_one_that_leaves_is_nobodys(mesh: Mesh, forwarded: bool) -> None:
-    async with centre((100, 30)) as seen:
+    async with centre((100, 30), live=False) as seen:
         await seen.shows("overview")
     assert not seen.app.screen_stack
     for event in (events.Key("f9", None), events.Paste("agents")):

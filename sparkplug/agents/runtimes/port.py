@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from sparkplug.agents.context import Context, Request
 from sparkplug.agents.parking import Parked as Parked
 from sparkplug.bus.connection import Bus
-from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.thread import AgentGraph, ThreadState, ThreadView
 
 
@@ -85,6 +85,14 @@ class Seat:
     checkpoints: str = ""
     #: Of this agent's own, kept from one process to the next on this host; empty: there is none.
     state: str = ""
+
+
+class ProcessMustEnd(SparkplugError):  # noqa: N818  what must be, not what went wrong
+    """Raised out of `serve`: what it runs takes no notice of being cancelled.
+
+    Nothing but the end of the process stops it. The process finishes what else it has in hand,
+    takes nothing new, and ends with this as its reason.
+    """
 
 
 class Runtime(Protocol):
@@ -165,6 +173,7 @@ FAMILIES: dict[str, Family] = {
         ("langgraph.graph", "langgraph.pregel", "langgraph.checkpoint.memory"),
         "graph",
     ),
+    "crewai": Family("sparkplug.agents.runtimes.crewai", extra="crew"),
 }
 
 

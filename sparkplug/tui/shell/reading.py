@@ -42,6 +42,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.processes import Processes
 
                 return Processes(name)
+            case "topology":
+                from sparkplug.tui.dialogs.host_topology import HostTopologyPage
+
+                return HostTopologyPage(name)
             case "logs" | "previous":
                 from sparkplug.tui.dialogs.logs import Logs
 
@@ -52,6 +56,12 @@ class Readings(Part):
                 return SpecHistory(name)
             case "why":
                 return self._why(opened)
+            case "question":
+                return self._question(name)
+            case "graph":
+                from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
+
+                return AgentGraphPage(name)
             case "event":
                 return self._event(opened)
         return self._agent(opened)
@@ -68,6 +78,19 @@ class Readings(Part):
             return agent_nodes(name, found, wanted)
 
         return Described(name, nodes, frozenset({"agents"}), opened)
+
+    def _question(self, name: str) -> Dialog[None] | None:
+        from sparkplug.tui.dialogs.question import QuestionPage
+
+        view = self._centre.store.view
+        found = view.questions.get(name) if view is not None else None
+        return QuestionPage(found) if found is not None else None
+
+    def action_graph(self) -> None:
+        """The graph of the selected agent's work."""
+        subject = self._centre.subject
+        if subject is not None and subject.kind == "agent":
+            self.open_thing(Opened("graph", "agent", subject.name))
 
     def _event(self, opened: Opened) -> Dialog[None] | None:
         from sparkplug.tui.dialogs.describe import event_nodes
@@ -147,6 +170,9 @@ class Readings(Part):
         if subject is None:
             self._centre.tell("select an agent, a host or a run", "warn")
             return
+        if subject.kind == "question":
+            self.open_thing(describing(subject))
+            return
         self.open_thing(Opened("why", subject.kind, subject.name, foreign=is_foreign(subject)))
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
@@ -207,6 +233,8 @@ def describing(subject: Subject) -> Opened:
     """What tells all of a thing."""
     if subject.kind == "run":
         return Opened("run", "run", subject.name)
+    if subject.kind == "question":
+        return Opened("question", "question", subject.name)
     if subject.kind == "host":
         return Opened("processes", "host", subject.name)
     return Opened("describe", "agent", subject.name, foreign=is_foreign(subject))

@@ -56,6 +56,7 @@ def subject_of(value: Any) -> Subject | None:
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
 
     if isinstance(value, ObservedAgent):
@@ -64,4 +65,6 @@ def subject_of(value: Any) -> Subject | None:
         return Subject("run", value.id, value)
     if isinstance(value, HostView):
         return Subject("host", value.name, value)
+    if isinstance(value, Question):
+        return Subject("question", value.id, value)
     return None

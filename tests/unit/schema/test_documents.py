@@ -225,7 +225,7 @@ def test_a_folder_without_agents(tmp_path: Path) -> None:
         load_agents(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["agent", "plan"])
+@pytest.mark.parametrize("kind", ["agent", "crew", "plan"])
 def test_schema_for_editors(kind: str) -> None:
     schema = document_schema(kind)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -249,5 +249,5 @@ def test_schema_takes_quantities_as_text_and_number() -> None:
 
 
 def test_no_schema_of_that_name() -> None:
-    with pytest.raises(NotFoundError, match="agent, plan"):
-        document_schema("crew")
+    with pytest.raises(NotFoundError, match="agent, crew, plan"):
+        document_schema("garden")

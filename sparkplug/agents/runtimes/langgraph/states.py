@@ -107,7 +107,7 @@ class ThreadStates:
         what = f"thread {thread}" + (f" at checkpoint {checkpoint}" if checkpoint else "")
         return NotFoundError(
             f"{self._agent} has no {what}",
-            hint=f"`sparkplug agents state list {self._agent}` shows those there are",
+            hint=f"`sparkplug threads list {self._agent}` shows those there are",
         )
 
 
