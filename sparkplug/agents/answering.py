@@ -35,6 +35,7 @@ from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.metering import spent_here
 from sparkplug.schema.errors import DeadlineError
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
 from sparkplug.schema.text import one_line
@@ -150,6 +151,14 @@ class Answering:
             await stream.send(StatusChunk(status=text))
 
         request = asked.request
+        told: list[int] = []
+        called: list[int] = []
+        spent_here.set(called)
+
+        def count(given: int, made: int) -> None:
+            self._count(given, made)
+            told.append(given + made)
+
         ctx = Context(
             bus=self._bus,
             agent=self._job.agent,
@@ -164,7 +173,7 @@ class Answering:
             request=id_,
             answers=answers,
             deadline=asked.deadline,
-            tokens=self._count,
+            tokens=count,
             asking=self.asking,
             conversations=self._conversations,
         )
@@ -187,9 +196,13 @@ class Answering:
                         case Step():
                             self._note(output, activity, asked, id_)
                         case Tokens(input=given, output=made):
-                            self._count(given, made)
+                            count(given, made)
             finally:
                 await _close(outputs)
+        # A runtime may tell of calls that are in the ledger as well.
+        used = max(sum(told), sum(called))
+        if used and asked.ids.get("run"):
+            await progress(f'usage {{"total_tokens": {used}}}')
         if request.structured:
             await stream.send(as_json("".join(pieces) if pieces else value))
             return
