@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import nats.errors
+import nats.js.errors
+
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.leases import Lease
-from sparkplug.schema.errors import NoMeshError
+from sparkplug.schema.errors import NoMeshError, SparkplugError
 
 _HELD_CHECK_S = 0.1
+#: What is raised where the server is away, or does not do what is asked: tried again later.
+AWAY = (SparkplugError, TimeoutError, nats.errors.Error, nats.js.errors.Error)
 
 
 async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
