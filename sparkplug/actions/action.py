@@ -22,8 +22,9 @@ Kind = Literal[
     "plan",
     "question",
     "path",
+    "decision",
 ]
-TargetKind = Literal["agent", "host", "run", "question"]
+TargetKind = Literal["agent", "host", "run", "question", "decision"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ class Subject:
 class ActionResult:
     """What an action did, in a sentence and as data.
 
-    `chunks` is an answer still coming, `text` something to read in full instead of the sentence.
+    `chunks` is an answer still coming, a line of it each where it is a `stream`; `text` something
+    to read in full instead of the sentence.
     `exit_code` is what a command leaves with where that is an answer of its own, as of `diff`.
     """
 
@@ -69,6 +71,7 @@ class ActionResult:
     chunks: AsyncGenerator[PromptChunk, None] | None = None
     text: str = ""
     exit_code: int = 0
+    stream: bool = False
 
 
 def always(subject: Subject | None) -> str | None:

@@ -83,6 +83,7 @@ async def _limit(client: Client, host: str, gpu: int, watts: int) -> ActionResul
     from sparkplug.client import hosts
     from sparkplug.schema.host_orders import PowerLimitRequest
 
+    await _check_limit(client, host, gpu, watts)
     reply = await hosts.set_power_limit(client, host, PowerLimitRequest(gpu=gpu, watts=watts))
     text = f"{host}: GPU {gpu}: power limit {reply.before_watts:g} → {reply.now_watts:g} W"
     changed = reply.before_watts != reply.now_watts

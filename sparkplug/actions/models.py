@@ -31,12 +31,12 @@ async def _show(client: Client) -> ActionResult:
         data["usage"] = [one.model_dump(mode="json") for one in used]
     except NotFoundError as error:
         parts.append(str(error))
-    return ActionResult(f"{len(views)} models", data, changed=False, text="\n\n".join(parts) + "\n")
+    return ActionResult("models", data, changed=False, text="\n\n".join(parts) + "\n")
 
 
 async def _explain(
     client: Client,
-    wanted: str = "auto",
+    wanted: str,
     *,
     host: str | None = None,
     needs: list[str] | None = None,
@@ -54,12 +54,12 @@ async def _explain(
         raise InvalidError("--tokens is not below zero")
     found = await room.explain(
         client,
-        wanted or "auto",
+        wanted,
         abilities=needs or (),  # type: ignore[arg-type]
         context=context,
         host=host,
     )
-    text = route_text(found, wanted or "auto")
+    text = route_text(found, wanted)
     first = found.choices[0].model.name if found.choices else None
     return ActionResult(
         f"{wanted}: {first or 'nobody'}",
@@ -94,7 +94,9 @@ MODEL_ACTIONS: tuple[Action, ...] = (
         verb=("models", "show"),
         writes=False,
         run=_show,
-        preview=lambda **_: "would show the models",
+        preview=lambda **_: (
+            "would show models, the choice of auto, and what was used in the last day"
+        ),
     ),
     Action(
         id="models.explain",
@@ -103,7 +105,7 @@ MODEL_ACTIONS: tuple[Action, ...] = (
         verb=("models", "explain"),
         writes=False,
         arguments=(
-            Argument("wanted", "text", "name of a model, or auto", default="auto"),
+            Argument("wanted", "text", "name of a model, or auto", required=True),
             _HOST,
             Argument(
                 "needs",
@@ -117,7 +119,7 @@ MODEL_ACTIONS: tuple[Action, ...] = (
             ),
         ),
         run=_explain,
-        preview=lambda **_: "would explain the choice",
+        preview=lambda wanted, **_: f"would explain whom {wanted} asks",
     ),
     Action(
         id="models.load",

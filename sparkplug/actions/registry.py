@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.decisions import DECISION_ACTIONS
 from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
@@ -11,6 +12,7 @@ from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.actions.schedules import SCHEDULE_ACTIONS
+from sparkplug.actions.talk import TALK_ACTIONS
 from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
@@ -28,6 +30,8 @@ ACTIONS: dict[str, Action] = {
         *THREAD_ACTIONS,
         *RUN_ACTIONS,
         *MESH_ACTIONS,
+        *TALK_ACTIONS,
+        *DECISION_ACTIONS,
     )
 }
 

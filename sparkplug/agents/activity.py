@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import secrets
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
+from sparkplug.schema.agent import Target
 from sparkplug.schema.agent_state import AgentState
 
 Waits = Literal["asking", "thinking", "answering"]
@@ -13,15 +18,32 @@ Waits = Literal["asking", "thinking", "answering"]
 _MOST_STEPS = 20
 
 
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """A question to another replica that is not answered yet (`since`: time.monotonic)."""
+
+    agent: str
+    replica: str
+    action: str
+    since: float
+
+
 class RequestActivity:
     """What one request in hand is doing: which of its waits are open now, and which steps.
 
     `asking` another agent, `thinking` with a model call open, `answering`: held up until a
-    person answers.
+    person answers. `question` is the id it was asked under, where an agent of ours asked; `waits`
+    has the open questions to agents it asked itself, by theirs.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], asked: asyncio.Event | None = None) -> None:
         self._changed = changed
+        self._asked = asked
+        self.id = secrets.token_hex(4)
+        self.question = ""
+        self.action = ""
+        self.began = time.monotonic()
+        self.waits: dict[str, OpenWait] = {}
         self.asking = 0
         self.thinking = 0
         self.answering = 0
@@ -37,6 +59,24 @@ class RequestActivity:
         finally:
             setattr(self, what, getattr(self, what) - 1)
             self._changed()
+
+    def answers(self, question: str) -> None:
+        """It is the answer to a question asked under that id; empty: of nobody's of ours."""
+        self.question = question[:64]
+
+    @contextlib.contextmanager
+    def waiting_for(self, target: Target, action: str | None) -> Iterator[str]:
+        """Hold a question to a replica open while the block runs; gives the id to ask under."""
+        question = secrets.token_hex(6)
+        self.waits[question] = OpenWait(
+            target.name, target.replica, action or "prompt", time.monotonic()
+        )
+        if self._asked is not None:
+            self._asked.set()
+        try:
+            yield question
+        finally:
+            del self.waits[question]
 
     def begin(self, id: str, name: str) -> None:  # noqa: A002  the step's own
         """A step of the work has begun."""
@@ -63,16 +103,24 @@ class Activity:
         self.failed = 0
         self.tokens_in = 0
         self.tokens_out = 0
+        #: Set while a question to another agent is open.
+        self.asked = asyncio.Event()
 
     @property
     def inflight(self) -> int:
         """Requests in hand."""
         return len(self._requests)
 
+    def requests(self) -> list[RequestActivity]:
+        """What each request in hand does."""
+        if not any(one.waits for one in self._requests):
+            self.asked.clear()
+        return list(self._requests)
+
     @contextlib.contextmanager
     def request(self) -> Iterator[RequestActivity]:
         """Count one more request while the block runs; what it gives counts what that one does."""
-        one = RequestActivity(self._changed)
+        one = RequestActivity(self._changed, self.asked)
         self._requests.add(one)
         self._changed()
         try:

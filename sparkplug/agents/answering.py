@@ -151,6 +151,7 @@ class Answering:
             await stream.send(StatusChunk(status=text))
 
         request = asked.request
+        activity.action = request.action
         told: list[int] = []
         called: list[int] = []
         spent_here.set(called)

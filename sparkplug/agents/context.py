@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from sparkplug.agents.activity import Activity as Activity
 from sparkplug.agents.activity import RequestActivity as RequestActivity
 from sparkplug.agents.parking import Parked
-from sparkplug.bus import subjects
+from sparkplug.bus import deciding, subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
@@ -25,6 +26,7 @@ from sparkplug.llm.chat import ChatModel
 from sparkplug.llm.metering import Labels
 from sparkplug.llm.prompts import Prompts
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
+from sparkplug.schema.decision import DecisionView, Proposal, ProposeRequest, VoteRequest
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
 _ROUTE_AGE_S = 2.0
+#: Beside the ids of run and step: the id a question was asked under, so that who waits for whom
+#: is known request by request.
+QUESTION_FIELD = "question"
 _DEFAULT_DEADLINE_S = 60.0
 
 
@@ -134,6 +139,7 @@ class Context:
         self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
+        activity.answers(str(self._ids.pop(QUESTION_FIELD, "")))
         self.thread = thread
         #: Names the request; the same when it is made again because a person has answered.
         self.request = request
@@ -272,19 +278,20 @@ class Context:
         with self._activity.doing("asking"):
             async with asyncio.timeout(timeout):
                 target = await self._routes.find(agent, capability)
-                stream = wire.prompt(
-                    self._bus,
-                    target,
-                    text or action or "",
-                    action=action,
-                    input=input,
-                    context=self._ids,
-                    thread=thread,
-                    deadline=timeout,
-                )
-                answer = await wire.whole(
-                    stream, lambda question: self._have_answered(question, target.name)
-                )
+                with self._activity.waiting_for(target, action) as asked:
+                    stream = wire.prompt(
+                        self._bus,
+                        target,
+                        text or action or "",
+                        action=action,
+                        input=input,
+                        context={**self._ids, QUESTION_FIELD: asked},
+                        thread=thread,
+                        deadline=timeout,
+                    )
+                    answer = await wire.whole(
+                        stream, lambda question: self._have_answered(question, target.name)
+                    )
                 return wire.parsed(answer) if action is not None else answer
 
     async def _have_answered(self, question: str, agent: str) -> str:
@@ -294,6 +301,59 @@ class Context:
         with self._activity.doing("answering"):
             draft = Draft(text=question[:LONGEST_QUESTION] or "?")
             return str(answered(await self._asking.hold(draft, agent)))
+
+    async def vote(
+        self,
+        decision: str,
+        option: str | None = None,
+        *,
+        delegate: str | None = None,
+        round: int | None = None,  # noqa: A002  the field's own name for it
+        why: str = "",
+    ) -> DecisionView:
+        """Vote on a decision: for an option, or as the voter `delegate` votes; neither: abstain.
+
+        The vote is signed by this process's own user. Raises RefusedError for one that does not
+        count (late, out of turn, a second one, no voter), NotFoundError, NoMeshError.
+        """
+        request = VoteRequest(
+            decision=decision,
+            option=option,
+            delegate=delegate,
+            round=round,
+            vote=secrets.token_hex(8),
+            why=why,
+            actor=f"{self.agent}/{self.replica}",
+        )
+        return await deciding.vote(self._bus, request)
+
+    async def propose(
+        self, question: str, options: Sequence[str], *, wait: bool = True, **rule: Any
+    ) -> DecisionView:
+        """Have something decided, and return the decision once it has ended; without `wait` as
+        soon as it is open.
+
+        `rule` has the other fields of a proposal: voters, weights, quorum, seconds, … Raises
+        InvalidError for one that does not hold, NoMeshError.
+        """
+        try:
+            proposal = Proposal(
+                question=question,
+                options=list(options),
+                actor=f"{self.agent}/{self.replica}",
+                **rule,
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise InvalidError(f"{field or 'proposal'}: {problem['msg']}") from error
+        request = ProposeRequest(proposal=proposal, id=secrets.token_hex(4))
+        view = await deciding.propose(self._bus, request)
+        if not wait:
+            return view
+        longest = proposal.seconds * proposal.rounds + proposal.arbiter_seconds
+        with self._activity.doing("asking"):
+            return await deciding.wait_decided(self._bus, view.id, longest)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""

@@ -40,6 +40,7 @@ from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.agents.thinking import Thinking
 from sparkplug.agents.threads import Threads
+from sparkplug.agents.waits import WaitTeller
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
@@ -203,6 +204,8 @@ class AgentProcess:
         reporter = asyncio.create_task(self._report_changes())
         assert self._probes is not None
         prober = asyncio.create_task(self._probes.run())
+        waits = WaitTeller(job.agent, job.replica, job.concurrency, self._activity)
+        teller = asyncio.create_task(waits.run(self._bus))
         if self._probes.was_ready:
             log.info("%s/%s is ready", job.agent, job.replica)
         else:
@@ -211,7 +214,7 @@ class AgentProcess:
             await self._stopping.wait()
             await self._drain()
         finally:
-            await end(reporter, prober)
+            await end(reporter, prober, teller)
             # On a link that is cut it would wait until long after the lease of its node.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):

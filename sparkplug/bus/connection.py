@@ -56,7 +56,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
-class _Client(Client):
+class BusClient(Client):
     """nats-py's client, which looks for a private server where its host's record says it is now.
 
     It never talks in clear to a server that was to speak TLS: nats-py would, when the server (or
@@ -102,7 +102,7 @@ class Bus:
         self.inbox_prefix = inbox_prefix
         self.name = ""
         self.credentials: Credentials | None = None
-        self.nc: Client = _Client(self)
+        self.nc: Client = self._client()
         #: Set when the server will not have us any more: nothing reconnects.
         self.shut_out = asyncio.Event()
         self._closing = False
@@ -112,6 +112,9 @@ class Bus:
         #: Done when the connection that is there now is lost.
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.epoch = 0
+
+    def _client(self) -> Client:
+        return BusClient(self)
 
     @property
     def shown_url(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 
 import nats.errors
@@ -113,17 +114,15 @@ async def hold(bus: Bus, subject: str, draft: Draft, *, foreign: str = "", by: s
 
     `foreign` is the agent whose question it is. Raises NotFoundError when it is withdrawn.
     """
-    id_ = ""
+    request = HoldRequest(draft=draft, id=f"{secrets.token_hex(4)}-0", foreign=foreign, by=by)
     try:
         while True:
-            request = HoldRequest(draft=draft, id=id_, foreign=foreign, by=by)
             reply = await call(bus, subject, request, HoldReply, deadline=_HOLD_S)
-            id_ = reply.id
             if reply.answer is not None:
                 return reply.answer
     except BaseException:
-        if id_ and not bus.nc.is_closed:
-            gone = HoldRequest(draft=draft, id=id_, by=by, gone=True)
+        if not bus.nc.is_closed:
+            gone = request.model_copy(update={"gone": True})
             with contextlib.suppress(nats.errors.Error):
                 await bus.nc.publish(subject, gone.model_dump_json().encode())
         raise
@@ -132,17 +131,25 @@ async def hold(bus: Bus, subject: str, draft: Draft, *, foreign: str = "", by: s
 async def outcome(bus: Bus, id: str) -> str:  # noqa: A002
     """What is answered at last to the request that asked, over all it asks meanwhile; for ever.
 
+    Raises as `step` does.
+    """
+    text = ""
+    while id:
+        text, id = await step(bus, id)  # noqa: A001
+    return text
+
+
+async def step(bus: Bus, id: str) -> tuple[str, str]:  # noqa: A002
+    """Wait until a question is over: what the request answered, or the question it asked then.
+
     Raises NotFoundError, and SparkplugError with the reason when the request failed.
     """
-    while True:
-        question = await _ended(bus, id)
-        if question.state is QuestionState.FAILED:
-            raise SparkplugError(question.error or "the agent failed", where=question.asked_by)
-        if question.state is QuestionState.WITHDRAWN:
-            raise CancelledRequestError(over(question))
-        if not question.next:
-            return question.outcome
-        id = question.next  # noqa: A001
+    question = await _ended(bus, id)
+    if question.state is QuestionState.FAILED:
+        raise SparkplugError(question.error or "the agent failed", where=question.asked_by)
+    if question.state is QuestionState.WITHDRAWN:
+        raise CancelledRequestError(over(question))
+    return question.outcome, question.next
 
 
 async def _ended(bus: Bus, id: str) -> Question:  # noqa: A002

@@ -16,6 +16,9 @@ FOREIGN_INBOX = "_INBOX.agents"
 
 TOPOLOGY = "sparkplug.topology"
 TOPOLOGY_GET = "sparkplug.topology.get"
+#: Where a face asks the observer for messages as they pass, and renews what it asked for.
+TAP_OPEN = "sparkplug.tap.open"
+TAP_KEEP = "sparkplug.tap.keep"
 EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
 PLACEMENT_PREVIEW = "sparkplug.placement.preview"
@@ -72,6 +75,14 @@ def agent_state(agent: str, replica: str) -> str:
 
 
 AGENT_STATES = "sparkplug.state.>"
+
+
+def waits(agent: str, replica: str) -> str:
+    """Where a replica says what its requests in hand wait for."""
+    return f"sparkplug.waits.{agent}.{replica}"
+
+
+ALL_WAITS = "sparkplug.waits.>"
 
 
 def agent_control(agent: str, replica: str) -> str:
@@ -151,13 +162,43 @@ def journal_fence(run: str) -> str:
     return f"sparkplug.journal.{run}.fence"
 
 
+#: Under which people publish: no agent has that name's replicas.
+HUMAN = "_human"
+
+
+def published(agent: str, replica: str, topic: str) -> str:
+    """Where a replica publishes what it has to say of a topic (dotted words)."""
+    return f"sparkplug.pub.{agent}.{replica}.{topic}"
+
+
+ALL_PUBLISHED = "sparkplug.pub.>"
+
+# Answered by the node that keeps the decisions. Who votes signs the request.
+DECISIONS_PROPOSE = "sparkplug.decisions.propose"
+DECISIONS_VOTE = "sparkplug.decisions.vote"
+DECISIONS_CLOSE = "sparkplug.decisions.close"
+DECISIONS_GET = "sparkplug.decisions.get"
+#: Where the holder of the decisions' lease leaves its fence, in the stream of journals.
+DECISIONS_FENCE = "sparkplug.journal.decision.fence"
+ALL_DECISIONS = "sparkplug.journal.decision.entry.*"
+
+
+def decision(name: str) -> str:
+    """Where the entries of a decision go."""
+    return f"sparkplug.journal.decision.entry.{token(name)}"
+
+
 def inbox(kind: str, name: str) -> str:
     """The inbox prefix of one process: replies to it are under it, and show who asked."""
     return f"_INBOX.sp.{kind}.{token(name)}"
 
 
-ALL_INBOXES = "_INBOX.sp.>"
-FOREIGN_INBOXES = "_INBOX.agents.>"
+#: Where answers to prompts pass: the inboxes of all who prompt. Those of nodes get far more, and
+#: no answer of an agent.
+ANSWERS = (
+    *(f"_INBOX.sp.{kind}.>" for kind in ("agent", "planner", "face", "gateway")),
+    "_INBOX.agents.>",
+)
 
 
 def inbox_owner(reply: str) -> tuple[str, str] | None:

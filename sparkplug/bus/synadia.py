@@ -333,5 +333,9 @@ def _from_protocol(error: ProtocolError, where: str) -> SparkplugError:
             # It takes nothing now, and has not begun: another may.
             "503": NoMeshError,
         }
-        return kinds.get(code, SparkplugError)(description or f"error {code}", where=where)
+        hint = (
+            "`sparkplug questions list` shows what is asked" if code == str(WAITING_CODE) else None
+        )
+        kind = kinds.get(code, SparkplugError)
+        return kind(description or f"error {code}", where=where, hint=hint)
     return SparkplugError(text, where=where)

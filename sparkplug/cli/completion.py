@@ -17,6 +17,7 @@ _ASK = {
     "agent": "sparkplug agents list -o name",
     "host": "sparkplug hosts -o name",
     "run": "sparkplug runs list -o name",
+    "decision": "sparkplug decisions list -o name",
     "question": "sparkplug questions list -o name",
     "context": "sparkplug contexts list -o name",
 }

@@ -86,6 +86,10 @@ def _stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=200, help="over so many newest runs (200)")
 
 
+def _decision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("decision", help="id of it, or its beginning").kind = "decision"  # type: ignore[attr-defined]
+
+
 def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("filter", nargs="?", default="", help="events that match; !x: that do not")
     parser.add_argument(
@@ -283,6 +287,18 @@ VERBS: tuple[Verb, ...] = (
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
     Verb(
+        ("decisions", "list"),
+        "the decisions that are kept",
+        f"{_ROOM}.decisions:list_decisions",
+        listing=True,
+    ),
+    Verb(
+        ("decisions", "describe"),
+        "a decision: rule, votes, rounds, outcome",
+        f"{_ROOM}.decisions:describe",
+        _decision,
+    ),
+    Verb(
         ("questions", "list"),
         "what waits for a person",
         f"{_ROOM}.questions:list_questions",
@@ -376,6 +392,7 @@ VERBS: tuple[Verb, ...] = (
 GROUPS: dict[str, str] = {
     "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
+    "decisions": "decisions: propose, list, describe, vote, close",
     "models": "models: list, describe, explain, usage, load, unload",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",
     "plans": "plans: list, validate, stats",

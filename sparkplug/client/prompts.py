@@ -24,11 +24,15 @@ _DEADLINE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PromptChunk:
-    """A piece of an answer: its text, a word of status, or a question back to the caller."""
+    """A piece of an answer: its text, a word of status, or a question back to the caller.
+
+    `data` is the piece as data, where the answer is a stream of such.
+    """
 
     kind: Literal["text", "status", "question"]
     text: str
     query: Query | None = None
+    data: Any = None
 
     async def reply(self, answer: str) -> None:
         """Answer a question, once."""

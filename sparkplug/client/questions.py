@@ -7,13 +7,16 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from sparkplug.bus import questions as room
+from sparkplug.bus import subjects
 from sparkplug.bus.buckets import decode
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.session import Client
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.question import (
     ENDED,
+    LONGEST_QUESTION,
     Answer,
+    Draft,
     Question,
     QuestionKind,
     fits,
@@ -91,6 +94,22 @@ async def withdraw(client: Client, id: str, note: str = "") -> Question:  # noqa
 def _require_open(question: Question) -> None:
     if not question.waits:
         raise ConflictError(room.over(question))
+
+
+async def hold(client: Client, text: str, agent: str) -> str:
+    """A person's answer to what an agent asks back on the line; waits as long as it takes.
+
+    Raises SparkplugError when the question is withdrawn.
+    """
+    draft = Draft(text=text[:LONGEST_QUESTION] or "?")
+    subject = subjects.QUESTIONS_HOLD
+    given = await room.hold(client.bus, subject, draft, foreign=agent, by=client.actor)
+    return str(given.value)
+
+
+async def step(client: Client, id: str) -> tuple[str, str]:  # noqa: A002
+    """What came of one question: what was answered to the request, or the question after it."""
+    return await room.step(client.bus, id)
 
 
 async def outcome(client: Client, id: str) -> str:  # noqa: A002

@@ -92,14 +92,7 @@ class Models:
     async def route(self, wanted: str, needs: Needs) -> Route:
         """Who may be asked, best first."""
         views = await self.views()
-        found = route(wanted, needs, views, host=self.host, health=self.health)
-        if not found.choices and not found.left_out:
-            # A name that only the endpoint of the settings may know.
-            for view in views:
-                if view.name == DEFAULT and view.endpoint:
-                    named = view.model_copy(update={"model": wanted})
-                    return route(DEFAULT, needs, [named], host=self.host, health=self.health)
-        return found
+        return route(wanted, needs, views, host=self.host, health=self.health)
 
     async def ready(self, view: ModelView) -> ModelView:
         """The view with an endpoint and a name: loaded if it is local, asked for if unnamed."""

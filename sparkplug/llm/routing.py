@@ -86,6 +86,10 @@ def _named(wanted: str, views: list[ModelView]) -> list[ModelView]:
     first = [view for view in views if view.name == wanted]
     # The endpoint's own name of a model is a name too.
     first = first or [view for view in views if view.model == wanted]
+    if not first:
+        # A name that only the endpoint of the settings may know.
+        told = {"name": wanted, "model": wanted}
+        return [v.model_copy(update=told) for v in views if v.name == DEFAULT and v.endpoint]
     names: list[str] = []
     for view in first:
         names += [name for name in view.fallback if name not in names and name != wanted]

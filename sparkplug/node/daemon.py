@@ -32,7 +32,9 @@ from sparkplug.bus.server_record import ServerProcess
 from sparkplug.bus.service import Services
 from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
+from sparkplug.bus.tap import open_tap
 from sparkplug.config import Settings
+from sparkplug.decisions.keeper import Decisions
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
 from sparkplug.node.checkpoints import Checkpoints
@@ -46,7 +48,7 @@ from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
-from sparkplug.node.observer import Observer
+from sparkplug.node.observer.observer import Observer
 from sparkplug.node.placement import Placement
 from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
@@ -66,6 +68,7 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -222,7 +225,25 @@ class Daemon:
         directory = Directory(bus)
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
-        observer = Observer(bus, owner_name(), directory, self._events)
+        observer = Observer(
+            bus,
+            self.name,
+            holder,
+            owner_name(),
+            directory,
+            self._events,
+            settings.observe,
+            partial(open_tap, bus, f"observer {self.name}", _CONNECT_DEADLINE_S),
+        )
+        decisions = Decisions(
+            bus,
+            self.name,
+            holder,
+            self._events,
+            named=directory.named,
+            user_of=directory.user_of,
+            find=directory.target,
+        )
         planner = Planner(
             bus,
             self.name,
@@ -299,10 +320,11 @@ class Daemon:
             ("desired state", state.run),
             ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
-            ("observer", lambda: observer.run(services)),
+            ("observer", observer.run),
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("decisions", decisions.run),
             ("questions", board.run),
             ("answers", keeper_of_questions.run),
             ("models", lambda: models.run(services)),
@@ -317,6 +339,9 @@ class Daemon:
             ("company", lambda: company.run(state, self._observed, self._record)),
             ("admission", self._keep_admitted),
         ]
+        if settings.telemetry.prometheus_port:
+            exporter = Exporter(lambda: sampler.latest, settings.telemetry.prometheus_port)
+            loops.append(("prometheus", exporter.run))
         if self._keeper is not None:
             keeper = self._keeper
             loops.append(("nats-server", lambda: keeper.keep(self._stopping)))

@@ -62,6 +62,20 @@ class Directory:
                 return observed.user or None
         return None
 
+    def target(self, voter: str) -> Target | None:
+        """The least busy replica of an agent that takes prompts, or of agent/replica."""
+        name, _, replica = voter.partition("/")
+        found = [
+            agent
+            for agent in self._agents.values()
+            if agent.name == name
+            and agent.takes_prompts
+            and agent.subject
+            and replica in ("", agent.replica)
+        ]
+        best = min(found, key=lambda agent: (agent.foreign, agent.inflight), default=None)
+        return Target.of(best) if best is not None else None
+
     async def resolve(self, request: ResolveRequest) -> ResolveReply:
         found = [
             agent

@@ -17,6 +17,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         publish=(
             f"agents.hb.{own}",
             subjects.agent_state(agent, replica),
+            subjects.waits(agent, replica),
             subjects.ledger(agent, replica),
             "agents.prompt.>",
             "agents.status.>",
@@ -25,6 +26,9 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             "$SRV.PING.agents",
             "$SRV.PING.agents.*",
             subjects.AGENTS_RESOLVE,
+            subjects.DECISIONS_PROPOSE,
+            subjects.DECISIONS_VOTE,
+            subjects.DECISIONS_GET,
             subjects.agent_service(agent, replica, ">"),
             f"sparkplug.event.agent.step.{agent}",
             # What it keeps of its own: writing it, and reading it by the subject's own name.

@@ -17,9 +17,9 @@ import nats.js.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import last_entries, read_journal
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.results import Results
-from sparkplug.plans.holding import AWAY, while_held
+from sparkplug.plans.away import AWAY
 from sparkplug.plans.journal import MAX_ENTRY_BYTES, append_after
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import NoMeshError

@@ -16,13 +16,12 @@ from collections.abc import Awaitable, Callable
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_runs, read_journal
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
 from sparkplug.plans.asking import answer, ask_cancel, ask_pause
 from sparkplug.plans.attempt import Find
 from sparkplug.plans.desk import Desk
 from sparkplug.plans.execution import Execution
-from sparkplug.plans.holding import while_held
 from sparkplug.plans.journal import JournalWriter, accept, first_entry
 from sparkplug.plans.keeping import Keeping
 from sparkplug.plans.past import shared_past

@@ -16,9 +16,9 @@ from datetime import datetime
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
-from sparkplug.plans.holding import AWAY, while_held
+from sparkplug.plans.away import AWAY
 from sparkplug.plans.journal import accept, last_entry
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError

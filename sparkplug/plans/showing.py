@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from sparkplug.bus.buckets import decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.questions import change_question, question_key, questions
-from sparkplug.plans.holding import AWAY
+from sparkplug.plans.away import AWAY
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.question import Answer, Question, QuestionKind, QuestionState, QuestionSubject

@@ -19,8 +19,8 @@ import nats.js.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_after
-from sparkplug.bus.leases import Lease
-from sparkplug.plans.holding import AWAY, while_held
+from sparkplug.bus.leases import Lease, while_held
+from sparkplug.plans.away import AWAY
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.event import Event

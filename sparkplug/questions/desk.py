@@ -182,24 +182,26 @@ class Desk:
             asker = f"{agent}/{replica}"
         until = utc_now() + timedelta(seconds=_HELD_S)
         id_ = request.id
-        if not id_:
+        try:
+            question, _ = await read_question(self._bus, id_)
+        except NotFoundError:
+            if request.gone:
+                return HoldReply(id=id_)
             waiting = QuestionSubject(
                 kind="query",
                 agent=request.foreign or agent,
-                request=secrets.token_hex(4),
+                request=id_.partition("-")[0],
                 held_until=until,
             )
-            asked = _question(request.draft, waiting, asker)
-            await questions(self._bus).put(question_key(asked.id), asked, revision=0)
-            self._tell("question:asked", asked, by=asker)
-            id_ = asked.id
-        question, _ = await read_question(self._bus, id_)
+            question = _question(request.draft.model_copy(update={"slot": "0"}), waiting, asker)
+            await questions(self._bus).put(question_key(id_), question, revision=0)
+            self._tell("question:asked", question, by=asker)
         if question.asked_by != asker or question.subject.kind != "query":
             raise RefusedError(f"question {id_} is another's")
         if request.gone:
             await change_question(self._bus, id_, _withdraw)
             return HoldReply(id=id_)
-        if request.id and question.waits:
+        if question.waits:
             await change_question(self._bus, id_, lambda one: _held(one, until))
         with self._board.changes() as changed, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HOLD_S):

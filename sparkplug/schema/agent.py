@@ -223,6 +223,22 @@ class AgentSpec(Document):
             raise ValueError("checkpoints are a LangGraph agent's: runtime: langgraph")
         return self
 
+    @property
+    def crew_file(self) -> str:
+        """The crew file that its entrypoint names; empty for none."""
+        return self.entrypoint if self.entrypoint.endswith((".yaml", ".yml")) else ""
+
+    @model_validator(mode="after")
+    def _a_crew_has_a_process(self) -> Self:
+        if self.crew_file and self.runtime != "crewai":
+            raise ValueError(f"{self.crew_file} is a crew file: it needs runtime: crewai")
+        if self.runtime == "crewai" and self.isolation == "shared":
+            raise ValueError(
+                "runtime: crewai takes isolation: process alone: a crew that does not stop is"
+                " ended with its process"
+            )
+        return self
+
     @model_validator(mode="after")
     def _scale_can_be_met(self) -> Self:
         queue = self.scale.queue if self.scale else None

@@ -61,11 +61,15 @@ def load_document(path: Path, model: type[Kind]) -> Kind:
 def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
     """The agents of a file, or of all `*.yaml` and `*.yml` of a folder in order of name.
 
-    All or nothing: the problems of all files are reported together, a name that two files
-    give among them. Raises as `load_document` does.
+    A crew file is an agent by itself. All or nothing: the problems of all files are reported
+    together, those of crew files that they name and a name that two give among them. Raises as
+    `load_document` does.
     """
     if not path.is_dir():
-        return [(path, load_document(path, AgentSpec))]
+        spec, source = _examine_agent(_text(path), path)
+        if spec is None or source.problems:
+            raise invalid(source.problems)
+        return [(path, beside(spec, path))]
     found: list[tuple[Path, AgentSpec]] = []
     problems: list[Problem] = []
     names: dict[str, str] = {}
@@ -75,7 +79,7 @@ def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
         except InvalidError as error:
             problems.append(Problem(error.where or str(file), error.message))
             continue
-        spec, source = examine(text, AgentSpec, str(file))
+        spec, source = _examine_agent(text, file)
         problems.extend(source.problems)
         if spec is None:
             continue
@@ -88,6 +92,28 @@ def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
     if problems:
         raise invalid(problems, hint="nothing was taken from this folder")
     return found
+
+
+def _examine_agent(text: str, file: Path) -> tuple[AgentSpec | None, Source]:
+    """The agent of an agent file or a crew file, and what is wrong with either."""
+    value = read_yaml(text, str(file)).value if len(text) <= MAX_BYTES else None
+    if isinstance(value, dict) and "tasks" in value and "runtime" not in value:
+        crew, source = examine(text, CrewFile, str(file))
+        if crew is None:
+            return None, source
+        made = {"name": crew.name or file.stem, "runtime": "crewai", "entrypoint": file.name}
+        found = validate(AgentSpec, made | {"description": crew.description})
+        if isinstance(found, list):
+            place = source.place(("name",))
+            source.problems += [Problem(place, finding.message) for finding in found]
+            return None, source
+        return found, source
+    spec, source = examine(text, AgentSpec, str(file))
+    if spec is not None and spec.crew_file:
+        named = file.parent / spec.crew_file
+        if named.is_file():
+            source.problems += examine(_text(named), CrewFile, str(named))[1].problems
+    return spec, source
 
 
 def examine(text: str, model: type[Kind], name: str) -> tuple[Kind | None, Source]:

@@ -27,6 +27,8 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "scaled",
         "rollout",
         "cancelled",
+        "deadlocked",
+        "tapped",
         "step",
     ),
     "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),

@@ -187,6 +187,7 @@ class HostSample(Record):
     block_devices: list[BlockDevice] = Field(default_factory=list)
     numa: list[NumaNode] = Field(default_factory=list)
     sensors: list[Sensor] = Field(default_factory=list)
+    battery_percent: float | None = Field(None, description="of a host that has one")
     disks: list[Disk] = Field(default_factory=list)
     mounts_not_answering: list[str] = Field(
         default_factory=list, description="mounts whose size could not be asked in time"

@@ -209,7 +209,7 @@ class HoldRequest(Record):
     """Somebody on the line asks a person, and asks again until there is an answer."""
 
     draft: Draft
-    id: str = Field("", max_length=64, description="of the question; empty: it is a new one")
+    id: str = Field(pattern=r"^[0-9a-f]{8}-0$", description="of the question, as the asker made it")
     foreign: str = Field("", max_length=200, description="the agent whose question it is")
     by: str = Field("", max_length=200, description="who asks, where its subject does not say")
     gone: bool = Field(False, description="nobody waits any more")

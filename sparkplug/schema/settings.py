@@ -83,6 +83,9 @@ class TelemetrySection(Document):
     history_max: Bytes = Field(
         64 << 20, description="bytes on disk for the host's figures of 30 days; 0 = none"
     )
+    prometheus_port: int = Field(
+        0, ge=0, le=65535, strict=True, description="of loopback, for Prometheus; 0 = none"
+    )
     inference: bool = Field(True, strict=True, description="look for inference servers here")
     inference_urls: str = Field("", description="more of them, HTTP URLs between commas")
 
@@ -166,6 +169,26 @@ class EventsSection(Document):
     max: Bytes = Field(512 << 20, ge=1 << 20, description="bytes of all events")
 
 
+class ObserveSection(Document):
+    """What is shown of messages to who asks to see them; see docs/topology.md."""
+
+    redact: list[str] = Field(
+        default_factory=list, description="regular expressions: what matches is not shown"
+    )
+    max_body: Bytes = Field(4096, ge=0, le=64 << 10, description="bytes shown of one message")
+    rate: int = Field(200, ge=1, le=1000, strict=True, description="messages shown in a second")
+
+    @field_validator("redact")
+    @classmethod
+    def _are_expressions(cls, value: list[str]) -> list[str]:
+        for rule in value:
+            try:
+                re.compile(rule)
+            except re.error as error:
+                raise ValueError(f"{rule!r} is no regular expression: {error}") from error
+        return value
+
+
 class MeshSection(Document):
     """The mesh this host belongs to."""
 
@@ -183,4 +206,5 @@ class SettingsDocument(Document):
     tui: TuiSection = Field(default_factory=TuiSection)
     plans: PlansSection = Field(default_factory=PlansSection)
     events: EventsSection = Field(default_factory=EventsSection)
+    observe: ObserveSection = Field(default_factory=ObserveSection)
     mesh: MeshSection = Field(default_factory=MeshSection)

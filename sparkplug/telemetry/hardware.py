@@ -65,6 +65,15 @@ def sensors(folder: str = "/sys/class/hwmon") -> list[Sensor]:
     return found
 
 
+def battery(folder: str = "/sys/class/power_supply") -> float | None:
+    """How full the first battery is, in percent; null where there is none."""
+    for path in sorted(Path(folder).glob("BAT*/capacity")):
+        value = _number(path)
+        if value is not None and 0 <= value <= 100:
+            return float(value)
+    return None
+
+
 def processor_model(path: str = "/proc/cpuinfo") -> str | None:
     """What the processor is called; Arm kernels name none."""
     for line in Path(path).read_text(errors="replace").splitlines():

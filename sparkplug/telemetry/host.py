@@ -14,7 +14,7 @@ from sparkplug.schema.host import ControlGroup, Cpu, Memory, Network, Pressure
 from sparkplug.telemetry.control_groups import find_hierarchies, find_limited, read_group
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.disks import DiskTable
-from sparkplug.telemetry.hardware import mean_clock, numa_nodes, processor_model, sensors
+from sparkplug.telemetry.hardware import battery, mean_clock, numa_nodes, processor_model, sensors
 from sparkplug.telemetry.interfaces import BlockTable, InterfaceTable
 from sparkplug.telemetry.paced import Paced
 from sparkplug.telemetry.process_states import ProcessCounter
@@ -66,6 +66,7 @@ class HostSource:
         self._rdma = Paced(rdma.read, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._numa = Paced(numa_nodes, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._sensors = Paced(sensors, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._battery = Paced(battery, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._clock = Paced(mean_clock, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._model = processor_model()
         self._before = _read_counters()
@@ -111,6 +112,7 @@ class HostSource:
             "block_devices": self._blocks.read(),
             "numa": self._numa.get(),
             "sensors": self._sensors.get(),
+            "battery_percent": self._battery.get(),
             "disks": disks,
             "mounts_not_answering": silent,
             "control_groups": self._control_groups(),

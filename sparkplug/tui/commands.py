@@ -13,7 +13,13 @@ from sparkplug.schema.text import one_line
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action, Argument, Subject
 
-PANES: dict[str, str] = {"overview": "1", "hosts": "2", "agents": "3", "workflows": "6"}
+PANES: dict[str, str] = {
+    "overview": "1",
+    "hosts": "2",
+    "agents": "3",
+    "topology": "4",
+    "workflows": "6",
+}
 
 #: Names there are of a kind of argument.
 Names = Callable[[str], list[str]]

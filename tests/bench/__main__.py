@@ -15,9 +15,11 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    graphs,
     logs,
     models,
     monkey,
+    observer,
     plans,
     plot,
     prompts,
@@ -34,6 +36,7 @@ _PARTS = {
     "prompts": prompts.run,
     "plans": plans.run,
     "models": models.run,
+    "graphs": graphs.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,
@@ -42,6 +45,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "observer": observer.run,
 }
 
 

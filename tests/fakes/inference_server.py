@@ -124,9 +124,9 @@ class InferenceHttp:
 
 @contextlib.asynccontextmanager
 async def inference_http(pages: dict[str, Any], **options: Any) -> AsyncIterator[InferenceHttp]:
-    """A server on a free port of loopback."""
+    """A server on loopback, on a free port when `port` names none."""
     server = InferenceHttp(pages, **options)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", server.port)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -198,11 +198,11 @@ def test_the_choice_is_explained(host: Node) -> None:
     told = host.cli("models", "explain", "auto", "--needs", "vision", check=False)
     assert told.returncode == 1
     assert "cannot do vision" in told.stdout
-    told = host.cli("models", "explain")
+    told = host.cli("models", "explain", "auto")
     assert "a million" in told.stdout
     assert "free" in told.stdout
-    assert host.cli("models", "explain", "--needs", "juggling", check=False).returncode == 2
-    assert host.cli("models", "explain", "--host", "nowhere", check=False).returncode == 3
+    assert host.cli("models", "explain", "auto", "--needs", "juggling", check=False).returncode == 2
+    assert host.cli("models", "explain", "auto", "--host", "nowhere", check=False).returncode == 3
     assert "MODEL" in host.cli("models", "show").stdout
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from fakes.node import Node, eventually
 from fakes.openai_server import OpenAiServer, Reply, openai_server
 from fakes.shipped import AGENTS
+from fakes.tiny_model import make_tiny_model
 from sparkplug.bus import synadia as wire
 from sparkplug.client import agents
 from sparkplug.client.session import Client
@@ -64,12 +66,35 @@ def model() -> Iterator[OpenAiServer]:
 
 
 @pytest.fixture(scope="module")
-def node(model: OpenAiServer) -> Iterator[Node]:
+def team() -> Iterator[Path]:
+    """The shipped files, in a folder where they can be changed."""
+    with tempfile.TemporaryDirectory(prefix="sp-team-") as folder:
+        shutil.copytree(AGENTS / "research", Path(folder) / "agents" / "research")
+        shutil.copytree(AGENTS.parent / "crews", Path(folder) / "crews")
+        yield Path(folder)
+
+
+def think_with(team: Path, name: str) -> Path:
+    """Have all members think with a model; the folder to apply."""
+    folder = team / "agents" / "research"
+    for file in folder.glob("*.yaml"):
+        lines = [line for line in file.read_text().splitlines() if "model:" not in line]
+        file.write_text("\n".join([*lines, f"model: {name}", ""]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def node(model: OpenAiServer, team: Path) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix="sp-"))
-    running = Node(folder / "state", {"SPARKPLUG_LLM_ENDPOINT": model.endpoint})
+    running = Node(folder / "state")
+    running.home.mkdir()
+    (running.home / "config.toml").write_text(
+        f"[llm.models.scripted]\nendpoint = '{model.endpoint}'\nmodel = 'scripted'\n"
+        f"[llm.models.tiny]\nfolder = '{team / 'tiny'}'\n"
+    )
     try:
         running.up()
-        running.cli("agents", "deploy", str(AGENTS / "research"))
+        running.cli("agents", "deploy", str(think_with(team, "scripted")))
         yield running
     finally:
         running.close()
@@ -148,3 +173,23 @@ async def test_a_folder_that_is_not_there_is_named(
 ) -> None:
     with pytest.raises(SparkplugError, match="no such folder"):
         await research(client, name, tmp_path / "none")
+
+
+@pytest.mark.slow
+async def test_a_real_model_that_knows_little_makes_the_same_of_it(
+    node: Node, client: Client, team: Path, tmp_path: Path
+) -> None:
+    """A tiny one trained on the spot: it rambles, and what comes of it has the same fields."""
+    folder = await asyncio.to_thread(make_tiny_model, team / "tiny", {"Does it hold?": "ACCEPT."})
+    config = json.loads((folder / "config.json").read_text())
+    # Positions are rotations: it takes more of them than it was trained on.
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    node.cli("apply", str(think_with(team, "tiny")))
+    (tmp_path / "one.txt").write_text("The lease of a node lasts ten seconds.\n")
+    found = [await research(client, name, tmp_path, "How long is a lease?") for name in WAYS]
+    for result in found:
+        assert result["tokens"]["calls"] >= 3
+        assert result["tokens"]["input"] > 0
+        assert result["tokens"]["output"] > 0
+        assert not result["verdict"]["accepted"], "what cites nothing is not accepted"
+    assert len({json.dumps(shape(result), sort_keys=True) for result in found}) == 1

@@ -231,6 +231,10 @@ def _hardware(sample: HostSample) -> list[Line]:
                 ("dim", "".join(f" · {text}" for text in rest)),
             )
         )
+    if sample.battery_percent is not None:
+        low = sample.battery_percent < 20
+        full = ("warn" if low else "text", percent(sample.battery_percent))
+        lines.append(figure_line("battery", full))
     fans = [s for s in sample.sensors if s.rpm is not None]
     if fans:
         told = " · ".join(f"{one_line(s.label)} {s.rpm} rpm" for s in fans[:4])

@@ -69,4 +69,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.agents import AgentsPane
 
         return AgentsPane()
+    if name == "topology":
+        from sparkplug.tui.panes.topology import TopologyPane
+
+        return TopologyPane()
     return Overview()

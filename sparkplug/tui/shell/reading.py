@@ -188,6 +188,10 @@ class Readings(Part):
         if run is not None:
             self.open_run(run.id)
             return
+        thing = getattr(app.focused, "thing", None)
+        if thing is not None:
+            self._describe(thing)
+            return
         rows = app.focused if isinstance(app.focused, Listing) else app.pane.main
         self._describe(rows.row.value if rows.row else None)
 
@@ -195,7 +199,7 @@ class Readings(Part):
         subject = subject_of(value)
         if subject is not None:
             self.open_thing(describing(subject))
-        elif value is not None:
+        elif hasattr(value, "sequence"):
             self.open_thing(Opened("event", "event", str(value.sequence)))
 
     def action_help(self) -> None:

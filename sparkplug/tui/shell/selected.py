@@ -26,6 +26,9 @@ class Selected(Part):
         run = getattr(focused, "run", None)
         if run is not None:
             return Subject("run", run.id, run)
+        thing = getattr(focused, "thing", None)
+        if thing is not None:
+            return subject_of(thing)
         rows = self.listing
         return subject_of(rows.row.value if rows is not None and rows.row else None)
 

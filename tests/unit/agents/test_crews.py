@@ -487,3 +487,25 @@ def test_importing_it_leaves_the_process_as_it_was() -> None:
             [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
         )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_without_the_extra_a_zygote_says_what_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "crewai.py").write_text("raise ModuleNotFoundError(name='crewai')\n")
+    jobs, theirs = socket.socketpair()
+    pipes, their_pipes = socket.socketpair()
+    words = [str(theirs.fileno()), str(their_pipes.fileno()), "crewai"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "sparkplug.agents.zygote", *words],
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "CREWAI_STORAGE_DIR": str(tmp_path)},
+        pass_fds=[theirs.fileno(), their_pipes.fileno()],
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    message = json.loads(jobs.recv(4096))
+    assert message["kind"] == "failed"
+    assert message["error"].endswith(
+        "cannot import crewai; pip install 'sparkplug-control[crew]' for it"
+    )
+    for one in (jobs, theirs, pipes, their_pipes):
+        one.close()

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from fakes.models import Kept, model_at
+from fakes.node import eventually
 from fakes.tiny_model import REPLIES, TOOL_CALL, make_tiny_model
 from sparkplug.llm.chat import ChatModel
 from sparkplug.llm.local.energy import EnergyMeter
@@ -85,7 +86,7 @@ async def test_more_than_fit_wait_their_turn(loaded: Loaded) -> None:
         model = asking(url)
         answers = await asyncio.gather(*(model.answer("count to five") for _ in range(7)))
         assert {answer.text for answer in answers} == {REPLIES["count to five"]}
-        assert (engine.running, engine.waiting) == (0, 0)
+        await eventually(lambda: (engine.running, engine.waiting) == (0, 0), 30)
 
 
 async def test_tools_stop_words_and_limits(loaded: Loaded) -> None:
@@ -108,7 +109,7 @@ async def test_one_that_goes_makes_room(loaded: Loaded) -> None:
             async for _ in pieces:
                 break
         assert (await model.answer("count to five")).text == REPLIES["count to five"]
-        assert engine.waiting == 0
+        await eventually(lambda: engine.waiting == 0, 30)
 
 
 async def test_without_the_token_nothing_is_told(loaded: Loaded) -> None:
