@@ -41,6 +41,7 @@ from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.metering import spent_here
 from sparkplug.schema.errors import DeadlineError, InvalidError
 from sparkplug.schema.published import Published
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
@@ -180,6 +181,8 @@ class Answering:
         activity: RequestActivity,
         ids: Mapping[str, Any],
         stream: PromptStream | _Heard | _Said,
+        *,
+        tokens: Callable[[int, int], None] | None = None,
         **more: Any,
     ) -> Context:
         async def progress(text: str) -> None:
@@ -195,7 +198,7 @@ class Answering:
             model=self._model,
             progress=progress,
             ids=ids,
-            tokens=self._count,
+            tokens=tokens or self._count,
             asking=self.asking,
             conversations=self._conversations,
             **more,
@@ -250,10 +253,19 @@ class Answering:
 
         request = asked.request
         activity.action = request.action
+        told: list[int] = []
+        called: list[int] = []
+        spent_here.set(called)
+
+        def count(given: int, made: int) -> None:
+            self._count(given, made)
+            told.append(given + made)
+
         ctx = self._context(
             activity,
             asked.ids,
             stream,
+            tokens=count,
             thread=request.thread,
             request=id_,
             answers=answers,
@@ -278,9 +290,13 @@ class Answering:
                         case Step():
                             self._note(output, activity, asked, id_)
                         case Tokens(input=given, output=made):
-                            self._count(given, made)
+                            count(given, made)
             finally:
                 await _close(outputs)
+        # A runtime may tell of calls that are in the ledger as well.
+        used = max(sum(told), sum(called))
+        if used and asked.ids.get("run"):
+            await progress(f'usage {{"total_tokens": {used}}}')
         if request.structured:
             await stream.send(as_json("".join(pieces) if pieces else value))
             return
