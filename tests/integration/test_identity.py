@@ -20,7 +20,13 @@ from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.revocation import Revocations, by_account
 
-_MAY_PUBLISH = {"agents.prompt.>", "sparkplug.agents.resolve"}
+_MAY_PUBLISH = {
+    "agents.prompt.>",
+    "sparkplug.agents.resolve",
+    subjects.DECISIONS_PROPOSE,
+    subjects.DECISIONS_VOTE,
+    subjects.DECISIONS_GET,
+}
 
 
 class RawClient:
@@ -74,6 +80,12 @@ def every_subject() -> list[str]:
         subjects.node_service("host", "logs"),
         subjects.node_service("host", "listen"),
         subjects.event("agent:changed", "victim"),
+        subjects.event("agent:step", "victim"),
+        subjects.event("question:answered", "mine"),
+        subjects.agent_service("victim", "0", "ask"),
+        subjects.agent_service("victim", "0", "checkpoints"),
+        subjects.agent_threads("victim", "0"),
+        "sparkplug.checkpoint.victim.t.%.c.1",
         subjects.journal("r1"),
         subjects.journal_fence("r1"),
         subjects.inbox("node", "host") + ".x",
@@ -93,6 +105,7 @@ def api() -> list[str]:
         elif name.startswith("STREAM_"):
             found += [f"$JS.API.STREAM.{verb}.{value}" for verb in ("INFO", "DELETE", "MSG.GET")]
             found += [f"$JS.API.CONSUMER.CREATE.{value}", f"$JS.API.DIRECT.GET.{value}"]
+            found.append(f"$JS.API.DIRECT.GET.{value}.sparkplug.checkpoint.victim.t.%.c.1")
     return found
 
 
