@@ -82,6 +82,12 @@ def every_subject() -> list[str]:
         subjects.node_service("host", "logs"),
         subjects.node_service("host", "listen"),
         subjects.event("agent:changed", "victim"),
+        subjects.event("agent:step", "victim"),
+        subjects.event("question:answered", "mine"),
+        subjects.agent_service("victim", "0", "ask"),
+        subjects.agent_service("victim", "0", "checkpoints"),
+        subjects.agent_threads("victim", "0"),
+        "sparkplug.checkpoint.victim.t.%.c.1",
         subjects.journal("r1"),
         subjects.journal_fence("r1"),
         subjects.tasks_to("victim", "0"),
@@ -106,6 +112,7 @@ def api() -> list[str]:
         elif name.startswith("STREAM_"):
             found += [f"$JS.API.STREAM.{verb}.{value}" for verb in ("INFO", "DELETE", "MSG.GET")]
             found += [f"$JS.API.CONSUMER.CREATE.{value}", f"$JS.API.DIRECT.GET.{value}"]
+            found.append(f"$JS.API.DIRECT.GET.{value}.sparkplug.checkpoint.victim.t.%.c.1")
     return found
 
 
