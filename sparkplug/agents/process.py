@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
@@ -39,6 +39,7 @@ from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_r
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
+from sparkplug.agents.tasking import TaskWorker
 from sparkplug.agents.thinking import Thinking
 from sparkplug.agents.threads import Threads
 from sparkplug.agents.waits import WaitTeller
@@ -61,6 +62,7 @@ from sparkplug.schema.errors import (
     RefusedError,
     SparkplugError,
 )
+from sparkplug.schema.task_services import GivenTask
 from sparkplug.schema.thread import ThreadsRequest
 from sparkplug.schema.units import bytes_text
 from sparkplug.schema.usage import AgentCounts, Latency
@@ -200,7 +202,21 @@ class AgentProcess:
             ThreadsRequest,
             Threads(self._runtime, job.agent).answer,
         )
+        withdrawn = await self._bus.nc.subscribe(
+            subjects.withdraw(job.agent, job.replica), cb=self._requests.withdraw
+        )
+        heard = await self._answering.listen(self._requests)
         await service.start()
+        tasks = TaskWorker(
+            self._bus,
+            job.agent,
+            job.replica,
+            instance=service.instance_id,
+            capacity=lambda: 0 if self._stopping.is_set() else job.concurrency,
+            work=self._do_task,
+        )
+        if job.capabilities:
+            await tasks.start()
         self._activity.park(*await self._answering.asking.mine())
         self._changed()
         self._bus.on_reconnect(self._tell)
@@ -215,7 +231,9 @@ class AgentProcess:
             log.info("%s/%s is on the bus, and asks whether it is ready", job.agent, job.replica)
         try:
             await self._stopping.wait()
+            await tasks.say_all()
             await self._drain()
+            await tasks.close()
         finally:
             await end(reporter, prober, teller)
             # On a link that is cut it would wait until long after the lease of its node.
@@ -223,6 +241,8 @@ class AgentProcess:
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
                     await service.stop()
                     await control.close()
+                    for subscription in (withdrawn, *heard):
+                        await subscription.unsubscribe()
 
     async def _drain(self) -> None:
         """Finish what is in hand, for a while; the callers of what is not done are told."""
@@ -267,6 +287,24 @@ class AgentProcess:
             finally:
                 self._latency.note(time.monotonic() - began)
 
+    async def _do_task(self, given: GivenTask) -> Any:
+        """Do a task as a prompt or a structured call is answered; its answer."""
+        answer: list[Any] = []
+
+        async def work() -> None:
+            answer.append(await self._answering.do_task(given, activity))
+
+        with self._activity.request() as activity:
+            try:
+                await self._requests.run_named(
+                    work(), given.action or "task", given.context, activity
+                )
+            except BaseException:
+                self._activity.failed += 1
+                raise
+            self._activity.served += 1
+        return answer[0]
+
     def _changed(self) -> None:
         """The counts changed: say so, but a burst of requests says it once."""
         self._dirty.set()
@@ -293,6 +331,7 @@ class AgentProcess:
             inflight=activity.inflight,
             served=activity.served,
             failed=activity.failed,
+            breakers=self._answering.routes.breakers.views(),
         )
 
     def _own_state(self) -> tuple[AgentState, str | None, ReasonKind | None]:
