@@ -183,7 +183,7 @@ async def test_a_real_model_that_knows_little_makes_the_same_of_it(
 ) -> None:
     """A tiny one trained on the spot: it accepts whatever it reads, and cites nothing."""
     few = random.Random(1)
-    known = ["lease", "node", "agent", "question", "notes", "passages", "brief", "write", "each", "line", "place", "holds"]
+    known = ["lease", "node", "agent", "notes", "passages", "brief", "write", "line", "holds"]
     asked = {" ".join(few.choices(known, k=count)): "ACCEPT." for count in (3, 12, 40)}
     folder = await asyncio.to_thread(make_tiny_model, team / "tiny", asked)
     config = json.loads((folder / "config.json").read_text())
