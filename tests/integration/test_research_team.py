@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import random
 import shutil
 import tempfile
 import threading
@@ -176,11 +177,15 @@ async def test_a_folder_that_is_not_there_is_named(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_real_model_that_knows_little_makes_the_same_of_it(
     node: Node, client: Client, team: Path, tmp_path: Path
 ) -> None:
-    """A tiny one trained on the spot: it rambles, and what comes of it has the same fields."""
-    folder = await asyncio.to_thread(make_tiny_model, team / "tiny", {"Does it hold?": "ACCEPT."})
+    """A tiny one trained on the spot: it accepts whatever it reads, and cites nothing."""
+    few = random.Random(1)
+    known = ["lease", "node", "agent", "notes", "passages", "brief", "write", "line", "holds"]
+    asked = {" ".join(few.choices(known, k=count)): "ACCEPT." for count in (3, 12, 40)}
+    folder = await asyncio.to_thread(make_tiny_model, team / "tiny", asked)
     config = json.loads((folder / "config.json").read_text())
     # Positions are rotations: it takes more of them than it was trained on.
     (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
