@@ -163,14 +163,16 @@ def test_a_local_model_goes_on_the_gpu_with_most_room(tmp_path: Path) -> None:
     assert place() == ("cpu", None)
 
 
-def test_joules_are_power_over_the_time_shared_by_what_was_in_hand() -> None:
+def test_joules_are_of_the_counter_else_of_power_shared_by_what_was_in_hand() -> None:
     began = utc_now()
 
-    def sample(at: float, watts: float | None, running: int = 1) -> Any:
-        power = gpu(0, GIB).model_copy(update={"power_watts": watts})
+    def sample(
+        at: float, watts: float | None, running: int = 1, energy: float | None = None
+    ) -> Any:
+        read = gpu(0, GIB).model_copy(update={"power_watts": watts, "energy_joules": energy})
         server = VLLM.model_copy(update={"requests_running": running})
         time = began + timedelta(seconds=at)
-        return SimpleNamespace(time=time, gpus=[power], inference=[server])
+        return SimpleNamespace(time=time, gpus=[read], inference=[server])
 
     span = EnergySpan(gpus=["GPU-0"], began=began, seconds=4.0)
     steady = [sample(at, 200.0) for at in range(-1, 6)]
@@ -178,9 +180,17 @@ def test_joules_are_power_over_the_time_shared_by_what_was_in_hand() -> None:
     assert joules([sample(at, 200.0, 4) for at in range(-1, 6)], span) == pytest.approx(200.0)
     ramp = [sample(float(at), 100.0 * at) for at in range(5)]
     assert joules(ramp, span) == pytest.approx(800.0)
+    counted = [sample(at, 1.0, energy=1000.0 + 50.0 * at) for at in range(-1, 6)]
+    assert joules(counted, span) == pytest.approx(200.0)
+    # The driver was loaded anew: the counter began again.
+    again = [sample(0, 300.0, energy=9000.0), sample(4, 300.0, energy=5.0)]
+    assert joules(again, span) == pytest.approx(1200.0)
     short = EnergySpan(gpus=["GPU-0"], began=began, seconds=0.1)
     assert joules(steady, short) == pytest.approx(20.0)
-    assert joules([sample(0, None)], span) is None
+    # The last sample is a second old when the call ends.
+    assert joules(steady[:4], span) == pytest.approx(800.0)
+    assert joules(steady[:2], EnergySpan(gpus=["GPU-0"], began=began, seconds=60)) is None
+    assert joules([sample(0, None), sample(1, None)], span) is None
     assert joules(steady, EnergySpan(gpus=["GPU-9"], began=began, seconds=4)) is None
 
 
