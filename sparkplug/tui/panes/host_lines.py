@@ -50,16 +50,12 @@ def driver_words(driver: Driver) -> tuple[str, str]:
 
 
 def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> list[Line]:
-    """All of a host, `width` cells wide."""
+    """All of a host, `width` cells wide; what one comes for, its GPUs, before what it has else."""
     sample = view.sample
     if sample is None:
         return [(("dim", "no telemetry heard from it yet"),)]
     bar, plot = max(6, min(20, width // 6)), max(0, min(60, width - 50))
     lines = _host(sample, history, bar, plot)
-    lines += _disks(sample, bar)
-    lines += _ports(sample)
-    lines += _hardware(sample)
-    lines += _busiest(sample)
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
@@ -92,7 +88,9 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
                     ("dim", f"{xid.time.astimezone():%H:%M:%S}"),
                 )
             )
-    return lines
+    parts = (_disks(sample, bar), _ports(sample), _hardware(sample), _busiest(sample))
+    rest = [line for part in parts for line in part]
+    return [*lines, (), *rest] if rest else lines
 
 
 def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int) -> list[Line]:
