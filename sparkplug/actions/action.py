@@ -19,12 +19,13 @@ Kind = Literal[
     "agent",
     "host",
     "run",
+    "task",
     "plan",
     "question",
     "path",
     "decision",
 ]
-TargetKind = Literal["agent", "host", "run", "question", "decision"]
+TargetKind = Literal["agent", "host", "run", "task", "question", "decision"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "back": "escape,h",
         "logs": "L",
         "agents.remove": "X",
+        "processes.kill": "X",
     },
 }
 
@@ -146,6 +147,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.actions.registry import ACTIONS
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
+    from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
     from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
     from sparkplug.tui.dialogs.decision import Decision
@@ -190,6 +192,7 @@ def _places() -> dict[str, list[_Bound]]:
         "conversation": _of(TopologyPane, Canvas),
         "messages": _of(Dialog, Reading, Page, Messages),
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
+        "tasks": [*_of(SparkplugApp, Listing, Marks, Table), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
         "workflows": [*_of(SparkplugApp, WorkflowsPane, Listing, Marks, Table), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
@@ -198,6 +201,7 @@ def _places() -> dict[str, list[_Bound]]:
         "canvas": _of(Canvas, EditableCanvas),
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
+        "graph of an agent": _of(Dialog, Canvas, AgentGraphPage),
         "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),

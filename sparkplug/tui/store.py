@@ -48,8 +48,8 @@ Topics = frozenset[str]
 #: What is told when everything may have changed.
 ALL: Topics = frozenset(
     {
-        *("agents", "hosts", "telemetry", "topology", "runs"),
-        *("questions", "decisions", "events", "link"),
+        *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
+        *("decisions", "events", "link", "tasks"),
     }
 )
 

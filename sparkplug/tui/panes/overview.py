@@ -83,8 +83,8 @@ class Overview(Pane):
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
         {
-            *("agents", "hosts", "telemetry", "topology", "runs"),
-            *("questions", "decisions", "events", "link"),
+            *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
+            *("decisions", "events", "link", "tasks"),
         }
     )
 
@@ -136,7 +136,7 @@ class Overview(Pane):
             self._draw_agents()
         if topics & {"topology", "hosts", "link"}:
             self._draw_talk()
-        if topics & {"runs", "hosts", "link"}:
+        if topics & {"runs", "hosts", "link", "tasks"}:
             self._draw_run()
         stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
         needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
@@ -261,8 +261,9 @@ class Overview(Pane):
         runs = self.store.runs
         run = next((run for run in runs if run.finished is None), runs[0] if runs else None)
         self._run.run = run
+        queues = boxes.queue_words(self.store.view.tasks if self.store.view else None)
         if run is None:
-            self._run.retitle("run")
+            self._run.retitle("run", queues)
             text = waiting(
                 self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan"
             )
@@ -270,7 +271,7 @@ class Overview(Pane):
             return
         now = datetime.now(UTC)
         symbol, pen = symbols.of_step(str(run.state))
-        self._run.retitle(f"run {run.id} {took(run.created, run.finished, now)}")
+        self._run.retitle(f"run {run.id} {took(run.created, run.finished, now)}", queues)
         size = self._run.size
         lines = run_lines(run, size.width, size.height - 1, now)
         words = f"{symbol} {run.state}"
