@@ -24,7 +24,8 @@ from sparkplug.schema.decision import (
 )
 from sparkplug.schema.errors import DeadlineError, NoMeshError
 
-_ANSWER_S = 3.0
+#: Longer than a keeper waits until it knows the key of an agent that has just begun.
+_ANSWER_S = 5.0
 #: The lease of a keeper that was killed lapses within it, and another takes over.
 _TAKE_OVER_S = 15.0
 _AGAIN_S = 0.25

@@ -13,7 +13,7 @@ from sparkplug.schema.decision import HUMAN, DecisionState, DecisionView
 from sparkplug.schema.errors import RefusedError
 
 #: An agent that has just begun may vote before what its node wrote of it is known everywhere.
-_KNOWN_WITHIN_S = 3.0
+_KNOWN_WITHIN_S = 2.0
 _AGAIN_S = 0.1
 #: The window in which a signature may arrive (SDK) with room for both ends of it.
 _REMEMBERED_S = 90.0
