@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fakes.mesh import Asked, HostedAgents
+from fakes.mesh import AgentFailureError, Asked, HostedAgents
 from fakes.mesh_server import started
 from fakes.planners import PlanMesh
 from sparkplug.bus import questions as question_room
@@ -21,6 +21,7 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.journal import list_runs, read_journal
 from sparkplug.bus.reading import Mark, follow
 from sparkplug.bus.service import call
+from sparkplug.bus.synadia import WAITING_CODE, waiting_words
 from sparkplug.plans.keeping import Keeping
 from sparkplug.plans.schedules import Schedules
 from sparkplug.schema.base import utc_now
@@ -29,7 +30,13 @@ from sparkplug.schema.event import Event
 from sparkplug.schema.journal_fold import fold
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan import Plan
-from sparkplug.schema.question import Answer, Question, QuestionKind
+from sparkplug.schema.question import (
+    Answer,
+    Question,
+    QuestionKind,
+    QuestionState,
+    QuestionSubject,
+)
 from sparkplug.schema.run import RunState, StepState
 from sparkplug.schema.schedule import ChangeSchedule, Fired, Schedule, SetSchedule
 
@@ -145,6 +152,46 @@ async def test_a_steps_question_is_among_all_questions_and_answered_there(mesh: 
         return found is not None and not found.waits
 
     await eventually(withdrawn)
+
+
+async def test_what_an_agent_asks_a_person_is_waited_for_and_not_asked_again(
+    mesh: PlanMesh,
+) -> None:
+    """As an agent's `ctx.human` or LangGraph's `interrupt()` end their request."""
+    asked = 0
+
+    async def asks(request: Asked) -> Any:
+        nonlocal asked
+        asked += 1
+        raise AgentFailureError(WAITING_CODE, waiting_words(["abc-0"], "may I?"))
+
+    await mesh.agents.host("asker", asks)
+    question = Question(
+        id="abc-0",
+        kind=QuestionKind.TEXT,
+        text="may I?",
+        subject=QuestionSubject(kind="request", agent="asker", request="abc"),
+    )
+    bucket = question_room.questions(mesh.bus)
+    await bucket.put(question_room.question_key("abc-0"), question)
+    step = {"id": "a", "agent": "asker", "action": "do", "timeout": 1}
+    run = await mesh.submit({"name": "p", "timeout": 2, "steps": [step]})
+    await mesh.reached(run, "step-waiting")
+    view = await mesh.view(run)
+    assert (view.state, view.steps[0].state) == (RunState.WAITING, StepState.WAITING)
+    with pytest.raises(ConflictError, match="its agent asks"):
+        await mesh.answer(run, "answer", value="x")
+    # Another planner goes on waiting.
+    for task, _ in list(mesh._planners):
+        task.cancel()
+        await asyncio.wait([task])
+    await mesh.plan("n3")
+    await mesh.reached(run, "resumed")
+    done = {"state": QuestionState.DONE, "outcome": '{"may": true}'}
+    await bucket.put(question_room.question_key("abc-0"), question.model_copy(update=done))
+    view = await mesh.ended(run)
+    assert view.output == {"may": True}
+    assert asked == 1
 
 
 def schedule(name: str, **more: Any) -> Schedule:
