@@ -23,6 +23,11 @@ from sparkplug.schema.units import Bytes, Seconds
 from sparkplug.schema.usage import AgentCounts
 
 AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+#: In ASCII: what is a letter in Unicode takes the validator 300 KB each time it may stand.
+_ENTRYPOINT = (
+    r"^([A-Za-z0-9_.]+:[A-Za-z0-9_.]+"
+    r"|[^ :]*langgraph\.json(:[A-Za-z0-9_.-]+)?|[^ :]+\.ya?ml)$"
+)
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")]
 
 
@@ -125,7 +130,9 @@ _LONGEST_REASON = 2000
 _LONGEST_KEPT_REASON = 300
 
 #: A function `module:name`, or the name of a method of the agent's class.
-ProbeName = Annotated[str, StringConstraints(pattern=r"^([\w.]+:)?[A-Za-z_][\w.]*$")]
+ProbeName = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9_.]+:)?[A-Za-z_][A-Za-z0-9_.]*$")
+]
 
 
 class Health(Document):
@@ -171,12 +178,7 @@ class AgentSpec(Document):
 
     name: AgentName
     runtime: Literal["python", "langgraph", "crewai"] = "python"
-    entrypoint: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?|[\w./-]+\.ya?ml)$"
-        ),
-    ] = Field(
+    entrypoint: Annotated[str, StringConstraints(pattern=_ENTRYPOINT)] = Field(
         description="module:name, found on PYTHONPATH, beside the agent file, and in plugins; or "
         "a langgraph.json, with :name where it has several graphs; or a crew file (*.yaml)"
     )

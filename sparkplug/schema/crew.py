@@ -15,8 +15,8 @@ from pydantic import Field, StringConstraints, model_validator
 from sparkplug.schema.base import Document
 
 #: Something in Python: a tool, a model of an output, a callback.
-Reference = Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")]
-_Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w-]{0,62}$")]
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.]+:[A-Za-z0-9_.]+$")]
+_Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
 #: What CrewAI fills in of its inputs, in any text: `{topic}`.
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 

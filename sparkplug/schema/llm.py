@@ -48,7 +48,9 @@ class ModelSection(Document):
         default_factory=list, description="models asked instead when it fails"
     )
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?|GPU-[\w-]+)$", description="of a local model"
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:[0-9]+)?|GPU-[A-Za-z0-9-]+)$",
+        description="of a local model",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of a local model; auto = bfloat16 on a GPU, float32 on a CPU"
