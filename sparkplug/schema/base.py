@@ -20,7 +20,7 @@ class Record(BaseModel):
     release reads what a newer one wrote.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     VERSION: ClassVar[int] = 1
     v: int = 1
@@ -29,4 +29,4 @@ class Record(BaseModel):
 class Document(BaseModel):
     """A part of a file a person writes: unknown keys are errors, so a typing slip is found."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
