@@ -11,9 +11,19 @@ if TYPE_CHECKING:
 
 #: What an argument is; `agent`, `host`, `run`, `plan` and `path` are completed from what there is.
 Kind = Literal[
-    "text", "integer", "seconds", "switch", "pairs", "agent", "host", "run", "plan", "path"
+    "text",
+    "integer",
+    "seconds",
+    "switch",
+    "pairs",
+    "agent",
+    "host",
+    "run",
+    "plan",
+    "path",
+    "memory",
 ]
-TargetKind = Literal["agent", "host", "run"]
+TargetKind = Literal["agent", "host", "run", "memory"]
 
 
 @dataclass(frozen=True, slots=True)

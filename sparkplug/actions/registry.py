@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
+from sparkplug.actions.memory import MEMORY_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.schema.errors import RefusedError
@@ -12,7 +13,8 @@ from sparkplug.schema.errors import RefusedError
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
 
 ACTIONS: dict[str, Action] = {
-    action.id: action for action in (*AGENT_ACTIONS, *HOST_ACTIONS, *RUN_ACTIONS, *MESH_ACTIONS)
+    action.id: action
+    for action in (*AGENT_ACTIONS, *HOST_ACTIONS, *RUN_ACTIONS, *MEMORY_ACTIONS, *MESH_ACTIONS)
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from synadia_ai.agents import ResponseChunk
 
+from sparkplug.agents.memory import AgentMemory
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
@@ -166,6 +167,7 @@ class Context:
         model: Model,
         progress: Callable[[str], Awaitable[None]],
         ids: Mapping[str, Any],
+        owner: str = "",
     ) -> None:
         self._bus = bus
         self._activity = activity
@@ -177,6 +179,8 @@ class Context:
         self.agent = agent
         self.replica = replica
         self.host = host
+        #: What it knows and remembers: see `AgentMemory`.
+        self.memory = AgentMemory(bus, agent, owner, replica, self._ids)
         self.log = logging.getLogger(f"agent.{agent}")
 
     @property

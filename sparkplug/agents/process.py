@@ -235,6 +235,7 @@ class AgentProcess:
             model=self._model,
             progress=progress,
             ids=ids,
+            owner=self.job.owner,
         )
         pieces: list[str] = []
         value: Any = None

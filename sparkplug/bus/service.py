@@ -52,6 +52,24 @@ class Services:
     ) -> None:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
 
+        async def answer(_: Msg, request: RequestT) -> BaseModel:
+            return await handler(request)
+
+        await self.serve_message(subject, model, answer, queue=queue)
+
+    async def serve_message(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler: Callable[[Msg, RequestT], Awaitable[BaseModel | None]],
+        *,
+        queue: str = "",
+    ) -> None:
+        """The same where the handler looks at the message, too: whose subject it came on.
+
+        A handler that returns None leaves the answer to somebody else.
+        """
+
         async def receive(message: Msg) -> None:
             if message.reply and not message.reply.startswith(_INBOXES):
                 # Who may publish little would have us publish for it, into a bucket perhaps.
@@ -79,7 +97,7 @@ async def _answer(
     bus: Bus,
     message: Msg,
     model: type[RequestT],
-    handler: Callable[[RequestT], Awaitable[BaseModel]],
+    handler: Callable[[Msg, RequestT], Awaitable[BaseModel | None]],
 ) -> None:
     try:
         if len(message.data) > _MAX_REQUEST_BYTES:
@@ -88,8 +106,8 @@ async def _answer(
             request = model.model_validate_json(message.data or b"{}")
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
-        reply = await handler(request)
-        if message.reply:  # else it was only told
+        reply = await handler(message, request)
+        if message.reply and reply is not None:  # else it was only told
             await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:
         await _respond_error(bus, message, error)

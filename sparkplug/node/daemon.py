@@ -40,6 +40,7 @@ from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.memory_keeper import MemoryKeeper
 from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
@@ -231,6 +232,14 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        memory = MemoryKeeper(
+            bus,
+            self.name,
+            holder,
+            paths,
+            lambda: keys.user(f"memory {self.name}", _EVERYTHING) if keys else credentials,
+            enabled=settings.memory.enabled,
+        )
         gpu_events = GpuEvents(self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
@@ -270,6 +279,7 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("memory", memory.run),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
