@@ -195,6 +195,20 @@ class Catalogue:
             (outcome.write, time.time(), outcome.model_dump_json()),
         )
 
+    def answer(self, db: sqlite3.Connection, request: str) -> str | None:
+        """How a request was answered; None when it was not yet."""
+        found = db.execute(
+            "SELECT outcome FROM writes WHERE id = ?", (f"ask {request}",)
+        ).fetchone()
+        return str(found["outcome"]) if found else None
+
+    def set_answer(self, db: sqlite3.Connection, request: str, reply: str) -> None:
+        """Note how a request was answered, in the transaction that did what it asks."""
+        db.execute(
+            "INSERT OR REPLACE INTO writes (id, time, outcome) VALUES (?, ?, ?)",
+            (f"ask {request}", time.time(), reply),
+        )
+
     # Changing
 
     def edit(
@@ -221,7 +235,8 @@ class Catalogue:
                 raise ConflictError(
                     f"{short(id)} is deleted", hint=f"`sparkplug memory undo {short(id)}`"
                 )
-            if version is not None and row["version"] != version:
+            done = text is not None and row["text"] == text
+            if version is not None and row["version"] != version and not done:
                 raise ConflictError(
                     f"{short(id)} is at version {row['version']} by now, not {version}",
                     hint="read it again, then change it",

@@ -51,6 +51,9 @@ class Intake:
             await asyncio.sleep(_AGAIN_S)
 
     async def _consume(self) -> None:
+        # What a process before took and did not acknowledge comes at once, not in half a minute.
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            await self._bus.js.delete_consumer(subjects.STREAM_MEMORY, _DURABLE)
         await self._bus.js.add_consumer(
             subjects.STREAM_MEMORY,
             ConsumerConfig(

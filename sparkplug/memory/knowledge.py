@@ -110,6 +110,7 @@ class Knowledge:
             stop_event=self._again,
             recursive=True,
             debounce=400,
+            rust_timeout=1000,
             ignore_permission_denied=True,
         ):
             log.info("%d documents changed", len(changes))

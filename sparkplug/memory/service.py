@@ -437,8 +437,11 @@ class MemoryService:
             except SparkplugError as error:
                 reply.left[one] = error.message
 
-        def change() -> None:
+        def change() -> m.ManyReply:
             with self.catalogue.change() as db:
+                before = self.catalogue.answer(db, request.request)
+                if before is not None:
+                    return m.ManyReply.model_validate_json(before)
                 for known in allowed:
                     try:
                         if work(db, known):
@@ -447,8 +450,10 @@ class MemoryService:
                             reply.left[known] = "nothing to do"
                     except SparkplugError as error:
                         reply.left[known] = error.message
+                self.catalogue.set_answer(db, request.request, reply.model_dump_json())
+            return reply
 
-        await self._on_writer(change)
+        reply = await self._on_writer(change)
         self.indexing.wake()
         if reply.changed:
             data = {"ids": reply.changed[:_TOLD_IDS], "count": len(reply.changed)}

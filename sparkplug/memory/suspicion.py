@@ -39,9 +39,12 @@ _TOLD = re.compile(
     | \[/?(?:INST|SYS(?:TEM)?)\] | <\|[a-z_]{2,24}\|>
     | \b(?:do\s+not|don't|never)\s+(?:tell|inform|mention|reveal|show)\b[^.\n]{0,30}
         \b(?:the\s+)?(?:user|human|operator|anyone)\b
-    | \b(?:reveal|print|output|repeat|leak|exfiltrate|send)\b[^.\n]{0,40}
-        \b(?:system\s+prompt|your\s+(?:instructions|prompt)|api[\s_-]?keys?|passwords?
-            |credentials|secrets?|tokens?)\b
+    | \b(?:reveal|leak|exfiltrate)\b[^.\n]{0,40}
+        \b(?:system\s+prompt|instructions|prompt|api[\s_-]?keys?|passwords?|credentials
+            |secrets?|tokens?)\b
+    | \b(?:print|output|repeat|send|show)\b[^.\n]{0,30}
+        \b(?:system\s+prompt|your\s+(?:\w+\s+)?(?:instructions|prompt|keys?|passwords?
+            |credentials|secrets?|tokens?))\b
     | \bfrom\s+now\s+on\b[^.\n]{0,40}\b(?:you|always|never|respond|answer|act)\b
     | \b(?:whenever|every\s+time|always|when)\s+(?:you|the\s+(?:user|agent|assistant))\b
         [^.\n]{0,80}\b(?:run|execute|call|send|post|transfer|download|delete

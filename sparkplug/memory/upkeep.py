@@ -179,9 +179,8 @@ def contradiction(one: str, other: str) -> str:
         return ""
     if bool(words & _NOT) != bool(their & _NOT):
         return "one says what the other denies"
-    numbers, its_numbers = set(_NUMBER.findall(mine)), set(_NUMBER.findall(its))
-    if numbers and its_numbers and numbers.isdisjoint(its_numbers) and shared >= 0.8:
-        return (
-            f"the numbers differ: {', '.join(sorted(numbers))} and {', '.join(sorted(its_numbers))}"
-        )
+    numbers, others = set(_NUMBER.findall(mine)), set(_NUMBER.findall(its))
+    if numbers - others and others - numbers and shared >= 0.8:
+        listed = ", ".join(sorted(numbers - others)), ", ".join(sorted(others - numbers))
+        return f"the numbers differ: {listed[0]} and {listed[1]}"
     return ""

@@ -13,6 +13,7 @@ import json
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ _START_S = 30.0
 _STOP_S = 10.0
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
-_MOST_HELD = 1_000
+_MOST_HELD = 256
+#: What cannot be asked twice: all else changes nothing, or knows that it was done.
+_ONCE = "handover"
 _HELD_S = 25.0
 _LOG_BYTES = 10 << 20
 _ERROR_HEADER = "Sparkplug-Error"
@@ -69,6 +72,7 @@ class MemoryKeeper:
         self._serving = False
         self._process: asyncio.subprocess.Process | None = None
         self._held: list[tuple[float, Msg]] = []
+        self._asked: deque[tuple[float, Msg]] = deque(maxlen=_MOST_HELD)
 
     async def run(self) -> None:
         """Keep it for ever, while this node is its home."""
@@ -148,13 +152,25 @@ class MemoryKeeper:
         self._wanted.set()
 
     async def _on_call(self, message: Msg) -> None:
+        now = time.monotonic()
+        if not message.reply.startswith("_INBOX."):
+            return
         if self._serving:
+            # A process that is killed has answered some of these: all are asked again, and who
+            # has an answer does not listen any more.
+            if message.subject.split(".")[3] != _ONCE:
+                self._asked.append((now, message))
             return
         self._wanted.set()
-        now = time.monotonic()
         self._held = [(at, held) for at, held in self._held if now - at < _HELD_S]
-        if message.reply.startswith("_INBOX.") and len(self._held) < _MOST_HELD:
+        if len(self._held) < _MOST_HELD:
             self._held.append((now, message))
+
+    def _ask_again(self) -> None:
+        """What a process that ended may not have answered."""
+        now = time.monotonic()
+        self._held += [(at, message) for at, message in self._asked if now - at < _HELD_S]
+        self._asked.clear()
 
     async def _keep_process(self) -> None:
         pause = _PAUSE_S
@@ -172,6 +188,7 @@ class MemoryKeeper:
                 await self._stop_process()
             finally:
                 self._serving = False
+                self._ask_again()
             settled = time.monotonic() - began > _LONGEST_PAUSE_S
             pause = _PAUSE_S if settled else min(_LONGEST_PAUSE_S, pause * 1.5)
             await asyncio.sleep(pause)

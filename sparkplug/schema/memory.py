@@ -230,6 +230,11 @@ class ManyRequest(Record):
 
     ids: list[str] = Field(max_length=100_000)
     why: str = ""
+    request: str = Field(
+        default_factory=lambda: secrets.token_hex(16),
+        max_length=64,
+        description="names this request: one that comes again is answered as before",
+    )
 
 
 class ManyReply(Record):

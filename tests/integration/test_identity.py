@@ -76,6 +76,11 @@ def every_subject() -> list[str]:
         subjects.event("agent:changed", "victim"),
         subjects.journal("r1"),
         subjects.journal_fence("r1"),
+        subjects.memory_call("search", subjects.memory_caller("victim", "o", "0")),
+        subjects.memory_call("search", subjects.memory_caller("mine", "other", "0")),
+        subjects.memory_call("search", subjects.memory_face("root")),
+        subjects.memory_write(subjects.memory_caller("victim", "o", "0")),
+        subjects.memory_write(subjects.memory_face("root")),
         subjects.inbox("node", "host") + ".x",
         subjects.inbox("agent", "victim=0") + ".x",
     ]
