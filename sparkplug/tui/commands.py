@@ -13,7 +13,7 @@ from sparkplug.schema.text import one_line
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action, Argument, Subject
 
-PANES: dict[str, str] = {"overview": "1", "hosts": "2", "agents": "3"}
+PANES: dict[str, str] = {"overview": "1", "hosts": "2", "agents": "3", "memory": "7"}
 
 #: Names there are of a kind of argument.
 Names = Callable[[str], list[str]]
@@ -47,6 +47,9 @@ _FAILED = frozenset({"error", "degraded", "stale"})
 
 #: What can be done about what failed, too, and is not what one wants first.
 _GIVES_UP = frozenset({"agents.stop", "agents.remove"})
+
+
+_MANY = {"memory": "memories"}
 
 
 def own_commands(
@@ -149,7 +152,10 @@ def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
     names = tuple(one.name for one in marked if action.applies(one) is None)
     why = None if names else action.applies(marked[0])
     count, words = len(names or marked), " ".join(action.verb)
-    title = f"{action.title.rsplit(' ', 1)[0]} {count} {action.target}{'s' * (count != 1)}"
+    things = (
+        str(action.target) if count == 1 else _MANY.get(action.target or "", f"{action.target}s")
+    )
+    title = f"{action.title.rsplit(' ', 1)[0]} {count} {things}"
     target = action.target_argument
     assert target is not None
     given = {target.name: (names or tuple(one.name for one in marked))[0]}

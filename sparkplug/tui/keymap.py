@@ -153,6 +153,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
     from sparkplug.tui.dialogs.logs import Logs
+    from sparkplug.tui.dialogs.memory import MemoryEditor
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.processes import Processes
     from sparkplug.tui.dialogs.run import RunPage
@@ -161,6 +162,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.filter_line import FilterLine
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
+    from sparkplug.tui.panes.memory import MemoryPane
     from sparkplug.tui.panes.overview import RunBox
     from sparkplug.tui.widgets.canvas.canvas import Canvas
     from sparkplug.tui.widgets.canvas.editable import EditableCanvas
@@ -181,6 +183,8 @@ def _places() -> dict[str, list[_Bound]]:
         "columns": _of(Dialog, Listing, ColumnChooser),
         "processes": _of(Dialog, Listing, Marks, Table, Processes),
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
+        "memory": [*_of(SparkplugApp, MemoryPane, Listing, Marks, Table), *actions],
+        "memory editor": _of(Dialog, MemoryEditor),
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),

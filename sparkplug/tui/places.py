@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 #: What can be opened over a pane and come back to.
-What = Literal["describe", "logs", "previous", "why", "history", "run", "processes", "event"]
+What = Literal[
+    "describe", "logs", "previous", "why", "history", "run", "processes", "event", "memory"
+]
 
 #: Places kept; older ones are forgotten.
 KEPT = 100

@@ -65,4 +65,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.agents import AgentsPane
 
         return AgentsPane()
+    if name == "memory":
+        from sparkplug.tui.panes.memory import MemoryPane
+
+        return MemoryPane()
     return Overview()

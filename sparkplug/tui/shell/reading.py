@@ -50,6 +50,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.spec_history import SpecHistory
 
                 return SpecHistory(name)
+            case "memory":
+                from sparkplug.tui.dialogs.memory import MemoryReading
+
+                return MemoryReading(name, opened)
             case "why":
                 return self._why(opened)
             case "event":
@@ -147,6 +151,9 @@ class Readings(Part):
         if subject is None:
             self._centre.tell("select an agent, a host or a run", "warn")
             return
+        if subject.kind == "memory":
+            self.open_thing(describing(subject))
+            return
         self.open_thing(Opened("why", subject.kind, subject.name, foreign=is_foreign(subject)))
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
@@ -207,6 +214,8 @@ def describing(subject: Subject) -> Opened:
     """What tells all of a thing."""
     if subject.kind == "run":
         return Opened("run", "run", subject.name)
+    if subject.kind == "memory":
+        return Opened("memory", "memory", subject.name)
     if subject.kind == "host":
         return Opened("processes", "host", subject.name)
     return Opened("describe", "agent", subject.name, foreign=is_foreign(subject))

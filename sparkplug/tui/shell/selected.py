@@ -55,10 +55,13 @@ def subject_of(value: Any) -> Subject | None:
         return None
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.memory import MemoryItem
     from sparkplug.schema.node_services import HostView
 
     if isinstance(value, ObservedAgent):
         return Subject("agent", value.name, value)
     if isinstance(value, HostView):
         return Subject("host", value.name, value)
+    if isinstance(value, MemoryItem):
+        return Subject("memory", value.id, value)
     return None
