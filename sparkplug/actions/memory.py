@@ -8,7 +8,7 @@ from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
-    from sparkplug.schema.memory import ManyReply, MemoryItem, Proposal
+    from sparkplug.schema.memory import ManyReply, MemoryItem, Proposal, PruneRequest
 
 _ID = Argument("memory", "memory", "id of the memory, or its beginning", required=True)
 _WHY = Argument("why", "text", "why, for others to read", default="", flag="--why")
@@ -137,26 +137,36 @@ async def _exists(client: Client, memory: str, **_: Any) -> None:
     await room.describe(client, memory)
 
 
-def _asked(given: dict[str, Any]) -> dict[str, Any]:
+def _asked(
+    duplicates: bool, contradictions: bool, expired: bool, weak: str | None, scope: str
+) -> PruneRequest:
     """What is looked for; without a word all that is safe to propose."""
-    weak = _confidence(given.get("weak"))
-    chosen = {
-        "duplicates": bool(given.get("duplicates")),
-        "contradictions": bool(given.get("contradictions")),
-        "expired": bool(given.get("expired")),
-        "weak_below": weak,
-        "scopes": [given["scope"]] if given.get("scope") else [],
-    }
-    if not any((chosen["duplicates"], chosen["contradictions"], chosen["expired"], weak)):
-        chosen |= {"duplicates": True, "contradictions": True, "expired": True}
-    return chosen
-
-
-async def _prune(client: Client, **given: Any) -> ActionResult:
-    from sparkplug.client import memory as room
     from sparkplug.schema.memory import PruneRequest
 
-    request = PruneRequest(**_asked(given), apply=True, compact=True)
+    below = _confidence(weak)
+    everything = not (duplicates or contradictions or expired or below is not None)
+    return PruneRequest(
+        duplicates=duplicates or everything,
+        contradictions=contradictions or everything,
+        expired=expired or everything,
+        weak_below=below,
+        scopes=[scope] if scope else [],
+    )
+
+
+async def _prune(
+    client: Client,
+    *,
+    duplicates: bool = False,
+    contradictions: bool = False,
+    expired: bool = False,
+    weak: str | None = None,
+    scope: str = "",
+) -> ActionResult:
+    from sparkplug.client import memory as room
+
+    request = _asked(duplicates, contradictions, expired, weak, scope)
+    request.apply = request.compact = True
     reply = await room.prune(client, request)
     left = [one for one in reply.proposals if one.kind == "contradiction"]
     text = f"{len(reply.deleted)} deleted, for seven days to be had back"
@@ -171,11 +181,19 @@ async def _prune(client: Client, **given: Any) -> ActionResult:
     return ActionResult(text, data, changed=bool(reply.deleted))
 
 
-async def _try_prune(client: Client, **given: Any) -> ActionResult:
+async def _try_prune(
+    client: Client,
+    *,
+    duplicates: bool = False,
+    contradictions: bool = False,
+    expired: bool = False,
+    weak: str | None = None,
+    scope: str = "",
+) -> ActionResult:
     from sparkplug.client import memory as room
-    from sparkplug.schema.memory import PruneRequest
 
-    reply = await room.prune(client, PruneRequest(**_asked(given)))
+    request = _asked(duplicates, contradictions, expired, weak, scope)
+    reply = await room.prune(client, request)
     lines = [_line(one) for one in reply.proposals] or ["nothing to tidy"]
     data = {"proposals": [_data(one) for one in reply.proposals]}
     return ActionResult("\n".join(lines), data, changed=False)
@@ -281,7 +299,7 @@ MEMORY_ACTIONS: tuple[Action, ...] = (
         target="memory",
         arguments=(
             _ID,
-            Argument("text", "text", "the new words"),
+            Argument("text", "text", "the new words", flag="--text"),
             Argument(
                 "version", "integer", "refuse when it is another by now", flag="--version-was"
             ),
@@ -367,7 +385,7 @@ MEMORY_ACTIONS: tuple[Action, ...] = (
         danger=True,
         trial=_try_prune,
         run=_prune,
-        preview=lambda **_: "would delete what --dry-run lists, for seven days to be had back",
+        preview=lambda **_: "would delete what --dry-run lists (said twice, expired, weak)",
     ),
     Action(
         id="memory.import",

@@ -21,7 +21,7 @@ from sparkplug.schema.settings import LlmSection
 log = logging.getLogger(__name__)
 
 _TRIES = 3
-_AGAIN_S = 2.0
+_AGAIN_S = 0.5
 _IDLE_S = 5.0
 
 

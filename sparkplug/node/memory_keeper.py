@@ -90,6 +90,12 @@ class MemoryKeeper:
     async def _is_home(self) -> bool:
         """Whether the memory is, or is to be, on this node's disk; the first one says so."""
         home, revision = await read_home(self._bus)
+        restored = self._paths.memory / "restored"
+        if await asyncio.to_thread(restored.exists):
+            bucket = Bucket(self._bus, subjects.BUCKET_MESH)
+            await bucket.put(subjects.MEMORY_HOME, MemoryHome(node=self._node), revision=revision)
+            await asyncio.to_thread(restored.unlink, missing_ok=True)
+            return True
         if home is None and revision == 0:
             with contextlib.suppress(ConflictError):
                 bucket = Bucket(self._bus, subjects.BUCKET_MESH)

@@ -38,6 +38,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "back": "escape,h",
         "logs": "L",
         "agents.remove": "X",
+        "memory.delete": "X",
     },
 }
 

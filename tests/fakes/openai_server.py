@@ -70,7 +70,8 @@ class OpenAiServer:
         writer.close()
 
     async def _answer(self, reply: Reply, writer: asyncio.StreamWriter) -> None:
-        kind = "text/event-stream" if reply.status == 200 else "application/json"
+        streams = reply.status == 200 and not (reply.raw or b"").startswith(b"{")
+        kind = "text/event-stream" if streams else "application/json"
         head = (f"HTTP/1.1 {reply.status} X", f"Content-Type: {kind}", "Connection: close", "", "")
         writer.write("\r\n".join(head).encode())
         if reply.raw is not None:

@@ -119,7 +119,7 @@ def test_nothing_runs_until_somebody_asks_and_the_verbs_do_what_they_say(
     found = node.json("memory", "search", "which build server")
     assert found[0]["id"] == known
     assert {"id", "text", "score", "scope", "agent", "run", "created"} <= found[0].keys()
-    edited = node.json("memory", "edit", known[:8], "The build server is called gpu-9")
+    edited = node.json("memory", "edit", known[:8], "--text", "The build server is called gpu-9")
     assert edited["version"] == 2
     assert node.cli("memory", "delete", known, check=False).returncode == 4
     node.cli("memory", "delete", known, "--yes")

@@ -268,7 +268,12 @@ def test_all_that_ctx_offers_is_documented() -> None:
 
 
 def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
-    pages = {"overview": "overview.md", "hosts": "hosts.md", "agents": "agents-pane.md"}
+    pages = {
+        "overview": "overview.md",
+        "hosts": "hosts.md",
+        "agents": "agents-pane.md",
+        "memory": "memory.md",
+    }
     assert set(pages) == set(PANES)
     for pane, key in PANES.items():
         assert f"`{key}`" in text_of(pages[pane])
