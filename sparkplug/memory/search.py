@@ -18,9 +18,10 @@ _WORD = re.compile(r"[^\W_]+")
 #: Identifiers are asked for whole and in parts: `read_text`, `readText`.
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST_WORDS = 24
-#: What each kind counts for. Words count as much as meanings: what is in a memory's own words is
-#: rarely wrong, and an embedder alone misses names.
-_SEMANTIC, _LEXICAL, _STRENGTH = 0.5, 0.46, 0.04
+#: What meanings count for beside words. What is in a memory's own words is rarely wrong, and a
+#: model alone misses names; an embedder that itself compares words adds little to them.
+MEANINGS, WORDS_AGAIN = 0.5, 0.2
+_STRENGTH = 0.04
 #: A word that is in a larger share of all memories says little, and takes long to rank.
 _TOO_COMMON = 0.2
 _COUNTED_FROM = 5_000
@@ -100,8 +101,12 @@ def hybrid(
     *,
     limit: int,
     half_life: float,
+    meanings: float = MEANINGS,
 ) -> list[tuple[sqlite3.Row, MemoryHit]]:
-    """The best of both kinds, each as a hit with why it is one."""
+    """The best of both kinds, each as a hit with why it is one.
+
+    `meanings` is what the first kind counts for, 0 to 1.
+    """
     rows = _rows(db, [known for known, _ in semantic or ()], list(lexical.likeness))
     by_id = dict(semantic or ())
     now = time.time()
@@ -125,7 +130,8 @@ def hybrid(
         if semantic is None:
             score = (1 - _STRENGTH) * (word or 0.0)
         else:
-            score = _SEMANTIC * nearness + _LEXICAL * (word or 0.0)
+            score = meanings * nearness + (1 - meanings) * (word or 0.0)
+            score *= 1 - _STRENGTH
         score += _STRENGTH * held
         score *= 0.5 + 0.5 * float(row["confidence"])
         why = Why(

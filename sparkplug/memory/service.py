@@ -33,7 +33,7 @@ from sparkplug.memory.indexing import Indexing
 from sparkplug.memory.intake import Intake
 from sparkplug.memory.knowledge import Knowledge
 from sparkplug.memory.rows import item_of
-from sparkplug.memory.search import POOL, by_words, hybrid
+from sparkplug.memory.search import MEANINGS, POOL, WORDS_AGAIN, by_words, hybrid
 from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.vectors import Space
 from sparkplug.memory.writing import Taken, Write, Writing
@@ -277,7 +277,9 @@ class MemoryService:
         meant = self._on_reader(self._nearest, space, request.query, scopes, share)
         worded = self._on_reader(self._worded, request.query, scopes, total)
         (semantic, note), lexical = await asyncio.gather(meant, worded)
-        pairs = await self._on_reader(self._put_together, semantic, lexical, scopes, request.limit)
+        pairs = await self._on_reader(
+            self._put_together, space, semantic, lexical, scopes, request.limit
+        )
         if pairs and not caller.is_person:
             run = request.run if await self._was_in(caller, request.run) else ""
             self._reads.append(([row["row"] for row, _ in pairs], caller.agent, run))
@@ -309,10 +311,23 @@ class MemoryService:
         return by_words(self.catalogue.reader, query, scopes, total=total)
 
     def _put_together(
-        self, semantic: Any, lexical: Any, scopes: list[str] | None, limit: int
+        self,
+        space: Space | None,
+        semantic: Any,
+        lexical: Any,
+        scopes: list[str] | None,
+        limit: int,
     ) -> Any:
-        db = self.catalogue.reader
-        return hybrid(db, semantic, lexical, scopes, limit=limit, half_life=self._half_life)
+        by_words_again = space is not None and space.name.startswith("lexical-")
+        return hybrid(
+            self.catalogue.reader,
+            semantic,
+            lexical,
+            scopes,
+            limit=limit,
+            half_life=self._half_life,
+            meanings=WORDS_AGAIN if by_words_again else MEANINGS,
+        )
 
     async def _share(self, scopes: list[str] | None) -> tuple[int, float]:
         """How many memories there are, and how much of them is in some scopes."""

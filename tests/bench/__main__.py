@@ -16,6 +16,7 @@ from bench import (
     far,
     forms,
     logs,
+    memory,
     monkey,
     plot,
     prompts,
@@ -38,6 +39,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "memory": memory.run,
 }
 
 
