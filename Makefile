@@ -35,11 +35,12 @@ bench: $(VENV)/.test-ready
 	$(COMPILE)
 	$(BIN)/python -m tests.bench
 
-# Fault injection: make chaos SEED=7 MINUTES=5
+# Fault injection: make chaos SEED=7 MINUTES=5, then CASES=200 runs in which something is killed.
 SEED ?= 1
 MINUTES ?= 2
+CASES ?= 200
 chaos: $(VENV)/.test-ready
-	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
+	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --cases $(CASES)
 
 wheel: $(VENV)/.test-ready
 	$(PIP) wheel --no-deps --no-build-isolation -w dist .

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from pydantic import PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 
 from sparkplug.paths import Paths, base_folder, state_home, write_private
 from sparkplug.schema.errors import InvalidError
@@ -79,8 +79,8 @@ class Settings(SettingsDocument):
         """The value of `section.key`. Raises InvalidError for a name that is no setting."""
         value: Any = self
         for part in _key_path(key):
-            value = value.get(part) if isinstance(value, dict) else getattr(value, str(part))
-        return value
+            value = value.get(part) if isinstance(value, dict) else getattr(value, str(part), None)
+        return _plain(value)
 
     def origin(self, key: str) -> str:
         """Where the value of `section.key` came from.
@@ -89,7 +89,7 @@ class Settings(SettingsDocument):
         table it is the last one that put something into it.
         """
         path = _key_path(key)
-        layer = self._origins.get(path)
+        layer = self._origins.get(path) or self._origins.get(path[:3])
         return layer[0].origin(layer[1]) if layer else "built-in"
 
     def items(self) -> Iterator[tuple[str, Any, str]]:
@@ -248,7 +248,7 @@ def export_settings(settings: Settings) -> str:
         if value != getattr(getattr(built_in, section), key) and not secret:
             if section not in document:
                 document[section] = tomlkit.table()
-            document[section][key] = value
+            document[section][key] = _plain(value)
     return tomlkit.dumps(document)
 
 
@@ -362,7 +362,29 @@ def _key_path(key: str) -> KeyPath:
     if (section, name) not in _all_keys() or (entry and not _is_table(section, name)):
         near = did_you_mean(key, [f"{a}.{b}" for a, b in _all_keys()])
         raise InvalidError(f"no setting {key}{near}", hint="`sparkplug config show` lists them all")
+    inner = _entry_kind(section, name)
+    outer, _, last = entry.rpartition(".")
+    if inner is not None and outer and last in inner.model_fields:
+        return (section, name, outer, last)
     return (section, name, entry) if entry else (section, name)
+
+
+def _entry_kind(section: str, name: str) -> type[BaseModel] | None:
+    """What the entries of a table are, where they have keys of their own."""
+    annotation = SettingsDocument.model_fields[section].annotation
+    assert annotation is not None
+    kinds = get_args(annotation.model_fields[name].annotation)
+    found = kinds[-1] if kinds else None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as files and `--json` have it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value
 
 
 def _all_keys() -> list[tuple[str, str]]:
@@ -376,6 +398,10 @@ def _is_table(section: str, key: str) -> bool:
 
 def _from_text(path: KeyPath, text: str) -> Any:
     """A value of the setting's own type from the text of a variable, a flag or an argument."""
+    if len(path) > 3:
+        inner = _entry_kind(str(path[0]), str(path[1]))
+        listed = inner is not None and get_origin(inner.model_fields[str(path[3])].annotation)
+        return [part.strip() for part in text.split(",")] if listed is list else text
     if len(path) > 2:
         return text
     section, key = path

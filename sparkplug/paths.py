@@ -98,6 +98,16 @@ class Paths:
         return self.logs / "agents"
 
     @property
+    def agents(self) -> Path:
+        """What agents keep on this host, a folder each."""
+        return self.home / "agents"
+
+    @property
+    def history(self) -> Path:
+        """What this host measured before."""
+        return self.home / "history"
+
+    @property
     def cache(self) -> Path:
         """What can be made again."""
         return self.home / "cache"
@@ -118,6 +128,7 @@ class Paths:
             self.stalls,
             self.logs,
             self.agent_logs,
+            self.agents,
             self.cache,
         ):
             try:

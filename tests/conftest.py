@@ -10,6 +10,24 @@ from pathlib import Path
 import pytest
 
 from fakes.node import Node
+from fakes.outbound import Outbound
+
+
+@pytest.fixture(scope="session")
+def outbound() -> Iterator[Outbound]:
+    """The guard against connections to the outside."""
+    with tempfile.TemporaryDirectory(prefix="sp-outbound-") as folder:
+        guard = Outbound(Path(folder))
+        guard.refuse()
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_outside(outbound: Outbound) -> Iterator[None]:
+    """A test that tries to reach the outside, itself or by what it started, fails."""
+    yield
+    attempts = outbound.attempts()
+    assert not attempts, f"something tried to reach the outside: {attempts}"
 
 
 @pytest.fixture

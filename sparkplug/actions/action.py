@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
 
-#: What an argument is; `agent`, `host`, `run`, `plan` and `path` are completed from what there is.
+#: What an argument is; those from `agent` to `path` are completed from what there is.
 Kind = Literal[
     "text",
     "integer",
@@ -20,10 +20,12 @@ Kind = Literal[
     "host",
     "run",
     "plan",
+    "question",
     "path",
+    "decision",
     "memory",
 ]
-TargetKind = Literal["agent", "host", "run", "memory"]
+TargetKind = Literal["agent", "host", "run", "question", "decision", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Subject:
 class ActionResult:
     """What an action did, in a sentence and as data.
 
-    `chunks` is an answer still coming, `text` something to read in full instead of the sentence.
+    `chunks` is an answer still coming, a line of it each where it is a `stream`; `text` something
+    to read in full instead of the sentence.
     `exit_code` is what a command leaves with where that is an answer of its own, as of `diff`.
     """
 
@@ -69,6 +72,7 @@ class ActionResult:
     chunks: AsyncGenerator[PromptChunk, None] | None = None
     text: str = ""
     exit_code: int = 0
+    stream: bool = False
 
 
 def always(subject: Subject | None) -> str | None:

@@ -35,6 +35,7 @@ async def _prompt(
     action: str | None = None,
     inputs: Sequence[str] = (),
     replica: str | None = None,
+    thread: str = "",
     timeout: float = _PROMPT_S,
 ) -> ActionResult:
     from sparkplug.client import agents, prompts
@@ -52,6 +53,7 @@ async def _prompt(
         action=action,
         input=values,
         files=[Path(file) for file in files],
+        thread=thread,
         deadline=timeout,
     )
     data = {"agent": target.name, "replica": target.replica}
@@ -144,6 +146,13 @@ PROMPT = Action(
             "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
         ),
         Argument("replica", "text", "this replica, not the least busy", flag="--replica"),
+        Argument(
+            "thread",
+            "text",
+            "the conversation it belongs to, any name",
+            default="",
+            flag="--thread",
+        ),
         Argument("timeout", "seconds", "longest wait", default=_PROMPT_S, flag="--timeout"),
     ),
     applies=_can_prompt,

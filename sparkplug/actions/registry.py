@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agents import AGENT_ACTIONS
+from sparkplug.actions.decisions import DECISION_ACTIONS
+from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.memory import MEMORY_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
+from sparkplug.actions.models import MODEL_ACTIONS
+from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
+from sparkplug.actions.schedules import SCHEDULE_ACTIONS
+from sparkplug.actions.talk import TALK_ACTIONS
+from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
 __all__ = ["ACTIONS", "Action", "ActionResult", "Argument", "Subject", "refuse_if_readonly"]
 
 ACTIONS: dict[str, Action] = {
     action.id: action
-    for action in (*AGENT_ACTIONS, *HOST_ACTIONS, *RUN_ACTIONS, *MEMORY_ACTIONS, *MESH_ACTIONS)
+    for action in (
+        *AGENT_ACTIONS,
+        *HOST_ACTIONS,
+        *HOST_PROCESS_ACTIONS,
+        *MODEL_ACTIONS,
+        *SCHEDULE_ACTIONS,
+        *QUESTION_ACTIONS,
+        *THREAD_ACTIONS,
+        *RUN_ACTIONS,
+        *MEMORY_ACTIONS,
+        *MESH_ACTIONS,
+        *TALK_ACTIONS,
+        *DECISION_ACTIONS,
+    )
 }
 
 

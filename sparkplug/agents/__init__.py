@@ -1,4 +1,4 @@
-"""What an agent's author imports: `action`, `Request`, `Context` and `current`.
+"""What an agent's author imports: `action`, `Request`, `Context`, `current` and `wait`.
 
 The runtimes, the agent process and the zygote live beside it and are imported by the
 node's children only. The names are looked up when first used, so that the parent process
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparkplug.agents.authoring import action
     from sparkplug.agents.context import Context, Request, current
+    from sparkplug.agents.waiting import wait
 
-__all__ = ["Context", "Request", "action", "current"]
+__all__ = ["Context", "Request", "action", "current", "wait"]
+
+_ROOMS = {"action": "authoring", "wait": "waiting"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    room = "authoring" if name == "action" else "context"
+    room = _ROOMS.get(name, "context")
     return getattr(importlib.import_module(f"{__name__}.{room}"), name)

@@ -12,6 +12,7 @@ from typing import Any
 from synadia_ai.agent_service import RequestRejectedError
 from synadia_ai.agents import Envelope
 
+from sparkplug.agents.activity import RequestActivity
 from sparkplug.bus import synadia as wire
 from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
 
@@ -26,6 +27,8 @@ class _Request:
     step: str
     began: float
     task: asyncio.Task[None]
+    activity: RequestActivity
+    thread: str = ""
     cancelled: str = ""
 
     def view(self) -> RequestView:
@@ -36,6 +39,8 @@ class _Request:
             run=self.run[:100],
             step=self.step[:100],
             cancelled_by=self.cancelled,
+            steps=[name[:100] for name in self.activity.steps],
+            thread=self.thread[:100],
         )
 
 
@@ -47,7 +52,9 @@ class Requests:
         #: Seconds this replica was given to finish; None: as it was started with.
         self.drain: float | None = None
 
-    async def run(self, work: Coroutine[Any, Any, None], envelope: Envelope) -> None:
+    async def run(
+        self, work: Coroutine[Any, Any, None], envelope: Envelope, activity: RequestActivity
+    ) -> None:
         """Do the work of one request, in a task of its own that can be cancelled.
 
         Raises RequestRejectedError when it was cancelled from outside.
@@ -61,6 +68,8 @@ class Requests:
             step=str(ids.get("step") or ""),
             began=time.monotonic(),
             task=asyncio.create_task(work),
+            activity=activity,
+            thread=str(envelope.extras.get(wire.THREAD_FIELD) or ""),
         )
         self._hand[request.id] = request
         try:

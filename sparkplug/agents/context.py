@@ -5,23 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from synadia_ai.agents import ResponseChunk
+from pydantic import ValidationError
 
+from sparkplug.agents.activity import Activity as Activity
+from sparkplug.agents.activity import RequestActivity as RequestActivity
 from sparkplug.agents.memory import AgentMemory
-from sparkplug.bus import subjects
+from sparkplug.agents.parking import Parked
+from sparkplug.bus import deciding, subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.metering import Labels
+from sparkplug.llm.prompts import Prompts
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
-from sparkplug.schema.agent_state import AgentState
-from sparkplug.schema.errors import NotFoundError
+from sparkplug.schema.decision import DecisionView, Proposal, ProposeRequest, VoteRequest
+from sparkplug.schema.errors import (
+    CancelledRequestError,
+    DeadlineError,
+    InvalidError,
+    NotFoundError,
+)
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
     KernelLogReply,
@@ -29,9 +41,17 @@ from sparkplug.schema.node_services import (
     WindowReply,
     WindowRequest,
 )
+from sparkplug.schema.question import LONGEST_QUESTION, Answer, Draft, QuestionKind
+
+if TYPE_CHECKING:
+    from sparkplug.agents.asking import Asking
+    from sparkplug.agents.conversation import Conversations, Turn
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
 _ROUTE_AGE_S = 2.0
+#: Beside the ids of run and step: the id a question was asked under, so that who waits for whom
+#: is known request by request.
+QUESTION_FIELD = "question"
 _DEFAULT_DEADLINE_S = 60.0
 
 
@@ -52,68 +72,8 @@ class Request:
     input: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[tuple[str, bytes], ...] = ()
     structured: bool = False
-
-
-class RequestActivity:
-    """What one request in hand is doing: which of its waits are open now."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self.asking = 0
-        self.thinking = 0
-
-    @contextlib.contextmanager
-    def doing(self, what: Literal["asking", "thinking"]) -> Iterator[None]:
-        """Count one more open question to an agent, or model call, while the block runs."""
-        setattr(self, what, getattr(self, what) + 1)
-        self._changed()
-        try:
-            yield
-        finally:
-            setattr(self, what, getattr(self, what) - 1)
-            self._changed()
-
-
-class Activity:
-    """What an agent process is doing, counted, so that its state is known and not guessed."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-        self._requests: set[RequestActivity] = set()
-        self.served = 0
-        self.failed = 0
-
-    @property
-    def inflight(self) -> int:
-        """Requests in hand."""
-        return len(self._requests)
-
-    @contextlib.contextmanager
-    def request(self) -> Iterator[RequestActivity]:
-        """Count one more request while the block runs; what it gives counts what that one does."""
-        one = RequestActivity(self._changed)
-        self._requests.add(one)
-        self._changed()
-        try:
-            yield one
-        finally:
-            self._requests.discard(one)
-            self._changed()
-
-    @property
-    def state(self) -> AgentState:
-        """The one state of all requests in hand.
-
-        `thinking` while any of them has a model call open; else `running` while any works by
-        itself; else, as each of them waits for another agent, `waiting-agent`.
-        """
-        if not self._requests:
-            return AgentState.IDLE
-        if any(one.thinking for one in self._requests):
-            return AgentState.THINKING
-        if any(not one.asking for one in self._requests):
-            return AgentState.RUNNING
-        return AgentState.WAITING_AGENT
+    #: The conversation it belongs to, as its caller named it; empty: none.
+    thread: str = ""
 
 
 class Routes:
@@ -164,9 +124,16 @@ class Context:
         host: str,
         activity: RequestActivity,
         routes: Routes,
-        model: Model,
+        model: ChatModel,
         progress: Callable[[str], Awaitable[None]],
         ids: Mapping[str, Any],
+        thread: str = "",
+        request: str = "",
+        answers: Mapping[str, Answer] | None = None,
+        deadline: float | None = None,
+        tokens: Callable[[int, int], None] = lambda *_: None,
+        asking: Asking | None = None,
+        conversations: Conversations | None = None,
         owner: str = "",
     ) -> None:
         self._bus = bus
@@ -174,13 +141,38 @@ class Context:
         self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
+        activity.answers(str(self._ids.pop(QUESTION_FIELD, "")))
+        self.thread = thread
+        #: Names the request; the same when it is made again because a person has answered.
+        self.request = request
+        #: What people answered to the questions of this request so far, by slot.
+        self.answers: Mapping[str, Answer] = answers or {}
+        self._asked = 0
+        self._interrupt: Callable[[Draft], Answer] | None = None
+        self._ends = time.monotonic() + deadline if deadline is not None else None
+        self._count_tokens = tokens
+        self._asking = asking
+        self._conversations = conversations
         # Every call of it counts, however the agent's code gets at it.
-        self._model = model.counted(lambda: activity.doing("thinking"))
+        self._llm = model.bound(
+            Labels(
+                agent=agent,
+                replica=replica,
+                host=host,
+                run=str(self._ids.get("run", "")),
+                step=str(self._ids.get("step", "")),
+                task=str(self._ids.get("task", "")),
+                trace=str(self._ids.get("trace", "")),
+            ),
+            lambda: activity.doing("thinking"),
+        )
         self.agent = agent
         self.replica = replica
         self.host = host
         #: What it knows and remembers: see `AgentMemory`.
-        self.memory = AgentMemory(bus, agent, owner, replica, self._ids)
+        self.memory = AgentMemory(
+            bus, agent, owner, replica, {"message": self._ids.get("key") or request, **self._ids}
+        )
         self.log = logging.getLogger(f"agent.{agent}")
 
     @property
@@ -203,6 +195,75 @@ class Context:
         """The idempotency key: equal for every attempt at the same step of the same run."""
         return str(self._ids.get("key", ""))
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds until its caller no longer waits; None: nobody said."""
+        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    async def conversation(self) -> list[Turn]:
+        """What was said on this thread before, the oldest first: `role` and `content` of each.
+
+        Plain prompts and their answers, kept on the mesh; empty without a thread. LangGraph
+        agents have it in their own state.
+        """
+        if self._conversations is None or not self.thread:
+            return []
+        return await self._conversations.read(self.thread)
+
+    def count_tokens(self, input: int, output: int) -> None:  # noqa: A002
+        """Count what a model call took that was not made through `ctx`."""
+        self._count_tokens(input, output)
+
+    async def human(
+        self,
+        text: str,
+        *,
+        options: Sequence[str] = (),
+        approve: bool = False,
+        data: Any = None,
+        deadline: float | None = None,
+        default: Any = None,
+    ) -> Any:
+        """Ask a person, and return the answer: text, one of `options`, or with `approve` a bool.
+
+        The request ends here, and its caller is told by which question; it is made again once
+        that is answered, on any host, and then this returns at once. So what the code did before
+        it does again: what is to be done once belongs after the question.
+        `data` is shown to who answers. With `deadline` (seconds) the answer is `default` once
+        that is over, and without a default DeadlineError is raised. Raises InvalidError for a
+        question that is none, CancelledRequestError when it was withdrawn.
+        """
+        slot, self._asked = str(self._asked), self._asked + 1
+        kind = QuestionKind.APPROVE if approve else QuestionKind.TEXT
+        try:
+            draft = Draft(
+                slot=slot,
+                kind=QuestionKind.CHOICE if options else kind,
+                text=text,
+                options=list(options),
+                data=data,
+                deadline_seconds=deadline,
+                default=default,
+            )
+        except ValidationError as error:
+            raise InvalidError(
+                f"a question to a person: {error.errors()[0]['msg']}", where="ctx.human"
+            ) from error
+        if self._interrupt is not None:
+            return answered(self._interrupt(draft))
+        given = self.answers.get(slot)
+        if given is None:
+            raise Parked([draft])
+        return answered(given)
+
+    async def open_questions(self, thread: str) -> list[str]:
+        """The ids of the questions of this agent on a thread that nobody has answered yet."""
+        return await self._asking.open(thread) if self._asking is not None else []
+
+    def interrupting(self, interrupt: Callable[[Draft], Answer]) -> None:
+        """Have `human` ask by a way of the runtime's own, which gives the answer or raises."""
+        self._interrupt = interrupt
+
     async def ask(
         self,
         agent: str | None = None,
@@ -210,42 +271,111 @@ class Context:
         *,
         capability: str | None = None,
         action: str | None = None,
+        thread: str = "",
         timeout: float = _DEFAULT_DEADLINE_S,
         **input: Any,  # noqa: A002
     ) -> Any:
         """Ask another agent and return its answer: text for a prompt, JSON for an action.
 
-        `timeout` in seconds. Raises NotFoundError, DeadlineError, or the agent's own error.
+        `thread` names a conversation with it, `timeout` is in seconds. What a foreign agent asks
+        back, a person is asked. Raises NotFoundError, DeadlineError, WaitingError when the agent
+        itself waits for a person, or the agent's own error.
         """
         with self._activity.doing("asking"):
             async with asyncio.timeout(timeout):
                 target = await self._routes.find(agent, capability)
-                if action is not None:
-                    return await wire.call(
-                        self._bus, target, action, input, context=self._ids, deadline=timeout
+                with self._activity.waiting_for(target, action) as asked:
+                    stream = wire.prompt(
+                        self._bus,
+                        target,
+                        text or action or "",
+                        action=action,
+                        input=input,
+                        context={**self._ids, QUESTION_FIELD: asked},
+                        thread=thread,
+                        deadline=timeout,
                     )
-                parts = []
-                stream = wire.prompt(self._bus, target, text, context=self._ids, deadline=timeout)
-                async with contextlib.aclosing(stream) as chunks:
-                    async for chunk in chunks:
-                        if isinstance(chunk, ResponseChunk):
-                            parts.append(chunk.text)  # noqa: PERF401
-                return "".join(parts)
+                    answer = await wire.whole(
+                        stream, lambda question: self._have_answered(question, target.name)
+                    )
+                return wire.parsed(answer) if action is not None else answer
+
+    async def _have_answered(self, question: str, agent: str) -> str:
+        """A person's answer to what another agent asks back. Raises as `human` does."""
+        if self._asking is None:
+            raise InvalidError(f"{agent} asks back, and nobody can be asked: {question}")
+        with self._activity.doing("answering"):
+            draft = Draft(text=question[:LONGEST_QUESTION] or "?")
+            return str(answered(await self._asking.hold(draft, agent)))
+
+    async def vote(
+        self,
+        decision: str,
+        option: str | None = None,
+        *,
+        delegate: str | None = None,
+        round: int | None = None,  # noqa: A002  the field's own name for it
+        why: str = "",
+    ) -> DecisionView:
+        """Vote on a decision: for an option, or as the voter `delegate` votes; neither: abstain.
+
+        The vote is signed by this process's own user. Raises RefusedError for one that does not
+        count (late, out of turn, a second one, no voter), NotFoundError, NoMeshError.
+        """
+        request = VoteRequest(
+            decision=decision,
+            option=option,
+            delegate=delegate,
+            round=round,
+            vote=secrets.token_hex(8),
+            why=why,
+            actor=f"{self.agent}/{self.replica}",
+        )
+        return await deciding.vote(self._bus, request)
+
+    async def propose(
+        self, question: str, options: Sequence[str], *, wait: bool = True, **rule: Any
+    ) -> DecisionView:
+        """Have something decided, and return the decision once it has ended; without `wait` as
+        soon as it is open.
+
+        `rule` has the other fields of a proposal: voters, weights, quorum, seconds, … Raises
+        InvalidError for one that does not hold, NoMeshError.
+        """
+        try:
+            proposal = Proposal(
+                question=question,
+                options=list(options),
+                actor=f"{self.agent}/{self.replica}",
+                **rule,
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            raise InvalidError(f"{field or 'proposal'}: {problem['msg']}") from error
+        request = ProposeRequest(proposal=proposal, id=secrets.token_hex(4))
+        view = await deciding.propose(self._bus, request)
+        if not wait:
+            return view
+        longest = proposal.seconds * proposal.rounds + proposal.arbiter_seconds
+        with self._activity.doing("asking"):
+            return await deciding.wait_decided(self._bus, view.id, longest)
 
     async def progress(self, text: str) -> None:
         """Tell the caller what is being done now; it comes as a status chunk."""
         await self._progress(text)
 
-    async def complete(self, prompt: str, *, system: str = "") -> AsyncGenerator[str, None]:
-        """Stream a model's answer. Raises NoModelError when none is configured or answers."""
-        async with contextlib.aclosing(self._model.stream(prompt, system=system)) as pieces:
-            async for piece in pieces:
-                yield piece
-
     @property
-    def model(self) -> Model:
-        """The model this agent was given; `model.configured` says whether there is one."""
-        return self._model
+    def llm(self) -> ChatModel:
+        """The model this agent was given, by `model:` of its file; see `sparkplug.llm.chat`."""
+        return self._llm
+
+    def prompt(self, name: str, version: int | None = None, **values: Any) -> str:
+        """A prompt from `prompts/NAME.md` (or `NAME.v2.md`) beside the agent's file.
+
+        Raises NotFoundError, InvalidError; see `sparkplug.llm.prompts`.
+        """
+        return Prompts(Path.cwd() / "prompts").render(name, version, **values).text
 
     async def host_window(self, host: str = "", seconds: float = 10.0) -> WindowReply:
         """The samples of a host over the last `seconds`, oldest first."""
@@ -280,6 +410,16 @@ class Context:
         """Make this the `current()` context while the block runs."""
         token = _current.set(self)
         try:
-            yield
+            with self._llm.in_use():
+                yield
         finally:
             _current.reset(token)
+
+
+def answered(answer: Answer) -> Any:
+    """What an answer says. Raises DeadlineError or CancelledRequestError when there is none."""
+    if answer.how == "expired":
+        raise DeadlineError("nobody answered the question in time")
+    if answer.how == "withdrawn":
+        raise CancelledRequestError(f"the question was withdrawn by {answer.by or 'somebody'}")
+    return answer.value

@@ -5,20 +5,27 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
+from sparkplug.agents.manifest import is_manifest, load_manifest
 from sparkplug.schema.errors import InvalidError
 
 
 def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
     """The object behind `module:name`; `folders` are searched before the rest of sys.path.
 
-    Raises InvalidError when the module or the name does not exist or fails on import.
+    Of a crew file it is the path, taken from the first folder. Raises InvalidError when the
+    module or the name does not exist or fails on import.
     """
+    if is_manifest(entrypoint):
+        return load_manifest(entrypoint, folders[0] if folders else "")
     module_name, _, attribute = entrypoint.partition(":")
     for folder in reversed(folders):
         if folder and folder not in sys.path:
             sys.path.insert(0, folder)
+    if entrypoint.endswith((".yaml", ".yml")):
+        return Path(*folders[:1], entrypoint)
     importlib.invalidate_caches()
     try:
         found: Any = importlib.import_module(module_name)
@@ -55,6 +62,19 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
                 hint=f"it has: {', '.join(_public(found)[:12]) or 'no public names'}",
             ) from error
     return found
+
+
+def load_module_file(path: Path, attribute: str, where: str) -> Any:
+    """What a module of that file names so. Raises InvalidError."""
+    if not path.is_file():
+        raise InvalidError(f"there is no {path}", where=where)
+    # A module in a package finds its neighbours by the package's name.
+    top = path.parent
+    parts = [path.stem]
+    while (top / "__init__.py").is_file():
+        parts.insert(0, top.name)
+        top = top.parent
+    return load_entrypoint(f"{'.'.join(parts)}:{attribute}", [str(top)])
 
 
 def _public(owner: object) -> list[str]:

@@ -38,6 +38,8 @@ class SpawnJob(Record):
     health: Health = Field(default_factory=Health)
     model: str = "auto"
     llm: dict[str, Any] = Field(default_factory=dict)
+    checkpoints: str = Field("", description="where; empty: as the runtime does by itself")
+    state: str = Field("", description="folder of its own, kept between its processes")
     env: dict[str, str] = Field(default_factory=dict)
     url: str
     ca: str = Field("", description="PEM of the authority to trust; empty = no TLS, or the usual")

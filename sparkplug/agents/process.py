@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import contextlib
 import importlib
 import json
@@ -13,18 +12,17 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
-from synadia_ai.agents import Envelope, StatusChunk
+from synadia_ai.agents import Envelope
 
 from sparkplug import __version__
-from sparkplug.agents.authoring import as_json, as_text
+from sparkplug.agents.activity import Activity
+from sparkplug.agents.answering import Answering
 from sparkplug.agents.cancelling import Requests
-from sparkplug.agents.context import Activity, Context, Request, RequestActivity, Routes
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import (
     EXIT_MISCONFIGURED,
@@ -36,21 +34,33 @@ from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.lease_watch import watch_lease
 from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
-from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text, load_runtime
+from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_runtime
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
+from sparkplug.agents.step_events import StepEvents
+from sparkplug.agents.thinking import Thinking
+from sparkplug.agents.threads import Threads
+from sparkplug.agents.waits import WaitTeller
 from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus, connect
+from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.service import Services
-from sparkplug.llm.provider import Model
 from sparkplug.processes import identity, start_time
 from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, ReasonKind
-from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.errors import (
+    ConflictError,
+    DeadlineError,
+    InvalidError,
+    NotFoundError,
+    RefusedError,
+    SparkplugError,
+)
+from sparkplug.schema.thread import ThreadsRequest
 from sparkplug.schema.units import bytes_text
 from sparkplug.schema.usage import AgentCounts, Latency
 
@@ -63,7 +73,13 @@ _ABANDON_S = 0.5
 _MAX_DESCRIPTION = 200
 #: What the process is when it is to hold many agents; it imports this module in its turn.
 _SHARED = "sparkplug.agents.shared.process"
-_CODES = {InvalidError: 400, RefusedError: 403, NotFoundError: 404}
+_CODES = {
+    InvalidError: 400,
+    RefusedError: 403,
+    NotFoundError: 404,
+    DeadlineError: 408,
+    ConflictError: 409,
+}
 
 
 class AgentProcess:
@@ -71,7 +87,7 @@ class AgentProcess:
 
     def __init__(self, job: SpawnJob) -> None:
         self.job = job
-        self._model = Model(**job.llm)
+        self._thinking = Thinking(job)
         self._activity = Activity(self._changed)
         self._probes: Probes | None = None
         self._process = identity(os.getpid())
@@ -81,13 +97,14 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
         self._latency = Latency()
+        self._must_end: ProcessMustEnd | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
         self._take_signals()
         job = self.job
         target = load_entrypoint(job.entrypoint, [job.folder, *job.modules])
-        self._runtime: Runtime = await load_runtime(job.runtime, target)
+        self._runtime: Runtime = await load_runtime(job.runtime, target, _seat(job))
         self._probes = Probes(
             job.health, self._find(job.health.ready), self._find(job.health.live), self._changed
         )
@@ -102,10 +119,27 @@ class AgentProcess:
             record=Path(job.server) if job.server else None,
             deadline=_CONNECT_DEADLINE_S,
         )
-        self._routes = Routes(self._bus)
+        self._thinking.start(self._bus)
+        log_ = EventLog(self._bus, job.host, f"agent {job.agent}/{job.replica}")
+        self._answering = Answering(
+            job=job,
+            bus=self._bus,
+            runtime=self._runtime,
+            model=self._thinking.model,
+            activity=self._activity,
+            events=StepEvents(log_, job.agent, job.replica),
+        )
+        events = asyncio.create_task(log_.run())
         try:
+            await self._runtime.start(self._bus)
             await self._serve()
+            await log_.drain(_GOODBYE_DEADLINE_S)
+            if self._must_end is not None:
+                raise self._must_end
         finally:
+            await end(events)
+            await self._runtime.close()
+            await self._thinking.close()
             await self._bus.close()
 
     def _find(self, probe: str | None) -> Probe | None:
@@ -158,12 +192,20 @@ class AgentProcess:
         await control.serve(
             subjects.agent_control(job.agent, job.replica), ControlRequest, self._requests.control
         )
+        await control.serve(
+            subjects.agent_threads(job.agent, job.replica),
+            ThreadsRequest,
+            Threads(self._runtime, job.agent).answer,
+        )
         await service.start()
+        self._activity.park(*await self._answering.asking.mine())
         self._changed()
         self._bus.on_reconnect(self._tell)
         reporter = asyncio.create_task(self._report_changes())
         assert self._probes is not None
         prober = asyncio.create_task(self._probes.run())
+        waits = WaitTeller(job.agent, job.replica, job.concurrency, self._activity)
+        teller = asyncio.create_task(waits.run(self._bus))
         if self._probes.was_ready:
             log.info("%s/%s is ready", job.agent, job.replica)
         else:
@@ -172,7 +214,7 @@ class AgentProcess:
             await self._stopping.wait()
             await self._drain()
         finally:
-            await end(reporter, prober)
+            await end(reporter, prober, teller)
             # On a link that is cut it would wait until long after the lease of its node.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
@@ -198,12 +240,17 @@ class AgentProcess:
         began = time.monotonic()
         with self._activity.request() as activity:
             try:
-                await self._requests.run(self._answer(envelope, stream, activity), envelope)
-            except RequestRejectedError:
-                self._activity.failed += 1
+                work = self._answering.answer(envelope, stream, activity)
+                await self._requests.run(work, envelope, activity)
+            except RequestRejectedError as error:
+                # One that waits for a person has not failed.
+                self._activity.failed += error.code != wire.WAITING_CODE
                 raise
             except SparkplugError as error:
                 self._activity.failed += 1
+                if isinstance(error, ProcessMustEnd):
+                    self._must_end = error
+                    self.stop()
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
                 raise RequestRejectedError(code, _one_line(str(error))) from error
             except Exception as error:
@@ -216,45 +263,6 @@ class AgentProcess:
                 self._activity.served += 1
             finally:
                 self._latency.note(time.monotonic() - began)
-
-    async def _answer(
-        self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
-    ) -> None:
-        request, ids = _read(envelope)
-
-        async def progress(text: str) -> None:
-            await stream.send(StatusChunk(status=text))
-
-        ctx = Context(
-            bus=self._bus,
-            agent=self.job.agent,
-            replica=self.job.replica,
-            host=self.job.host,
-            activity=activity,
-            routes=self._routes,
-            model=self._model,
-            progress=progress,
-            ids=ids,
-            owner=self.job.owner,
-        )
-        pieces: list[str] = []
-        value: Any = None
-        outputs = self._runtime.serve(ctx, request)
-        with ctx.bound():
-            async for output in outputs:
-                match output:
-                    case Status(text):
-                        await progress(text)
-                    case Text(text) if request.structured:
-                        pieces.append(text)
-                    case Text(text):
-                        await stream.send(text)
-                    case Result(result):
-                        value = result
-        if request.structured:
-            await stream.send(as_json("".join(pieces) if pieces else value))
-        elif value is not None:
-            await stream.send(as_text(value))
 
     def _changed(self) -> None:
         """The counts changed: say so, but a burst of requests says it once."""
@@ -297,7 +305,7 @@ class AgentProcess:
         return self._activity.state, None, None
 
     def _counts(self) -> AgentCounts:
-        stats = self._bus.nc.stats
+        stats, thought = self._bus.nc.stats, self._thinking.counts
         return AgentCounts(
             received=stats["in_msgs"],
             sent=stats["out_msgs"],
@@ -305,6 +313,10 @@ class AgentProcess:
             sent_bytes=stats["out_bytes"],
             cpu_seconds=self._cpu_seconds(),
             latency=self._latency.buckets,
+            model_calls=thought.calls,
+            tokens_in=thought.tokens_in + self._activity.tokens_in,
+            tokens_out=thought.tokens_out + self._activity.tokens_out,
+            model_cost=round(thought.cost, 9),
         )
 
     async def _tell(self) -> None:
@@ -328,26 +340,16 @@ class AgentProcess:
             await asyncio.sleep(_REPORT_SPACING_S)
 
 
-def _read(envelope: Envelope) -> tuple[Request, Mapping[str, Any]]:
-    """The request in an envelope. Raises RequestRejectedError for extras that do not hold."""
-    extras = envelope.extras
-    action, input_, ids = (extras.get(k) for k in ("action", "input", wire.CONTEXT_FIELD))
-    if action is not None and not (isinstance(action, str) and action):
-        raise RequestRejectedError(400, "`action` must be a non-empty string")
-    if input_ is not None and not isinstance(input_, dict):
-        raise RequestRejectedError(400, "`input` must be an object")
-    try:
-        files = tuple((f.filename, f.to_bytes()) for f in envelope.attachments or ())
-    except (binascii.Error, ValueError) as error:
-        raise RequestRejectedError(400, "an attachment is not base64") from error
-    request = Request(
-        text=envelope.prompt,
-        action=action or "prompt",
-        input=input_ or {},
-        files=files,
-        structured=action is not None,
+def _seat(job: SpawnJob) -> Seat:
+    return Seat(
+        agent=job.agent,
+        replica=job.replica,
+        host=job.host,
+        folder=job.folder,
+        model=job.model,
+        checkpoints=job.checkpoints,
+        state=job.state,
     )
-    return request, ids if isinstance(ids, dict) else {}
 
 
 def _gist(error: BaseException) -> str:

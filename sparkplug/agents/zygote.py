@@ -160,13 +160,13 @@ def main() -> None:
     pipes = socket.socket(fileno=int(sys.argv[2]))
     for inherited in (connection, pipes):
         os.set_inheritable(inherited.fileno(), False)
-    module, packages, extra = FAMILIES[sys.argv[3]]
+    family = FAMILIES[sys.argv[3]]
     try:
-        for name in (module, *packages):
+        for name in (family.module, *family.packages):
             importlib.import_module(name)
     except ImportError as error:
-        hint = f"; pip install 'sparkplug-control[{extra}]' for it" if extra else ""
-        text = f"{sys.executable} cannot import {error.name}{hint}"
+        extra = f"; pip install 'sparkplug-control[{family.extra}]' for it" if family.extra else ""
+        text = f"{sys.executable} cannot import {error.name}{extra}"
         connection.sendall(ZygoteMessage(kind="failed", error=text).model_dump_json().encode())
         sys.exit(1)
     # What is shared must stay shared: the collector would touch every page after the fork.

@@ -20,7 +20,8 @@ from sparkplug.bus import cancellation
 from sparkplug.bus.certificates import read_ca, tls_context
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.server_record import read_server
-from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
+from sparkplug.bus.websockets import take_websockets
+from sparkplug.schema.errors import InvalidError, NoMeshError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
-class _Client(Client):
+class BusClient(Client):
     """nats-py's client, which looks for a private server where its host's record says it is now.
 
     It never talks in clear to a server that was to speak TLS: nats-py would, when the server (or
@@ -101,7 +102,7 @@ class Bus:
         self.inbox_prefix = inbox_prefix
         self.name = ""
         self.credentials: Credentials | None = None
-        self.nc: Client = _Client(self)
+        self.nc: Client = self._client()
         #: Set when the server will not have us any more: nothing reconnects.
         self.shut_out = asyncio.Event()
         self._closing = False
@@ -111,6 +112,9 @@ class Bus:
         #: Done when the connection that is there now is lost.
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.epoch = 0
+
+    def _client(self) -> Client:
+        return BusClient(self)
 
     @property
     def shown_url(self) -> str:
@@ -198,6 +202,8 @@ class Bus:
         """Connect. Raises NoMeshError, or RefusedError when the server does not accept us."""
         self.name, self.credentials = name, credentials
         urls = [url.strip() for url in self.url.split(",")]
+        if any(url.startswith(("ws://", "wss://")) for url in urls):
+            _take_websockets()
         if not self.secure:
             # A server of TLS logs an error for each that looks and leaves.
             await _probe(urls, deadline)
@@ -269,7 +275,7 @@ class Bus:
                 ) from error
             why = next((e for e in refused if isinstance(e, OSError)), error)
             raise NoMeshError(
-                f"no NATS server answers at {self.shown_url}: {why or 'no answer in time'}",
+                f"no NATS server answers at {self.shown_url}: {_said(why)}",
                 hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
             ) from error
         # The first connect may fail fast; from now on the server is waited for, for ever.
@@ -339,6 +345,21 @@ async def _guarded(callback: Callable[[], Awaitable[None]]) -> None:
         log.warning("after a reconnect: %s", error)
 
 
+def _take_websockets() -> None:
+    try:
+        take_websockets()
+    except ImportError as error:
+        raise InvalidError(
+            "NATS over WebSockets needs aiohttp",
+            hint="pip install aiohttp, or name the server by nats:// or tls://",
+        ) from error
+
+
+def _said(error: Exception | None) -> str:
+    """What an error says; a timeout says nothing itself."""
+    return str(error or "") or "no answer in time"
+
+
 async def _probe(urls: list[str], deadline: float) -> None:
     """Fail at once when nothing listens: nats-py would retry for two seconds and print."""
     failed: Exception | None = None
@@ -353,8 +374,7 @@ async def _probe(urls: list[str], deadline: float) -> None:
         writer.close()
         return
     raise NoMeshError(
-        f"no NATS server answers at {without_secret(','.join(urls))}: "
-        f"{failed or 'no answer in time'}",
+        f"no NATS server answers at {without_secret(','.join(urls))}: {_said(failed)}",
         hint="`sparkplug up` starts the node on this host, `sparkplug doctor` says more",
     ) from failed
 

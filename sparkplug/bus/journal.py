@@ -59,7 +59,14 @@ async def list_runs(bus: Bus, limit: int = 100) -> list[RunView]:
     entries: dict[str, list[JournalEntry]] = {}
     for line in lines:
         entries.setdefault(line.entry.run, []).append(line.entry)
-    return [fold(found) for found in reversed(entries.values()) if found[0].plan is not None]
+    return [fold(found) for found in reversed(entries.values()) if _has_beginning(found)]
+
+
+async def last_entries(bus: Bus) -> list[JournalEntry]:
+    """The last entry of every run. Raises TimeoutError when they do not come within 30 s."""
+    filters = [subjects.journal("*")]
+    lines = await _read_now(bus, filters, DeliverPolicy.LAST_PER_SUBJECT)
+    return [line.entry for line in lines]
 
 
 async def follow_journal(bus: Bus, run: str) -> AsyncGenerator[JournalEntry, None]:
@@ -92,6 +99,15 @@ async def follow_runs(bus: Bus) -> AsyncGenerator[JournalEntry, None]:
                 yield line.entry
 
 
+async def follow_after(bus: Bus, after: int) -> AsyncGenerator[JournalEntry, None]:
+    """Yield every entry of every run that was stored after that sequence, in order, for ever."""
+    stream = _follow(bus, [subjects.journal("*")], DeliverPolicy.ALL, after)
+    async with contextlib.aclosing(stream) as lines:
+        async for line in lines:
+            if line is not None:
+                yield line.entry
+
+
 async def _read_now(bus: Bus, filters: list[str], policy: DeliverPolicy) -> list[Line]:
     """All that is there now."""
     found: list[Line] = []
@@ -107,7 +123,7 @@ async def _read_now(bus: Bus, filters: list[str], policy: DeliverPolicy) -> list
 
 
 async def _follow(
-    bus: Bus, filters: list[str], policy: DeliverPolicy
+    bus: Bus, filters: list[str], policy: DeliverPolicy, begin_after: int = 0
 ) -> AsyncGenerator[Line | None, None]:
     """What is there, None, then what comes; goes on after the last line when the server is back.
 
@@ -115,6 +131,7 @@ async def _follow(
     """
 
     def start(after: int) -> ConsumerConfig:
+        after = max(after, begin_after)
         return ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE if after else policy,
             opt_start_seq=after + 1 if after else None,
@@ -140,4 +157,9 @@ def _decode(message: Msg) -> JournalEntry | None:
         log.warning("%s holds no entry: %s", message.subject, error.errors()[:1])
         return None
     entry.time = message.metadata.timestamp
+    entry.sequence = message.metadata.sequence.stream
     return entry
+
+
+def _has_beginning(entries: list[JournalEntry]) -> bool:
+    return entries[0].plan is not None or any(entry.view is not None for entry in entries)

@@ -9,15 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 import nats.errors
 import nats.js.errors
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
+from sparkplug.schema.errors import NoMeshError
 
 log = logging.getLogger(__name__)
+
+_HELD_CHECK_S = 0.1
 
 #: Goes on while the machine is suspended, as the server's clock does (Linux).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -116,3 +122,21 @@ class Lease:
         while self.held:
             await asyncio.sleep(self.ttl / 3)
             await self.acquire()
+
+
+async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` while the lease, renewed meanwhile, is held.
+
+    Raises NoMeshError as soon as it is not, with the work cancelled, and what the work raises.
+    """
+    task = asyncio.ensure_future(work)
+    keeper = asyncio.ensure_future(lease.keep())
+    try:
+        while lease.held:
+            done, _ = await asyncio.wait({task}, timeout=_HELD_CHECK_S)
+            if done:
+                task.result()
+                return
+        raise NoMeshError("its lease could not be kept")
+    finally:
+        await end(task, keeper)

@@ -6,10 +6,10 @@ user the key is. Source: Synadia Agent Protocol, section 13 (sender identity).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from synadia_ai.agents import Identity
 from synadia_ai.agents.errors import (
     IdentityError,
@@ -25,9 +25,33 @@ from synadia_ai.agents.identity import (
     verify_sender,
 )
 from synadia_ai.agents.identity.self_id import lookup_self_id
+from synadia_ai.agents.identity.sender_header import serialize_sender_header
+from synadia_ai.agents.identity.signed_publish import signed_sender_header
 from synadia_ai.agents.identity.signer import identity_from_jwt
 
+from sparkplug.bus.connection import Bus
 from sparkplug.bus.jwt import Credentials
+from sparkplug.schema.errors import RefusedError
+
+
+class Signed(Protocol):
+    """A message, as nats-py has it or as it was heard: what a signature is of."""
+
+    @property
+    def subject(self) -> str:
+        """Where it came."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """What it says."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """Its headers."""
+        ...
+
 
 #: Characters of a name in the header, by the protocol.
 _LONGEST_NAME = 64
@@ -62,8 +86,47 @@ def sender_identity(connection: str, credentials: Credentials | None) -> Identit
     return Identity(signer=signer, name=shown)
 
 
+async def signed_headers(bus: Bus, subject: str, body: bytes) -> dict[str, str] | None:
+    """The header that proves who sends a body to a subject; None where there is no key to sign
+    with. Raises RefusedError when the key cannot sign."""
+    identity = sender_identity(bus.name, bus.credentials)
+    if identity is None:
+        return None
+    try:
+        header = await signed_sender_header(identity, bus.nc, subject, body)
+    except IdentityError as error:
+        raise RefusedError(f"the request cannot be signed: {error}") from error
+    return {AGENT_SENDER_HEADER: serialize_sender_header(header)}
+
+
+class Proved(NamedTuple):
+    """The user whose key signed a message, the name it gives, and the number it used once."""
+
+    user: str
+    name: str | None
+    nonce: str
+
+
+def proved_sender(message: Signed, seen: Callable[[str, str], bool] | None = None) -> Proved | None:
+    """Who signed a message; None when nobody did.
+
+    `seen` says whether a user's number used once was there before. Raises RefusedError for a
+    signature that does not hold, is too old, or was there before.
+    """
+    if not message.headers or AGENT_SENDER_HEADER not in message.headers:
+        return None
+    try:
+        sender = verify_sender(message, "live", nonce_seen=seen)
+    except (MalformedSenderHeaderError, SenderVerificationError) as error:
+        why = str(getattr(error, "detail", "") or error)
+        raise RefusedError(f"the signature does not hold: {why}") from error
+    if sender is None or sender.header is None or sender.header.sig is None:
+        return None
+    return Proved(sender.header.user, sender.name, sender.header.nonce or "")
+
+
 def why_forged(
-    message: Msg,
+    message: Signed,
     via: str,
     named: Callable[[str], str | None],
     user_of: Callable[[str], str | None],

@@ -51,37 +51,60 @@ class Services:
         queue: str = "",
     ) -> None:
         """Answer requests on `subject`; with `queue` one of its members answers each."""
+        await self._subscribe(subject, model, lambda _: handler, queue)
 
-        async def answer(_: Msg, request: RequestT) -> BaseModel:
-            return await handler(request)
-
-        await self.serve_message(subject, model, answer, queue=queue)
-
-    async def serve_message(
+    async def serve_named(
         self,
         subject: str,
         model: type[RequestT],
-        handler: Callable[[Msg, RequestT], Awaitable[BaseModel | None]],
+        handler: Callable[[str, RequestT], Awaitable[BaseModel]],
         *,
         queue: str = "",
     ) -> None:
-        """The same where the handler looks at the message, too: whose subject it came on.
+        """As `serve`, of a subject with wildcards: the handler is told which was asked on."""
 
-        A handler that returns None leaves the answer to somebody else.
-        """
+        async def answer(request: RequestT, message: Msg) -> BaseModel:
+            return await handler(message.subject, request)
 
+        await self.serve_message(subject, model, answer, queue=queue)
+
+    async def _subscribe(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler_of: Callable[[Msg], Callable[[RequestT], Awaitable[BaseModel | None]]],
+        queue: str,
+    ) -> None:
         async def receive(message: Msg) -> None:
             if message.reply and not message.reply.startswith(_INBOXES):
                 # Who may publish little would have us publish for it, into a bucket perhaps.
                 log.warning("a request on %s wants its answer elsewhere", message.subject)
                 return
             task = asyncio.create_task(
-                _answer(self._bus, message, model, handler), name=f"serve {subject}"
+                _answer(self._bus, message, model, handler_of(message)), name=f"serve {subject}"
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
         self._subscriptions.append(await self._bus.nc.subscribe(subject, queue=queue, cb=receive))
+
+    async def serve_message(
+        self,
+        subject: str,
+        model: type[RequestT],
+        handler: Callable[[RequestT, Msg], Awaitable[BaseModel | None]],
+        *,
+        queue: str = "",
+    ) -> None:
+        """As `serve`, for one that has to look at the message too: at who signed it.
+
+        A handler that returns None leaves the answer to somebody else.
+        """
+
+        def bound(message: Msg) -> Callable[[RequestT], Awaitable[BaseModel | None]]:
+            return lambda request: handler(request, message)
+
+        await self._subscribe(subject, model, bound, queue)
 
     async def close(self) -> None:
         """Take no more requests, and give up those in hand."""
@@ -97,7 +120,7 @@ async def _answer(
     bus: Bus,
     message: Msg,
     model: type[RequestT],
-    handler: Callable[[Msg, RequestT], Awaitable[BaseModel | None]],
+    handler: Callable[[RequestT], Awaitable[BaseModel | None]],
 ) -> None:
     try:
         if len(message.data) > _MAX_REQUEST_BYTES:
@@ -106,7 +129,7 @@ async def _answer(
             request = model.model_validate_json(message.data or b"{}")
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
-        reply = await handler(message, request)
+        reply = await handler(request)
         if message.reply and reply is not None:  # else it was only told
             await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:
@@ -133,16 +156,23 @@ async def call(
     reply: type[ReplyT],
     *,
     deadline: float = 5.0,
+    signed: bool = False,
 ) -> ReplyT:
-    """Ask a service and return its typed reply.
+    """Ask a service and return its typed reply. `signed` proves whose request it is, where this
+    connection has a user with a key.
 
     Raises what the service raised, NoMeshError when nothing serves the subject, and
     DeadlineError when it does not answer within `deadline` seconds.
     """
+    body = request.model_dump_json(by_alias=True).encode()
+    headers = None
+    if signed:
+        # What signs takes long to import, and most verbs sign nothing.
+        from sparkplug.bus.senders import signed_headers
+
+        headers = await signed_headers(bus, subject, body)
     try:
-        message = await bus.nc.request(
-            subject, request.model_dump_json(by_alias=True).encode(), timeout=deadline
-        )
+        message = await bus.nc.request(subject, body, timeout=deadline, headers=headers)
     except nats.errors.NoRespondersError as error:
         raise NoMeshError(
             f"nothing answers on {subject}", hint="is that node up? `sparkplug hosts` tells"

@@ -28,13 +28,14 @@ _STREAM_NAME_IN_USE = 10058
 # a stream that fills refuses by itself and never takes the room of another.
 _SHARES = {
     subjects.STREAM_EVENTS: 0.125,
-    subjects.STREAM_JOURNAL: 0.25,
+    subjects.STREAM_JOURNAL: 0.1875,
     subjects.STREAM_CHECKPOINTS: 0.25,
+    subjects.STREAM_LEDGER: 0.0078125,
     subjects.STREAM_WORK: 0.0625,
     subjects.STREAM_DEAD: 0.0625,
     subjects.STREAM_MEMORY: 0.0078125,
     "buckets": 0.015625,
-    subjects.OBJECTS_FILES: 0.125,
+    subjects.OBJECTS_FILES: 0.09375,
 }
 
 
@@ -76,7 +77,7 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             name=subjects.STREAM_JOURNAL,
             subjects=["sparkplug.journal.>"],
             storage=StorageType.FILE,
-            max_age=30 * _DAY,
+            # A run may wait for a person for ever: what is over is removed by the planner.
             max_bytes=share(subjects.STREAM_JOURNAL),
             discard=DiscardPolicy.NEW,
             allow_direct=True,
@@ -112,10 +113,21 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             subjects=["sparkplug.checkpoint.>"],
             storage=StorageType.FILE,
             max_msgs_per_subject=1,
+            # A thread that rests for so long is forgotten.
+            max_age=30 * _DAY,
             max_bytes=share(subjects.STREAM_CHECKPOINTS),
             discard=DiscardPolicy.NEW,
             allow_direct=True,
             allow_atomic=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_LEDGER,
+            subjects=[subjects.ALL_LEDGER],
+            storage=StorageType.FILE,
+            max_age=90 * _DAY,
+            max_bytes=share(subjects.STREAM_LEDGER),
+            discard=DiscardPolicy.OLD,
+            allow_direct=True,
         ),
         _bucket(subjects.BUCKET_SPECS, bucket, history=SPEC_HISTORY),
         _bucket(subjects.BUCKET_ASSIGNMENTS, bucket, history=4),
@@ -125,6 +137,8 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
         _bucket(subjects.BUCKET_MESH, bucket, history=1),
         _bucket(subjects.BUCKET_NODES, bucket, history=16),
         _bucket(subjects.BUCKET_SCALE, bucket, history=16),
+        _bucket(subjects.BUCKET_SCHEDULES, bucket, history=4),
+        _bucket(subjects.BUCKET_QUESTIONS, bucket, history=1),
         StreamConfig(
             name=f"OBJ_{subjects.OBJECTS_FILES}",
             subjects=[
@@ -143,13 +157,16 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
 async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_keep: float) -> None:
     """Create what is missing. What exists is left as it is: an operator may have changed it.
 
-    Only the specs of a mesh made by an earlier release are given their longer history.
+    Only the specs of a mesh made by an earlier release are given their longer history, and its
+    journal no age.
     """
     existing = {info.config.name: info.config for info in await bus.js.streams_info()}
     for config in layout(max_store, events_max, events_keep):
         if config.name in existing:
             if config.name == f"KV_{subjects.BUCKET_SPECS}":
                 await _lengthen_history(bus, existing[config.name])
+            elif config.name == subjects.STREAM_JOURNAL and existing[config.name].max_age:
+                await _keep_for_ever(bus, existing[config.name])
             continue
         try:
             await bus.js.add_stream(config)
@@ -172,3 +189,11 @@ async def _lengthen_history(bus: Bus, config: StreamConfig) -> None:
         await bus.js.update_stream(config.evolve(max_msgs_per_subject=SPEC_HISTORY))
     except nats.js.errors.APIError as error:
         log.warning("%s keeps its shorter history: %s", config.name, error.description)
+
+
+async def _keep_for_ever(bus: Bus, config: StreamConfig) -> None:
+    """The journal of an earlier release forgot runs by their age, also those that still wait."""
+    try:
+        await bus.js.update_stream(config.evolve(max_age=0))
+    except nats.js.errors.APIError as error:
+        log.warning("%s forgets runs by their age: %s", config.name, error.description)

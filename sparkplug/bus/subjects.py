@@ -16,11 +16,20 @@ FOREIGN_INBOX = "_INBOX.agents"
 
 TOPOLOGY = "sparkplug.topology"
 TOPOLOGY_GET = "sparkplug.topology.get"
+#: Where a face asks the observer for messages as they pass, and renews what it asked for.
+TAP_OPEN = "sparkplug.tap.open"
+TAP_KEEP = "sparkplug.tap.keep"
 EVENTS = "sparkplug.event.>"
 AGENTS_RESOLVE = "sparkplug.agents.resolve"
 PLACEMENT_PREVIEW = "sparkplug.placement.preview"
 RUNS_SUBMIT = "sparkplug.runs.submit"
+QUESTIONS_HOLD = "sparkplug.questions.hold"
 RUNS_CANCEL = "sparkplug.runs.cancel"
+RUNS_PAUSE = "sparkplug.runs.pause"
+RUNS_ANSWER = "sparkplug.runs.answer"
+RUNS_REPLAY = "sparkplug.runs.replay"
+SCHEDULES_SET = "sparkplug.schedules.set"
+SCHEDULES_CHANGE = "sparkplug.schedules.change"
 
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"
@@ -34,6 +43,7 @@ STREAM_WORK = "SPARKPLUG_WORK"
 STREAM_DEAD = "SPARKPLUG_DEAD"
 STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
 STREAM_MEMORY = "SPARKPLUG_MEMORY"
+STREAM_LEDGER = "SPARKPLUG_LEDGER"
 
 BUCKET_SPECS = "sparkplug-specs"
 BUCKET_ASSIGNMENTS = "sparkplug-assignments"
@@ -41,7 +51,9 @@ BUCKET_LEASES = "sparkplug-leases"
 BUCKET_OBSERVED = "sparkplug-observed"
 BUCKET_MESH = "sparkplug-mesh"
 BUCKET_NODES = "sparkplug-nodes"
+BUCKET_SCHEDULES = "sparkplug-schedules"
 BUCKET_SCALE = "sparkplug-scale"
+BUCKET_QUESTIONS = "sparkplug-questions"
 OBJECTS_FILES = "sparkplug-files"
 
 
@@ -66,9 +78,36 @@ def agent_state(agent: str, replica: str) -> str:
 AGENT_STATES = "sparkplug.state.>"
 
 
+def waits(agent: str, replica: str) -> str:
+    """Where a replica says what its requests in hand wait for."""
+    return f"sparkplug.waits.{agent}.{replica}"
+
+
+ALL_WAITS = "sparkplug.waits.>"
+
+
 def agent_control(agent: str, replica: str) -> str:
     """Where a replica is told to let go of what it works on."""
     return f"sparkplug.control.{agent}.{replica}"
+
+
+def agent_service(agent: str, replica: str, verb: str) -> str:
+    """What nodes do for an agent, asked under its own name: no other may ask there.
+
+    `ask`, `take`, `mine` and `hold` of questions to people, and those of checkpoints.
+    """
+    return f"sparkplug.agent.{agent}.{replica}.{verb}"
+
+
+def agent_of_service(subject: str) -> tuple[str, str]:
+    """(agent, replica) that asks on a subject of `agent_service`."""
+    parts = subject.split(".")
+    return parts[2], parts[3]
+
+
+def agent_threads(agent: str, replica: str) -> str:
+    """Where a replica is asked about the threads it keeps."""
+    return f"sparkplug.threads.{agent}.{replica}"
 
 
 def telemetry(host: str) -> str:
@@ -85,6 +124,22 @@ def usage(node: str) -> str:
 
 
 ALL_USAGE = "sparkplug.usage.*"
+
+
+def ledger(agent: str, replica: str) -> str:
+    """Where a replica writes the calls it made of models."""
+    return f"sparkplug.ledger.{agent}.{replica}"
+
+
+ALL_LEDGER = "sparkplug.ledger.>"
+
+
+def models(node: str) -> str:
+    """Where a node tells of the models it can ask."""
+    return f"sparkplug.models.{node}"
+
+
+ALL_MODELS = "sparkplug.models.*"
 
 
 def node_service(node: str, verb: str) -> str:
@@ -136,13 +191,43 @@ def memory_write(caller: str) -> str:
     return f"sparkplug.memory.write.{caller}"
 
 
+#: Under which people publish: no agent has that name's replicas.
+HUMAN = "_human"
+
+
+def published(agent: str, replica: str, topic: str) -> str:
+    """Where a replica publishes what it has to say of a topic (dotted words)."""
+    return f"sparkplug.pub.{agent}.{replica}.{topic}"
+
+
+ALL_PUBLISHED = "sparkplug.pub.>"
+
+# Answered by the node that keeps the decisions. Who votes signs the request.
+DECISIONS_PROPOSE = "sparkplug.decisions.propose"
+DECISIONS_VOTE = "sparkplug.decisions.vote"
+DECISIONS_CLOSE = "sparkplug.decisions.close"
+DECISIONS_GET = "sparkplug.decisions.get"
+#: Where the holder of the decisions' lease leaves its fence, in the stream of journals.
+DECISIONS_FENCE = "sparkplug.journal.decision.fence"
+ALL_DECISIONS = "sparkplug.journal.decision.entry.*"
+
+
+def decision(name: str) -> str:
+    """Where the entries of a decision go."""
+    return f"sparkplug.journal.decision.entry.{token(name)}"
+
+
 def inbox(kind: str, name: str) -> str:
     """The inbox prefix of one process: replies to it are under it, and show who asked."""
     return f"_INBOX.sp.{kind}.{token(name)}"
 
 
-ALL_INBOXES = "_INBOX.sp.>"
-FOREIGN_INBOXES = "_INBOX.agents.>"
+#: Where answers to prompts pass: the inboxes of all who prompt. Those of nodes get far more, and
+#: no answer of an agent.
+ANSWERS = (
+    *(f"_INBOX.sp.{kind}.>" for kind in ("agent", "planner", "face", "gateway")),
+    "_INBOX.agents.>",
+)
 
 
 def inbox_owner(reply: str) -> tuple[str, str] | None:

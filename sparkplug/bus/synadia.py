@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -34,17 +34,26 @@ from sparkplug.bus.service import call as call_service
 from sparkplug.schema.agent import AgentState, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import (
     CancelledRequestError,
+    ConflictError,
     DeadlineError,
     InvalidError,
     NoMeshError,
     RefusedError,
     SparkplugError,
+    WaitingError,
 )
 
 Chunk = sdk.ResponseChunk | sdk.StatusChunk | sdk.Query
+#: Gives the answer to a question that an agent asks back.
+Answers = Callable[[str], Awaitable[str]]
 
 #: The envelope extra that carries the ids of the run, step and attempt.
 CONTEXT_FIELD = "sparkplug"
+#: The envelope extra that names the conversation a prompt belongs to.
+THREAD_FIELD = "thread"
+#: The error of a request that ended because it needs a person; it goes on once one has answered.
+#: 428 says in HTTP that something else has to be done first.
+WAITING_CODE = 428
 #: The error of a request that was cancelled while it was worked on. The protocol has no code
 #: of its own for it; 499 is what HTTP servers log for one whose client went away.
 CANCELLED_CODE = 499
@@ -113,6 +122,11 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
     signed = target.senders == "signed"
     identity = sender_identity(bus.name, bus.credentials) if signed else None
     return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity)
+
+
+def waiting_words(questions: Sequence[str], text: str) -> str:
+    """What the caller of a request that waits for a person is told; see `WaitingError`."""
+    return f"waits for a person: question {', '.join(questions)}: {text}"
 
 
 class LostAnswererError(SparkplugError):
@@ -190,6 +204,7 @@ async def prompt(
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002  the envelope's own name for it
     context: Mapping[str, Any] | None = None,
+    thread: str = "",
     attachments: list[sdk.Attachment] | None = None,
     deadline: float = 600.0,
 ) -> AsyncGenerator[Chunk, None]:
@@ -203,7 +218,11 @@ async def prompt(
     if action is not None:
         extras["action"] = action
         extras["input"] = dict(input or {})
-    if context:
+    if thread:
+        extras[THREAD_FIELD] = thread
+    if not target.foreign:
+        extras[CONTEXT_FIELD] = {**(context or {}), "within": deadline}
+    elif context:
         extras[CONTEXT_FIELD] = dict(context)
     envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
     where = f"{target.name}/{target.replica}"
@@ -253,22 +272,41 @@ async def call(
     input: Mapping[str, Any],  # noqa: A002
     *,
     context: Mapping[str, Any] | None = None,
+    thread: str = "",
+    query: Answers | None = None,
     deadline: float = 60.0,
 ) -> Any:
     """Make a structured call and return its JSON answer. Raises as `prompt` does."""
-    parts: list[str] = []
     stream = prompt(
-        bus, target, action, action=action, input=input, context=context, deadline=deadline
+        bus,
+        target,
+        action,
+        action=action,
+        input=input,
+        context=context,
+        thread=thread,
+        deadline=deadline,
     )
+    return parsed(await whole(stream, query))
+
+
+async def whole(stream: AsyncGenerator[Chunk, None], query: Answers | None = None) -> str:
+    """All text of an answer. `query` answers what is asked back; without it nobody does."""
+    parts: list[str] = []
     async with contextlib.aclosing(stream) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, sdk.ResponseChunk):
-                parts.append(chunk.text)  # noqa: PERF401  reads as what it does
-    text = "".join(parts)
+                parts.append(chunk.text)
+            elif isinstance(chunk, sdk.Query) and query is not None:
+                await chunk.reply(await query(chunk.prompt))
+    return "".join(parts)
+
+
+def parsed(text: str) -> Any:
+    """The answer to a structured call: JSON, or the prose of one who knows nothing of actions."""
     try:
         return json.loads(text) if text else None
     except ValueError:
-        # A foreign agent that knows nothing of actions answers in prose.
         return text
 
 
@@ -289,9 +327,15 @@ def _from_protocol(error: ProtocolError, where: str) -> SparkplugError:
             "403": RefusedError,
             "408": DeadlineError,
             "413": InvalidError,
+            "409": ConflictError,
             str(CANCELLED_CODE): CancelledRequestError,
+            str(WAITING_CODE): WaitingError,
             # It takes nothing now, and has not begun: another may.
             "503": NoMeshError,
         }
-        return kinds.get(code, SparkplugError)(description or f"error {code}", where=where)
+        hint = (
+            "`sparkplug questions list` shows what is asked" if code == str(WAITING_CODE) else None
+        )
+        kind = kinds.get(code, SparkplugError)
+        return kind(description or f"error {code}", where=where, hint=hint)
     return SparkplugError(text, where=where)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sparkplug.actions.action import Action, ActionResult
 from sparkplug.actions.registry import refuse_if_readonly
 from sparkplug.cli.context import Cli
-from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
+from sparkplug.schema.errors import InvalidError, RefusedError, WaitingError
 from sparkplug.schema.text import strip_controls
 
 if TYPE_CHECKING:
-    from sparkplug.client.prompts import PromptChunk
     from sparkplug.client.session import Client
 
 _MOST_STDIN_BYTES = 64 << 20
@@ -44,7 +43,7 @@ async def run_action(cli: Cli) -> int:
                     ask(cli, action.title.lower(), question)
             result = await action.run(client, **arguments)
             if result.chunks is not None:
-                await _stream(cli, result)
+                await _stream(cli, client, result)
             elif action.id == "runs.submit" and not cli.args.detach:
                 return await _follow_run(cli, client, result)
             elif action.id == "runs.submit" and not cli.out.structured:
@@ -155,41 +154,80 @@ async def _follow_run(cli: Cli, client: Client, result: ActionResult) -> int:
         raise
 
 
-async def _stream(cli: Cli, result: ActionResult) -> None:
+async def _stream(cli: Cli, client: Client, result: ActionResult) -> None:
     """Print an answer as it comes; with --json when it is whole."""
     assert result.chunks is not None
     parts: list[str] = []
-    async with contextlib.aclosing(_answered(cli, result.chunks)) as texts:
+    async with contextlib.aclosing(_answered(cli, client, result)) as texts:
         async for text in texts:
             parts.append(text)
             if not cli.out.structured:
                 cli.out.piece(text)
+    if result.stream:
+        return
     if cli.out.structured:
         cli.out.data({**result.data, "text": "".join(parts)})
     elif parts and not parts[-1].endswith("\n"):
         cli.out.piece("\n")
 
 
-async def _answered(
-    cli: Cli, chunks: AsyncGenerator[PromptChunk, None]
-) -> AsyncGenerator[str, None]:
-    """The text of an answer; status goes to stderr, a question to the person at the terminal."""
-    async with contextlib.aclosing(chunks):
-        async for chunk in chunks:
-            if chunk.kind == "text":
-                yield chunk.text
-            elif chunk.kind == "status":
-                if chunk.text != "ack" and sys.stderr.isatty():
-                    cli.out.talk(f"· {chunk.text}")
-            else:
-                await chunk.reply(await _ask(cli, chunk.text))
+async def _answered(cli: Cli, client: Client, result: ActionResult) -> AsyncGenerator[str, None]:
+    """The text of an answer; status goes to stderr, a question to the person at the terminal.
+
+    Without a terminal a question waits among all others for who answers it.
+    """
+    assert result.chunks is not None
+    agent = result.data["agent"] if isinstance(result.data, dict) and "agent" in result.data else ""
+    here = sys.stdin.isatty() and sys.stderr.isatty()
+    try:
+        async with contextlib.aclosing(result.chunks) as chunks:
+            async for chunk in chunks:
+                if chunk.kind == "text" and chunk.data is not None and cli.out.structured:
+                    cli.out.json_line(chunk.data)
+                elif chunk.kind == "text":
+                    yield chunk.text
+                elif chunk.kind == "status":
+                    if chunk.text != "ack" and sys.stderr.isatty():
+                        cli.out.talk(f"· {chunk.text}")
+                elif here:
+                    await chunk.reply(await _ask(cli, chunk.text))
+                else:
+                    await chunk.reply(await _have_answered(cli, client, chunk.text, agent))
+    except WaitingError as error:
+        if not here:
+            raise
+        yield await _answer_here(cli, client, error)
+
+
+async def _have_answered(cli: Cli, client: Client, question: str, agent: str) -> str:
+    from sparkplug.client import questions
+
+    cli.out.talk(f"? {question}\n  `sparkplug questions list` shows it; it waits for an answer")
+    return await questions.hold(client, question, agent)
+
+
+async def _answer_here(cli: Cli, client: Client, error: WaitingError) -> str:
+    """Ask the person at the terminal what the agent asks people, and wait for what comes of it."""
+    from sparkplug.client import questions
+
+    asked = error.questions[0]
+    while asked:
+        question = await questions.describe(client, asked)
+        if question.waits:
+            words = " / ".join(
+                question.options or (["approve", "reject"] * (question.kind == "approve"))
+            )
+            try:
+                told = await _ask(cli, f"{question.text} {f'({words})' if words else ''}".rstrip())
+                await questions.answer(client, asked, told)
+            except InvalidError as wrong:
+                cli.out.talk(str(wrong))
+                continue
+        text, asked = await questions.step(client, asked)
+    return text
 
 
 async def _ask(cli: Cli, question: str) -> str:
-    if not sys.stdin.isatty():
-        raise SparkplugError(
-            f"the agent asks back: {question}", hint="prompt it from a terminal to answer"
-        )
     cli.out.talk(f"? {question}")
     typed = asyncio.Event()
     loop = asyncio.get_running_loop()

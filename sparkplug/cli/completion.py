@@ -17,6 +17,8 @@ _ASK = {
     "agent": "sparkplug agents list -o name",
     "host": "sparkplug hosts -o name",
     "run": "sparkplug runs list -o name",
+    "decision": "sparkplug decisions list -o name",
+    "question": "sparkplug questions list -o name",
     "context": "sparkplug contexts list -o name",
 }
 #: Flags that take the name of a thing, by the kind of it.

@@ -9,7 +9,8 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels, select
-from sparkplug.schema.host import DriverState, Gpu
+from sparkplug.schema.base import Record
+from sparkplug.schema.host import DriverState, Gpu, HostSample
 from sparkplug.schema.node_services import HostView
 
 
@@ -47,9 +48,52 @@ def host_data(view: HostView) -> dict[str, Any]:
         "simulated": _simulated(view),
         "cpu_percent": sample.cpu.percent if sample else None,
         "memory": sample.memory.model_dump(mode="json", exclude={"v"}) if sample else None,
+        **_details(sample),
         "driver": sample.driver.model_dump(mode="json", exclude={"v"}) if sample else None,
         "gpus": [gpu_data(gpu) for gpu in sample.gpus] if sample else [],
+        "inference": [bare(server) for server in sample.inference] if sample else [],
     }
+
+
+#: What else a sample holds, under its own names.
+_DETAILS = (
+    "cpu",
+    "pressure",
+    "swap_total_bytes",
+    "swap_used_bytes",
+    "uptime_seconds",
+    "network",
+    "interfaces",
+    "rdma_ports",
+    "block_devices",
+    "disks",
+    "numa",
+    "sensors",
+    "top_processes",
+    "xids",
+    "gpu_events",
+)
+
+
+def _details(sample: HostSample | None) -> dict[str, Any]:
+    if sample is None:
+        return dict.fromkeys(_DETAILS)
+    whole = bare(sample)
+    return {name: whole[name] for name in _DETAILS}
+
+
+def bare(record: Record) -> dict[str, Any]:
+    """A record as JSON has it, without the versions of the records in it."""
+    without: dict[str, Any] = _without_versions(record.model_dump(mode="json"))
+    return without
+
+
+def _without_versions(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_versions(item) for key, item in value.items() if key != "v"}
+    if isinstance(value, list):
+        return [_without_versions(item) for item in value]
+    return value
 
 
 def _order(view: HostView) -> str:
@@ -65,12 +109,7 @@ def _state(view: HostView) -> str:
 
 def gpu_data(gpu: Gpu) -> dict[str, Any]:
     """A GPU as `hosts --json` has it: everything measured."""
-    data = gpu.model_dump(mode="json", exclude={"v"})
-    for process in data["processes"]:
-        process.pop("v", None)
-    if data["memory"]:
-        data["memory"].pop("v", None)
-    return data
+    return bare(gpu)
 
 
 def _simulated(view: HostView) -> bool:

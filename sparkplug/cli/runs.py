@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +14,25 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, cell_text, table
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.schema.run import RUN_ENDED, RunState, RunView, StepState, StepView
+from sparkplug.schema.run import (
+    RUN_ENDED,
+    RunQuestion,
+    RunState,
+    RunView,
+    StepState,
+    StepView,
+)
+from sparkplug.schema.run_stats import critical_path
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
 
+_REDRAW_S = 0.25
+
 _MARKS = {
     StepState.PENDING: "◌",
     StepState.RUNNING: "◐",
+    StepState.WAITING: "?",
     StepState.DONE: "✔",
     StepState.FAILED: "✖",
     StepState.SKIPPED: "○",
@@ -44,7 +57,7 @@ async def describe(cli: Cli) -> int:
     from sparkplug.client import runs as room
 
     async with cli.connect() as client:
-        view = await room.describe(client, cli.args.run)
+        view = await room.whole(client, await room.describe(client, cli.args.run))
     if cli.out.structured:
         cli.out.data(run_data(view))
         return 0
@@ -55,6 +68,9 @@ async def describe(cli: Cli) -> int:
         ("created", view.created.isoformat(timespec="seconds")),
         ("took", _took(view)),
         ("node", view.node),
+        ("part of", _part_of(view)),
+        ("shares", f"the past of {view.past.run}" if view.past else None),
+        ("fallback", view.fallback),
         ("inputs", json.dumps(view.inputs) if view.inputs else None),
         ("error", view.error),
     ):
@@ -67,6 +83,19 @@ async def describe(cli: Cli) -> int:
     ]
     cli.out.text("")
     cli.out.piece(table(titles, rows, [False, False, False, True, True, False]))
+    for step, question in view.questions:
+        cli.out.text("")
+        cli.out.text(f"{step.id} waits for a person: {question.text}")
+        if question.options:
+            cli.out.text(f"  one of: {', '.join(question.options)}")
+        if question.input is not None:
+            cli.out.text(f"  would do: {json.dumps(question.input, ensure_ascii=False)}")
+        cli.out.text(f"  {_how_to_answer(view, question)}")
+    path = critical_path(view) if view.finished is not None else []
+    if len(path) > 1:
+        told = " → ".join(f"{one.step} {one.working_seconds:.1f}s" for one in path)
+        cli.out.text("")
+        cli.out.text(f"critical path: {told}")
     if view.output is not None:
         cli.out.text("")
         print_output(cli, view.output)
@@ -89,8 +118,10 @@ async def follow(cli: Cli, client: Client, run: str) -> int:
     """
     from sparkplug.client import runs as room
 
-    view = await _show_steps(cli, room.watch(client, run))
+    shown = draw_progress if sys.stderr.isatty() and not cli.out.structured else _show_steps
+    view = await shown(cli, room.watch(client, run))
     if view.state is RunState.DONE:
+        await room.whole(client, view)
         if cli.out.structured:
             cli.out.data(run_data(view))
         else:
@@ -121,6 +152,41 @@ async def _show_steps(cli: Cli, views: AsyncGenerator[RunView, None]) -> RunView
     return view
 
 
+async def draw_progress(cli: Cli, views: AsyncGenerator[RunView, None]) -> RunView:
+    """The steps, drawn again in their place while they go, until the run has ended."""
+    from sparkplug.cli.progress import Drawing
+
+    drawing = Drawing(sys.stderr)
+    view: RunView | None = None
+    try:
+        async with contextlib.aclosing(views):
+            changes = views.__aiter__()
+            coming = asyncio.ensure_future(anext(changes, None))
+            try:
+                while True:
+                    done, _ = await asyncio.wait({coming}, timeout=_REDRAW_S)
+                    if done:
+                        found = coming.result()
+                        if found is None:
+                            break
+                        view = found
+                        if view.state in RUN_ENDED:
+                            break
+                        coming = asyncio.ensure_future(anext(changes, None))
+                    if view is not None:
+                        drawing.draw(view, step_line)
+            finally:
+                coming.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await coming
+    finally:
+        if view is not None:
+            drawing.draw(view, step_line, last=True)
+    if view is None:
+        raise SparkplugError("the run could not be followed: the connection was closed")
+    return view
+
+
 def step_line(step: StepView) -> str:
     """A step in a line: its mark, id, agent, state, how long it took, and why it failed."""
     parts = [_MARKS[step.state], step.id]
@@ -146,7 +212,32 @@ def print_output(cli: Cli, output: Any) -> None:
 
 def run_data(view: RunView) -> dict[str, Any]:
     """A run as `runs describe --json` has it."""
-    return view.model_dump(mode="json", exclude={"v": True, "steps": {"__all__": {"v"}}})
+    step = {"v", "since", "failures_at"}
+    inside: Any = {"__all__": {*step}}
+    return view.model_dump(
+        mode="json",
+        exclude={
+            **dict.fromkeys(("v", "ending", "slots", "paused", "worked_seconds"), True),
+            "steps": {"__all__": {**dict.fromkeys(step, True), "items": inside}},
+        },
+    )
+
+
+def _part_of(view: RunView) -> str | None:
+    parent = view.parent
+    if parent is None:
+        return None
+    if parent.schedule:
+        return f"schedule {parent.schedule}"
+    return f"{parent.run} step {parent.step}" if parent.step else parent.run
+
+
+def _how_to_answer(view: RunView, question: RunQuestion) -> str:
+    if question.kind == "agent":
+        return f"`sparkplug questions answer {question.questions[0]} TEXT` answers its agent"
+    if question.kind == "approve":
+        return f"`sparkplug runs approve {view.id}`, or `sparkplug runs reject {view.id}`"
+    return f"`sparkplug runs answer {view.id} TEXT` answers it"
 
 
 def _took(view: RunView) -> str | None:
@@ -166,6 +257,13 @@ def _progress(view: RunView) -> str:
     return f"{done}/{len(view.steps)}"
 
 
+def _told(view: RunView) -> str | None:
+    """Why it failed, or what it waits for."""
+    if view.questions:
+        return f"{view.questions[0][0].id} waits for a person"
+    return view.error
+
+
 RUNS: Listing[RunView] = Listing(
     columns=(
         Column("id", lambda r: r.id),
@@ -175,7 +273,8 @@ RUNS: Listing[RunView] = Listing(
         Column("age", lambda r: figures.age(r.created), right=True),
         Column("took", _took, right=True),
         Column("node", lambda r: r.node, wide=True),
-        Column("error", lambda r: r.error),
+        Column("part of", _part_of, wide=True),
+        Column("error", _told),
     ),
     name=lambda r: r.id,
     data=run_data,

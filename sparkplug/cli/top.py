@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _EVERY_S = 1.0
 _BAR = 10
+_CORES = "▁▂▃▄▅▆▇█"
 _ALTERNATE_ON = "\x1b[?1049h\x1b[?25l"
 _ALTERNATE_OFF = "\x1b[?25h\x1b[?1049l"
 _HOME = "\x1b[H"
@@ -155,7 +156,59 @@ def _host_lines(view: HostView) -> list[str]:
     if sample.pressure:
         waits = ", ".join(f"{n} {p.some_avg10:.1f}%" for n, p in sorted(sample.pressure.items()))
         lines.append(f"psi {waits} (some, 10 s)")
-    return [*lines, *_gpu_lines(sample)]
+    return [*lines, *_io_lines(sample), *_gpu_lines(sample), *_inference_lines(sample)]
+
+
+def _io_lines(sample: HostSample) -> list[str]:
+    """The cores, what comes in and goes out, the disks at work."""
+    lines = []
+    if len(sample.cpu.per_core_percent) > 1:
+        cells = "".join(_CORES[min(7, int(p / 12.5))] for p in sample.cpu.per_core_percent)
+        lines.append(f"cores {cells}")
+    if sample.network is not None:
+        down, up = sample.network.receive_bytes_per_second, sample.network.transmit_bytes_per_second
+        lines.append(f"net in {figures.size(down)}/s, out {figures.size(up)}/s")
+    busy = [d for d in sample.block_devices if d.busy_percent >= 1]
+    if busy:
+        told = ", ".join(
+            f"{one_line(d.name)} {d.busy_percent:.0f}% busy, reads "
+            f"{figures.size(d.read_bytes_per_second)}/s, writes "
+            f"{figures.size(d.write_bytes_per_second)}/s"
+            for d in busy[:4]
+        )
+        lines.append(f"io {told}")
+    lines += [
+        one_line(f"rdma {p.device}/{p.port} {p.state} {p.link} {p.rate or ''}")
+        for p in sample.rdma_ports
+    ]
+    return lines
+
+
+def _inference_lines(sample: HostSample) -> list[str]:
+    if not sample.inference:
+        return []
+    titles = ["server", "model", "state", "run", "wait", "in tok/s", "out tok/s", "first", "kv"]
+    rows = [
+        [
+            cell_text(cell)
+            for cell in (
+                f"{server.kind} {server.url.removeprefix('http://127.0.0.1')}",
+                ", ".join(m.name for m in server.models if m.loaded is not False) or None,
+                str(server.state),
+                server.requests_running,
+                server.requests_waiting,
+                figures.number(server.prompt_tokens_per_second),
+                figures.number(server.generated_tokens_per_second),
+                None
+                if server.first_token_seconds is None
+                else f"{server.first_token_seconds:.2f}s",
+                figures.percent(server.kv_cache_percent),
+            )
+        ]
+        for server in sample.inference
+    ]
+    right = [False, False, False, True, True, True, True, True, True]
+    return table(titles, rows, right).splitlines()
 
 
 def _gpu_lines(sample: HostSample) -> list[str]:
@@ -182,7 +235,10 @@ def _gpu_row(gpu: Gpu) -> list[str]:
     power = figures.number(gpu.power_watts, "W")
     if gpu.power_limit_watts is not None:
         power += f"/{figures.number(gpu.power_limit_watts, 'W')}"
-    reasons = ", ".join(gpu.clock_event_reasons) if gpu.state == "ok" else str(gpu.state)
+    reasons = ", ".join(gpu.clock_event_reasons)
+    if gpu.state != "ok":
+        old = "" if gpu.age_seconds is None else f" {figures.span(gpu.age_seconds)}"
+        reasons = f"{gpu.state}{old}"
     cells = (
         gpu.index,
         gpu.name,

@@ -19,16 +19,42 @@ async def topology(cli: Cli) -> int:
             return 0
 
         async def fetch() -> list[TopologyEdge]:
-            edges = (await read_topology(client)).edges
-            return sorted(edges, key=lambda edge: (-edge.messages, edge.from_, edge.to))
+            graph = await read_topology(client)
+            if not cli.option("watch", False):
+                for line in remarks(graph):
+                    cli.out.talk(line)
+            return sorted(graph.edges, key=lambda edge: (-edge.messages, edge.from_, edge.to))
 
         return await show(cli, fetch, EDGES)
+
+
+def remarks(graph: Topology) -> list[str]:
+    """What stands beside the table: who waits in a ring, and what is not counted."""
+    lines = []
+    for ring in graph.rings:
+        what = "a deadlock" if ring.certain else "waiting in a ring"
+        told = "; ".join(
+            f"{wait.from_} waits for {wait.to} to {wait.action} ({wait.seconds:.0f} s)"
+            for wait in ring.waits
+        )
+        lines.append(f"{what}: {told}")
+    if graph.gaps:
+        times = "once" if graph.gaps == 1 else f"{graph.gaps} times"
+        since = f" since {figures.clock(graph.since)}" if graph.since else ""
+        lines.append(
+            f"the observer was cut off {times}{since}: what was said meanwhile is not counted"
+        )
+    if graph.uncounted:
+        lines.append(f"{graph.uncounted} messages of further pairs are not counted")
+    return lines
 
 
 def topology_data(graph: Topology) -> dict[str, object]:
     """The graph as `topology --json` has it."""
     data = graph.model_dump(mode="json", by_alias=True, exclude={"v"})
-    for part in (*data["nodes"], *data["edges"]):
+    rings = data["rings"]
+    waits = [wait for ring in rings for wait in ring["waits"]]
+    for part in (*data["nodes"], *data["edges"], *data["waits"], *rings, *waits):
         part.pop("v", None)
     return data
 
@@ -47,6 +73,13 @@ EDGES: Listing[TopologyEdge] = Listing(
             lambda e: None if e.latency_p50_ms is None else f"{e.latency_p50_ms:.1f}ms",
             right=True,
         ),
+        Column(
+            "p95",
+            lambda e: None if e.latency_p95_ms is None else f"{e.latency_p95_ms:.1f}ms",
+            right=True,
+        ),
+        Column("replies", lambda e: e.replies, wide=True, right=True),
+        Column("forged", lambda e: e.forged or None, wide=True, right=True),
     ),
     name=lambda e: f"{e.from_}/{e.to}",
     data=lambda e: e.model_dump(mode="json", by_alias=True, exclude={"v"}),

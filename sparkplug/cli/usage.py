@@ -56,6 +56,11 @@ def in_words(usage: AgentUsage) -> str:
     if usage.latency_p50_ms is not None:
         p50, p95 = _ms(usage.latency_p50_ms), _ms(usage.latency_p95_ms)
         parts.append(f"answers in {p50} (p95 {p95})")
+    if usage.model_calls:
+        parts.append(
+            f"{usage.model_calls} calls of models: {usage.tokens_in} tokens in, "
+            f"{usage.tokens_out} out, cost {_cost(usage) or 'nothing'}"
+        )
     return ", ".join(parts)
 
 
@@ -95,6 +100,10 @@ def _rate(value: float | None) -> str | None:
     return None if value is None else f"{value:.1f}/s"
 
 
+def _cost(usage: AgentUsage) -> str | None:
+    return f"{usage.model_cost:.4g}" if usage.model_cost else None
+
+
 def _size(value: int | None) -> str | None:
     return None if value is None else figures.size(value)
 
@@ -106,6 +115,8 @@ _TAKEN: tuple[Column[AgentUsage], ...] = (
     Column("gpu mem", lambda u: _size(u.gpu_memory_bytes), right=True),
     Column("p50", lambda u: _ms(u.latency_p50_ms), right=True),
     Column("p95", lambda u: _ms(u.latency_p95_ms), right=True),
+    Column("tokens/s", lambda u: u.tokens_per_second, right=True),
+    Column("cost", lambda u: _cost(u), right=True),
 )
 
 USAGE: Listing[AgentUsage] = Listing(
@@ -119,7 +130,10 @@ USAGE: Listing[AgentUsage] = Listing(
         Column("gpu", lambda u: _percent(u.gpu_percent), wide=True, right=True),
         Column("prompts", lambda u: u.prompts, right=True),
         Column("errors", lambda u: u.errors, right=True),
-        *_TAKEN[4:],
+        *_TAKEN[4:6],
+        Column("tokens in", lambda u: u.tokens_in or None, wide=True, right=True),
+        Column("tokens out", lambda u: u.tokens_out or None, wide=True, right=True),
+        *_TAKEN[6:],
         Column("messages in", lambda u: u.received, wide=True, right=True),
         Column("out", lambda u: u.sent, wide=True, right=True),
         Column("restarts", lambda u: u.restarts, right=True),

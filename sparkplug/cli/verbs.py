@@ -13,6 +13,22 @@ def _host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", nargs="?", help="only this host").kind = "host"  # type: ignore[attr-defined]
 
 
+def _one_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", help="name of the host").kind = "host"  # type: ignore[attr-defined]
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _one_host(parser)
+    parser.add_argument(
+        "series", nargs="*", default=[], help="figures, like cpu or 'gpu/*/power' (all)"
+    )
+    parser.add_argument(
+        "--since", type=seconds, default=3600.0, metavar="TIME", help="this far back (1h; 30d most)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="the end of the window, in ISO 8601 (now)")
+    parser.add_argument("--points", type=int, default=60, help="of each figure (60)")
+
+
 def _top(parser: argparse.ArgumentParser) -> None:
     _host(parser)
     parser.add_argument("-1", "--once", action="store_true", help="one frame, then leave")
@@ -38,8 +54,40 @@ def _usage(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="name of the model")
+
+
+def _model_usage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        choices=("agent", "run", "model", "host"),
+        default="agent",
+        help="agent | run | model | host (agent)",
+    )
+    parser.add_argument(
+        "--since", type=seconds, metavar="TIME", help="calls this far back, like 1h (all)"
+    )
+
+
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
+
+
+def _validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plans", nargs="+", help="plan files, or names").kind = "plan"  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--agents", action="store_true", help="an agent that is not there now is an error"
+    )
+
+
+def _stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", nargs="?", default="", help="only this plan, and its steps")
+    parser.add_argument("--runs", type=int, default=200, help="over so many newest runs (200)")
+
+
+def _decision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("decision", help="id of it, or its beginning").kind = "decision"  # type: ignore[attr-defined]
 
 
 def _events(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +170,31 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _dry_run(parser)
 
 
+def _questions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", dest="every", action="store_true", help="those that are over too")
+
+
+def _question(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("question", help="its id, or the beginning of it").kind = "question"  # type: ignore[attr-defined]
+
+
+def _thread(parser: argparse.ArgumentParser) -> None:
+    _agent(parser)
+    parser.add_argument("thread", help="name of the thread")
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--checkpoint", default="", metavar="ID", help="as it was then")
+
+
+def _thread_history(parser: argparse.ArgumentParser) -> None:
+    _thread(parser)
+    parser.add_argument("--limit", type=int, default=20, help="so many, the newest first (20)")
+
+
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", choices=("agent", "plan"), help="agent | plan")
+    parser.add_argument("name", choices=("agent", "crew", "plan"), help="agent | crew | plan")
 
 
 def _shell(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +253,18 @@ VERBS: tuple[Verb, ...] = (
         listing=True,
         labels=True,
     ),
+    Verb(
+        ("hosts", "history"),
+        "how a host went: means, maxima, energy",
+        f"{_ROOM}.host_history:history",
+        _history,
+    ),
+    Verb(
+        ("hosts", "topology"),
+        "how its GPUs and adapters hang together",
+        f"{_ROOM}.host_topology:topology",
+        _one_host,
+    ),
     Verb(("top",), "what hosts, GPUs and processes do now", f"{_ROOM}.top:top", _top),
     Verb(
         ("agents", "list"),
@@ -198,7 +281,38 @@ VERBS: tuple[Verb, ...] = (
         _usage,
         listing=True,
     ),
+    Verb(
+        ("agents", "graph"),
+        "the nodes of its work, and which run",
+        f"{_ROOM}.threads:graph",
+        _agent,
+    ),
+    Verb(
+        ("models",),
+        "every model that hosts can ask: state, abilities, load, price",
+        f"{_ROOM}.models:list_models",
+        listing=True,
+    ),
+    Verb(("models", "describe"), "all about a model", f"{_ROOM}.models:describe", _model),
+    Verb(
+        ("models", "usage"),
+        "what calls of models took: tokens, time, energy, money",
+        f"{_ROOM}.models:usage",
+        _model_usage,
+        listing=True,
+    ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", _logs),
+    Verb(
+        ("plans", "list"), "the plans that have a name", f"{_ROOM}.plans:list_plans", listing=True
+    ),
+    Verb(("plans", "validate"), "check plan files", f"{_ROOM}.plans:validate", _validate),
+    Verb(("plans", "stats"), "how runs went", f"{_ROOM}.plans:stats", _stats, listing=True),
+    Verb(
+        ("schedules", "list"),
+        "what is run by the clock",
+        f"{_ROOM}.schedules:list_schedules",
+        listing=True,
+    ),
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
@@ -213,6 +327,41 @@ VERBS: tuple[Verb, ...] = (
     Verb(("memory", "describe"), "all about a memory", f"{_ROOM}.memory:describe", _memory),
     Verb(("memory", "stats"), "where it is, and how much", f"{_ROOM}.memory:stats"),
     Verb(("memory", "export"), "all as JSON lines", f"{_ROOM}.memory:export", _export),
+    Verb(
+        ("decisions", "list"),
+        "the decisions that are kept",
+        f"{_ROOM}.decisions:list_decisions",
+        listing=True,
+    ),
+    Verb(
+        ("decisions", "describe"),
+        "a decision: rule, votes, rounds, outcome",
+        f"{_ROOM}.decisions:describe",
+        _decision,
+    ),
+    Verb(
+        ("questions", "list"),
+        "what waits for a person",
+        f"{_ROOM}.questions:list_questions",
+        _questions,
+        listing=True,
+    ),
+    Verb(("questions", "describe"), "all about one", f"{_ROOM}.questions:describe", _question),
+    Verb(
+        ("threads", "list"),
+        "the threads an agent keeps",
+        f"{_ROOM}.threads:list_threads",
+        _agent,
+        listing=True,
+    ),
+    Verb(("threads", "get"), "the state of a thread", f"{_ROOM}.threads:get", _checkpoint),
+    Verb(
+        ("threads", "history"),
+        "the states it was in",
+        f"{_ROOM}.threads:history",
+        _thread_history,
+        listing=True,
+    ),
     Verb(("topology",), "who talks to whom", f"{_ROOM}.topology:topology", listing=True),
     Verb(("events",), "what happened", f"{_ROOM}.events:events", _events),
     Verb(
@@ -282,10 +431,16 @@ VERBS: tuple[Verb, ...] = (
 
 #: What the groups of verbs are about.
 GROUPS: dict[str, str] = {
-    "hosts": "hosts: list, cordon, uncordon, drain",
+    "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
     "memory": "what agents remember: add, search, list, describe, edit, delete, undo, …",
-    "runs": "runs of plans: list, describe, watch, cancel",
+    "decisions": "decisions: propose, list, describe, vote, close",
+    "models": "models: list, describe, explain, usage, load, unload",
+    "threads": "what LangGraph agents keep: list, get, history, set, forget",
+    "plans": "plans: list, validate, stats",
+    "schedules": "plans run by the clock: list, add, remove, pause, resume",
+    "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",
+    "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",
     "config": "settings: show, get, set, path, export, import",

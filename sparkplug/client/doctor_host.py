@@ -135,6 +135,14 @@ def langgraph_extra(paths: Paths, settings: Settings) -> Check:
     return ok("langgraph", "installed")
 
 
+def crewai_extra(paths: Paths, settings: Settings) -> Check:
+    """Agents of `runtime: crewai` can run."""
+    if importlib.util.find_spec("crewai") is None:
+        fix = f"{sys.executable} -m pip install 'sparkplug-control[crew]'"
+        return ok("crewai", f"not installed, needed for crews only: {fix}")
+    return ok("crewai", "installed")
+
+
 def nvidia_driver(paths: Paths, settings: Settings) -> Check:
     """Whether this host has an NVIDIA driver; having none is no fault."""
     version = Path("/proc/driver/nvidia/version")
@@ -187,6 +195,7 @@ HOST_CHECKS: tuple[Callable[[Paths, Settings], Check], ...] = (
     key_files,
     node_process,
     langgraph_extra,
+    crewai_extra,
     nvidia_driver,
     terminal,
 )

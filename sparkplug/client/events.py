@@ -68,5 +68,8 @@ def _event(message: Msg, sequence: int) -> Event:
         event = Event.model_validate_json(message.data)
     except ValidationError:
         event = Event(name="")
+    if event.name and message.subject != subjects.event(event.name, event.subject):
+        # An agent may write about itself alone; the subject is what the server let it write to.
+        event = Event(name="")
     event.sequence = sequence
     return event

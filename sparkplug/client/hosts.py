@@ -17,7 +17,16 @@ from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
-from sparkplug.schema.host import HostSample
+from sparkplug.schema.history import HistoryReply, HistoryRequest
+from sparkplug.schema.host import HostSample, Process
+from sparkplug.schema.host_orders import (
+    PowerLimitReply,
+    PowerLimitRequest,
+    ProcessOrderReply,
+    ReniceRequest,
+    SignalRequest,
+)
+from sparkplug.schema.host_topology import HostTopology
 from sparkplug.schema.node import NodeOrder, NodeState, Nothing, ObservedNode
 from sparkplug.schema.node_services import (
     HostView,
@@ -30,6 +39,7 @@ from sparkplug.schema.problems import did_you_mean
 
 _SAMPLE_DEADLINE_S = 1.0
 _TABLE_DEADLINE_S = 5.0
+_HISTORY_DEADLINE_S = 15.0
 _LATEST_S = 2.0
 _SAMPLES_QUEUED = 1000
 
@@ -71,6 +81,60 @@ async def processes(client: Client, host: str) -> ProcessesReply:
     """The process table of a host."""
     subject = subjects.node_service(host, "processes")
     return await call(client.bus, subject, Nothing(), ProcessesReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def history(client: Client, host: str, request: HistoryRequest) -> HistoryReply:
+    """How the figures of a host went, from what its node keeps on disk. Raises NotFoundError."""
+    await _require(client, host)
+    subject = subjects.node_service(host, "history")
+    return await call(client.bus, subject, request, HistoryReply, deadline=_HISTORY_DEADLINE_S)
+
+
+async def topology(client: Client, host: str) -> HostTopology:
+    """How the GPUs and adapters of a host hang together. Raises NotFoundError."""
+    await _require(client, host)
+    subject = subjects.node_service(host, "topology")
+    return await call(client.bus, subject, Nothing(), HostTopology, deadline=_HISTORY_DEADLINE_S)
+
+
+async def find_process(client: Client, host: str, pid: int) -> Process:
+    """A process of a host, by its number. Raises NotFoundError."""
+    await _require(client, host)
+    table = (await processes(client, host)).processes
+    found = next((process for process in table if process.pid == pid), None)
+    if found is None:
+        raise NotFoundError(
+            f"no process {pid} on {host}", hint=f"`sparkplug top {host}` shows the busiest"
+        )
+    return found
+
+
+async def send_signal(client: Client, host: str, request: SignalRequest) -> ProcessOrderReply:
+    """Send a signal to a process of a host. Raises what its node raises."""
+    subject = subjects.node_service(host, "signal")
+    return await call(client.bus, subject, request, ProcessOrderReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def renice(client: Client, host: str, request: ReniceRequest) -> ProcessOrderReply:
+    """Make a process of a host more or less urgent. Raises what its node raises."""
+    subject = subjects.node_service(host, "renice")
+    return await call(client.bus, subject, request, ProcessOrderReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def set_power_limit(client: Client, host: str, request: PowerLimitRequest) -> PowerLimitReply:
+    """Set the power limit of a GPU of a host. Raises what its node raises."""
+    await _require(client, host)
+    subject = subjects.node_service(host, "power-limit")
+    return await call(client.bus, subject, request, PowerLimitReply, deadline=_HISTORY_DEADLINE_S)
+
+
+async def _require(client: Client, name: str) -> None:
+    names = {node.name for node in await read_nodes(client.bus)}
+    if name not in names:
+        raise NotFoundError(
+            f"no host {name}{did_you_mean(name, names)}",
+            hint="`sparkplug hosts` shows all there are",
+        )
 
 
 async def kernel_log(client: Client, host: str) -> KernelLogReply:

@@ -15,7 +15,7 @@ import nats.js.errors
 
 from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.client import hosts, runs, topology
+from sparkplug.client import hosts, questions, runs, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
@@ -30,6 +30,7 @@ from sparkplug.schema.host import HostSample
 from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
+from sparkplug.schema.question import Question
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
 from sparkplug.schema.topology import Topology
 from sparkplug.schema.usage import NodeUsage
@@ -58,6 +59,8 @@ class MeshView:
     orders: dict[str, NodeOrder] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
+    #: What people are asked, and were lately, by id.
+    questions: dict[str, Question] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     #: Whether what nodes wrote, and what is wanted, have been read.
     observed_read: bool = False
@@ -119,6 +122,11 @@ class MeshView:
             )
         return sorted(found, key=lambda view: view.name)
 
+    def open_questions(self) -> list[Question]:
+        """What waits for a person's answer, the oldest first."""
+        found = [one for one in self.questions.values() if one.waits]
+        return sorted(found, key=lambda one: one.asked)
+
     def newest_runs(self) -> list[RunView]:
         """The runs, newest first."""
         return sorted(self.runs.values(), key=lambda run: run.created, reverse=True)
@@ -135,8 +143,8 @@ class LiveMesh:
     """Follows a mesh over a connection and keeps a `MeshView` true.
 
     `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
-    their states), `telemetry`, `topology`, `runs`, `events`, `link`, and while somebody wants it
-    `usage` (see `wanting_usage`).
+    their states), `telemetry`, `topology`, `runs`, `questions`, `events`, `link`, and while
+    somebody wants it `usage` (see `wanting_usage`).
     """
 
     def __init__(self, client: Client, view: MeshView | None = None) -> None:
@@ -164,6 +172,7 @@ class LiveMesh:
                 self._follow_observed,
                 self._follow_desired,
                 self._follow_orders,
+                self._follow_questions,
                 self._follow_telemetry,
                 self._fill_histories,
                 self._follow_topology,
@@ -294,6 +303,12 @@ class LiveMesh:
                         orders[change.entry.key] = order
                 if fresh is None:
                     self._touch("hosts")
+
+    async def _follow_questions(self) -> None:
+        async with contextlib.aclosing(questions.follow(self.client)) as changes:
+            async for found in changes:
+                self.view.questions = found
+                self._touch("questions")
 
     async def _follow_telemetry(self) -> None:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:

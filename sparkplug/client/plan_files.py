@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_check import load_plan
+from sparkplug.schema.plan_inputs import checked_inputs as check_inputs
 from sparkplug.schema.problems import did_you_mean
 from sparkplug.shipped import shipped
 
+__all__ = ["check_inputs", "find_plan", "parse_inputs", "plan_files", "plan_names"]
+
+
+def plan_files() -> dict[str, Path]:
+    """The files of the plans that have a name, by it: those shipped, and those of plugins.
+
+    A shipped one goes before a plugin's of the same name.
+    """
+    folders = [*sorted(shipped("plugins").glob("*/plans")), shipped("config") / "plans"]
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
 
 def plan_names() -> list[str]:
-    """The names of the shipped plans."""
-    return sorted(path.stem for path in (shipped("config") / "plans").glob("*.yaml"))
+    """The names of the shipped plans and those of plugins."""
+    return sorted(plan_files())
 
 
 def find_plan(name: str, agents: set[str] | None = None) -> Plan:
@@ -26,14 +38,20 @@ def find_plan(name: str, agents: set[str] | None = None) -> Plan:
     """
     path = Path(name)
     if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in name:
-        return load_plan(path, agents)
-    if name in plan_names():
-        return load_plan(shipped("config") / "plans" / f"{name}.yaml", agents)
-    known = plan_names()
+        return load_plan(path, agents, _named)
+    known = plan_files()
+    if name in known:
+        return load_plan(known[name], agents, _named)
     raise NotFoundError(
         f"no plan {name}{did_you_mean(name, known)}",
         hint=f"give a file, or one of: {', '.join(known) or 'none is shipped'}",
     )
+
+
+def _named(name: str) -> Plan | None:
+    """The plan of a name, for another that runs it; not checked."""
+    file = plan_files().get(name)
+    return load_plan(file, None, _named) if file is not None else None
 
 
 def parse_inputs(pairs: Iterable[str]) -> dict[str, Any]:
@@ -48,25 +66,3 @@ def parse_inputs(pairs: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             inputs[key] = text
     return inputs
-
-
-def check_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs a run gets: those given and the plan's defaults.
-
-    Raises InvalidError for one the plan does not have, and for one it needs and did not get.
-    """
-    for name in given:
-        if name not in plan.inputs:
-            known = ", ".join(plan.inputs) or "it has none"
-            raise InvalidError(
-                f"{plan.name} has no input {name}{did_you_mean(name, plan.inputs)}",
-                hint=f"its inputs: {known}",
-            )
-    missing = [n for n, i in plan.inputs.items() if i.required and n not in given]
-    if missing:
-        raise InvalidError(
-            f"{plan.name} needs the input {', '.join(missing)}",
-            hint=f"give it with --input {missing[0]}=VALUE",
-        )
-    defaults = {name: entry.default for name, entry in plan.inputs.items()}
-    return {**defaults, **given}

@@ -24,11 +24,15 @@ _DEADLINE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PromptChunk:
-    """A piece of an answer: its text, a word of status, or a question back to the caller."""
+    """A piece of an answer: its text, a word of status, or a question back to the caller.
+
+    `data` is the piece as data, where the answer is a stream of such.
+    """
 
     kind: Literal["text", "status", "question"]
     text: str
     query: Query | None = None
+    data: Any = None
 
     async def reply(self, answer: str) -> None:
         """Answer a question, once."""
@@ -45,13 +49,14 @@ async def prompt(
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002  the envelope's own name for it
     files: Sequence[Path] = (),
+    thread: str = "",
     deadline: float = _DEADLINE_S,
 ) -> AsyncGenerator[PromptChunk, None]:
     """Prompt a replica (see `agents.target`) and yield its answer as it comes.
 
-    `deadline` in seconds for all of it. Raises InvalidError before anything is sent when text
-    and files together are larger than the agent takes, NotFoundError for a missing file, and
-    what `bus.synadia.prompt` raises.
+    `thread` names the conversation it belongs to; `deadline` in seconds for all of it. Raises
+    InvalidError before anything is sent when text and files together are larger than the agent
+    takes, NotFoundError for a missing file, and what `bus.synadia.prompt` raises.
     """
     from synadia_ai.agents import ResponseChunk, StatusChunk
 
@@ -67,6 +72,7 @@ async def prompt(
         action=action,
         input=input,
         attachments=attachments or None,
+        thread=thread,
         deadline=deadline,
     )
     async with contextlib.aclosing(stream) as chunks:

@@ -1,27 +1,40 @@
-"""Runs of plans: submitting, following and cancelling them."""
+"""Runs of plans: submitting, following, steering, answering and comparing them."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sparkplug.bus import journal, subjects
+from sparkplug.bus.results import Results
 from sparkplug.bus.service import call
 from sparkplug.client.session import Client
 from sparkplug.schema.errors import ConflictError, NotFoundError
 from sparkplug.schema.journal_fold import advance, begin, fold
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan import Plan
-from sparkplug.schema.run import CancelRequest, RunView, SubmitReply, SubmitRequest
+from sparkplug.schema.problems import did_you_mean
+from sparkplug.schema.run import (
+    AnswerRequest,
+    CancelRequest,
+    PauseRequest,
+    ReplayRequest,
+    RunView,
+    SubmitReply,
+    SubmitRequest,
+)
+from sparkplug.schema.run_stats import PlanStats, plan_stats
 
 _SUBMIT_DEADLINE_S = 10.0
 _CANCEL_DEADLINE_S = 5.0
 
 
-async def submit(client: Client, plan: Plan, inputs: Mapping[str, Any]) -> str:
+async def submit(
+    client: Client, plan: Plan, inputs: Mapping[str, Any], priority: int | None = None
+) -> str:
     """Have a planner accept a run of the plan; its id. It runs whether or not anybody watches."""
-    request = SubmitRequest(plan=plan, inputs=dict(inputs), actor=client.actor)
+    request = SubmitRequest(plan=plan, inputs=dict(inputs), actor=client.actor, priority=priority)
     reply = await call(
         client.bus, subjects.RUNS_SUBMIT, request, SubmitReply, deadline=_SUBMIT_DEADLINE_S
     )
@@ -65,6 +78,89 @@ async def watch(client: Client, run: str) -> AsyncGenerator[RunView, None]:
             else:
                 advance(view, entry)
             yield view
+
+
+async def whole(client: Client, view: RunView) -> RunView:
+    """The run with its outputs that are stored apart. Raises NotFoundError, NoMeshError."""
+    results = Results(client.bus)
+    if view.stored is not None:
+        view.output = await results.read(view.stored)
+    for one in (item for step in view.steps for item in (step, *step.items)):
+        if one.stored is not None:
+            one.output = await results.read(one.stored)
+    return view
+
+
+async def pause(client: Client, run: str, *, resume: bool = False) -> None:
+    """Have nothing more begun in the run, or have it go on. Raises NotFoundError, ConflictError."""
+    request = PauseRequest(run=run, resume=resume, actor=client.actor)
+    await call(client.bus, subjects.RUNS_PAUSE, request, Nothing, deadline=_CANCEL_DEADLINE_S)
+
+
+async def replay(
+    client: Client,
+    run: str,
+    start: str = "",
+    inputs: Mapping[str, Any] | None = None,
+    edit: Mapping[str, Any] | None = None,
+) -> str:
+    """A new run that shares the past of this one: from the step `start`, or from what failed.
+
+    Raises NotFoundError, ConflictError when the run has not ended, InvalidError.
+    """
+    request = ReplayRequest(
+        run=run,
+        start=start,
+        inputs=dict(inputs or {}),
+        edit=dict(edit or {}),
+        actor=client.actor,
+    )
+    reply = await call(
+        client.bus, subjects.RUNS_REPLAY, request, SubmitReply, deadline=_SUBMIT_DEADLINE_S
+    )
+    return reply.run
+
+
+async def answer(
+    client: Client,
+    run: str,
+    verdict: Literal["approve", "reject", "answer"],
+    *,
+    step: str = "",
+    value: Any = None,
+    edited: bool = False,
+    reason: str = "",
+) -> None:
+    """Answer a step that waits for a person. It counts once.
+
+    Raises NotFoundError, ConflictError when it was answered already or it is not clear which
+    step is meant, InvalidError for what is no answer to it.
+    """
+    request = AnswerRequest(
+        run=run,
+        step=step,
+        verdict=verdict,
+        value=value,
+        edited=edited,
+        reason=reason,
+        actor=client.actor,
+    )
+    await call(client.bus, subjects.RUNS_ANSWER, request, Nothing, deadline=_CANCEL_DEADLINE_S)
+
+
+async def stats(client: Client, plan: str = "", limit: int = 200) -> list[PlanStats]:
+    """The figures of one plan, or of each, over its newest runs that are kept.
+
+    Raises NotFoundError when no run of that plan is.
+    """
+    runs = await list_runs(client, limit)
+    names = sorted({view.plan for view in runs})
+    if plan and plan not in names:
+        raise NotFoundError(
+            f"no run of a plan {plan} is kept{did_you_mean(plan, names)}",
+            hint="`sparkplug runs list` shows those that are",
+        )
+    return [plan_stats(name, runs) for name in names if plan in ("", name)]
 
 
 async def cancel(client: Client, run: str) -> None:

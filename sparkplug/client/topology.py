@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 
 from pydantic import ValidationError
@@ -11,15 +13,28 @@ from sparkplug.bus import subjects
 from sparkplug.bus.service import call
 from sparkplug.client.hosts import receive
 from sparkplug.client.session import Client
+from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.topology import Topology
 
 _DEADLINE_S = 3.0
+_TAKE_OVER_S = 5.0
+_AGAIN_S = 0.25
 
 
 async def read_topology(client: Client) -> Topology:
-    """The graph now. Raises NoMeshError when no observer answers."""
-    return await call(client.bus, subjects.TOPOLOGY_GET, Nothing(), Topology, deadline=_DEADLINE_S)
+    """The graph now. Raises NoMeshError when no observer answers, nor another takes over."""
+    until = time.monotonic() + _TAKE_OVER_S
+    while True:
+        try:
+            return await call(
+                client.bus, subjects.TOPOLOGY_GET, Nothing(), Topology, deadline=_DEADLINE_S
+            )
+        except NoMeshError:
+            # Its lease lapses before another observes.
+            if time.monotonic() > until or not client.bus.connected:
+                raise
+        await asyncio.sleep(_AGAIN_S)
 
 
 async def follow_topology(client: Client) -> AsyncGenerator[bytes, None]:

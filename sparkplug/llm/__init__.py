@@ -1,1 +1,1 @@
-"""Model providers. An agent gets its model through here and nowhere else."""
+"""Models: one port, a file per provider behind it, one retry loop, and a ledger of every call."""

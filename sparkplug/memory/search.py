@@ -20,8 +20,10 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MOST_WORDS = 24
 #: What meanings count for beside words. What is in a memory's own words is rarely wrong, and a
 #: model alone misses names; an embedder that itself compares words adds little to them.
-MEANINGS, WORDS_AGAIN = 0.5, 0.2
+MEANINGS, WORDS_AGAIN = 0.6, 0.2
 _STRENGTH = 0.04
+#: A match by words that is half as good as the best one tells less than half as much.
+_TELLS = 1.5
 #: A word that is in a larger share of all memories says little, and takes long to rank.
 _TOO_COMMON = 0.2
 _COUNTED_FROM = 5_000
@@ -107,6 +109,8 @@ def hybrid(
 
     `meanings` is what the first kind counts for, 0 to 1.
     """
+    if semantic is not None and scopes is not None and len(semantic) > POOL:
+        semantic = _of_scopes(db, semantic, set(scopes))
     rows = _rows(db, [known for known, _ in semantic or ()], list(lexical.likeness))
     by_id = dict(semantic or ())
     now = time.time()
@@ -123,14 +127,14 @@ def hybrid(
         meaning = by_id.get(row["id"])
         word = lexical.likeness.get(row["row"])
         # Likenesses of embedders lie close together: what counts is which is nearer.
-        nearness = 0.0 if meaning is None else (meaning - furthest) / spread * 0.8 + 0.2 * meaning
+        nearness = 0.0 if meaning is None else (meaning - furthest) / spread
         if word is None and (meaning or 0.0) < _UNLIKE:
             continue
         held = strength(row, half_life, now)
         if semantic is None:
             score = (1 - _STRENGTH) * (word or 0.0)
         else:
-            score = meanings * nearness + (1 - meanings) * (word or 0.0)
+            score = meanings * nearness + (1 - meanings) * (word or 0.0) ** _TELLS
             score *= 1 - _STRENGTH
         score += _STRENGTH * held
         score *= 0.5 + 0.5 * float(row["confidence"])
@@ -148,6 +152,23 @@ def hybrid(
         fields = fields_of(row, half_life)
         found.append((row, MemoryHit.model_construct(**fields, score=round(score, 4), why=why)))
     return found
+
+
+def _of_scopes(
+    db: sqlite3.Connection, semantic: Sequence[tuple[str, float]], scopes: set[str]
+) -> list[tuple[str, float]]:
+    """The nearest that are in some scopes: a store was asked for more without its filter."""
+    found: list[tuple[str, float]] = []
+    for start in range(0, len(semantic), _ROWS_AT_ONCE):
+        part = semantic[start : start + _ROWS_AT_ONCE]
+        marks = ",".join("?" * len(part))
+        sql = f"SELECT id, scope FROM items WHERE id IN ({marks})"  # noqa: S608
+        rows = db.execute(sql, [known for known, _ in part])
+        there = {row["id"] for row in rows if row["scope"] in scopes}
+        found += [pair for pair in part if pair[0] in there]
+        if len(found) >= POOL:
+            break
+    return found[:POOL]
 
 
 def _rows(db: sqlite3.Connection, ids: Sequence[str], rows: Sequence[int]) -> list[sqlite3.Row]:

@@ -178,7 +178,7 @@ class MemoryService:
         handler: Callable[[Caller, Any], Awaitable[BaseModel]],
         refuse_agents: RefusedError | None,
     ) -> None:
-        async def answer(message: Msg, request: BaseModel) -> BaseModel | None:
+        async def answer(request: BaseModel, message: Msg) -> BaseModel | None:
             if message.reply and not self._is_new(message.reply):
                 return None  # the node handed on what came to us as well
             caller = caller_of(message.subject.split(".")[4:])

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 _DATA_CHARS = 4_000
 _SEATS = "sparkplug.memory.seats"
 _UNSUITED = re.compile(r"[^a-zA-Z0-9_-]")
-#: Collections of one scope's memories are asked for many: a store filters slowly where most pass.
-_MOST_PASS = 0.25
+#: Chroma's filter takes time for each that passes (4 µs): where more than this share does, more
+#: is asked for without it, and what is of other scopes is left out after.
+_MOST_PASS = 0.02
+_MOST_ASKED = 4_000
 
 
 class Space:
@@ -104,11 +106,15 @@ class Space:
             where: dict[str, Any] | None = None
             if filtered and scopes is not None:
                 where = {"user_id": {"$in": list(scopes)}}
-            wider = 1.0 if filtered or scopes is None else min(4.0, 1.0 / max(share, 0.25))
+            wanted = limit
+            if scopes is not None and not filtered:
+                wanted = min(
+                    _MOST_ASKED, int(2 * limit / min(1.0, share)) if share < 0.99 else limit
+                )
             found = self._chroma.query(
                 query_embeddings=vector,
                 where=where,
-                n_results=max(1, int(limit * wider)),
+                n_results=max(1, wanted),
                 include=["distances"],
             )
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)

@@ -21,6 +21,7 @@ import nats.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
+from sparkplug.node.token_rate import TokenRate
 from sparkplug.node.usage_history import KEEP_EVERY_S, UsageTrack
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.host import Gpu
@@ -90,6 +91,7 @@ class _Account:
     rate: float = 0.0
     told: float = 0.0
     latencies: deque[tuple[float, Latency]] = field(default_factory=deque)
+    tokens: TokenRate = field(default_factory=TokenRate)
 
 
 class Accounting:
@@ -232,6 +234,11 @@ class Accounting:
         usage.sent = account.before.sent + counts.sent
         usage.received_bytes = account.before.received_bytes + counts.received_bytes
         usage.sent_bytes = account.before.sent_bytes + counts.sent_bytes
+        usage.model_calls = account.before.model_calls + counts.model_calls
+        usage.tokens_in = account.before.tokens_in + counts.tokens_in
+        usage.tokens_out = account.before.tokens_out + counts.tokens_out
+        usage.model_cost = round(account.before.model_cost + counts.model_cost, 9)
+        usage.tokens_per_second = account.tokens.rate(usage.tokens_out, now)
         self._note_latency(account, counts, now)
 
     def _note_latency(self, account: _Account, counts: AgentCounts, now: float) -> None:
@@ -291,6 +298,10 @@ def _sum(one: AgentCounts, other: AgentCounts) -> AgentCounts:
         sent=one.sent + other.sent,
         received_bytes=one.received_bytes + other.received_bytes,
         sent_bytes=one.sent_bytes + other.sent_bytes,
+        model_calls=one.model_calls + other.model_calls,
+        tokens_in=one.tokens_in + other.tokens_in,
+        tokens_out=one.tokens_out + other.tokens_out,
+        model_cost=one.model_cost + other.model_cost,
     )
 
 

@@ -32,35 +32,44 @@ from sparkplug.bus.server_record import ServerProcess
 from sparkplug.bus.service import Services
 from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
+from sparkplug.bus.tap import open_tap
 from sparkplug.config import Settings
+from sparkplug.decisions.keeper import Decisions
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
+from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
+from sparkplug.node.local_models import LocalModels
 from sparkplug.node.memory_keeper import MemoryKeeper
 from sparkplug.node.mesh_services import MeshServices
+from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
-from sparkplug.node.observer import Observer
+from sparkplug.node.observer.observer import Observer
 from sparkplug.node.placement import Placement
 from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
 from sparkplug.node.server_keeper import ServerKeeper, server_settings
 from sparkplug.node.supervisor import Supervisor
-from sparkplug.node.telemetry_services import serve_telemetry
+from sparkplug.node.telemetry_services import serve_orders, serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.plans.planner import Planner
 from sparkplug.processes import start_time, wait_process
+from sparkplug.questions.board import Board
+from sparkplug.questions.desk import Desk
+from sparkplug.questions.keeper import Keeper
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
 from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -217,13 +226,42 @@ class Daemon:
         directory = Directory(bus)
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
-        observer = Observer(bus, owner_name(), directory, self._events)
-        planner = Planner(bus, self.name, self._events, known_agents=directory.names)
+        observer = Observer(
+            bus,
+            self.name,
+            holder,
+            owner_name(),
+            directory,
+            self._events,
+            settings.observe,
+            partial(open_tap, bus, f"observer {self.name}", _CONNECT_DEADLINE_S),
+        )
+        decisions = Decisions(
+            bus,
+            self.name,
+            holder,
+            self._events,
+            named=directory.named,
+            user_of=directory.user_of,
+            find=directory.target,
+        )
+        planner = Planner(
+            bus,
+            self.name,
+            known_agents=directory.names,
+            find=directory.resolve,
+            most=settings.plans.max_runs,
+            compact=settings.plans.compact,
+            keep=settings.plans.keep,
+        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
             owner_of=supervisor.owner_of,
-            history_seconds=settings.telemetry.history,
+            history=paths.history if settings.telemetry.history_max else None,
+            history_bytes=settings.telemetry.history_max,
+            inference=settings.telemetry.inference,
+            inference_urls=settings.telemetry.inference_urls.split(","),
         )
         accounting = Accounting(
             bus,
@@ -240,7 +278,20 @@ class Daemon:
             lambda: keys.user(f"memory {self.name}", _EVERYTHING) if keys else credentials,
             enabled=settings.memory.enabled,
         )
+        local_models = LocalModels(
+            self.name,
+            settings.llm.models,
+            paths.run,
+            paths.logs,
+            zygotes.environment,
+            lambda: sampler.latest.gpus if sampler.latest else (),
+        )
+        models = NodeModels(
+            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+        )
         gpu_events = GpuEvents(self._events)
+        board = Board(bus)
+        keeper_of_questions = Keeper(bus, holder, board, self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
         def new_epoch() -> None:
@@ -253,16 +304,19 @@ class Daemon:
         lease.on_epoch(new_epoch)
         lease.on_standing(stand)
 
-        async def publish(sample: HostSample) -> None:
+        async def publish(sample: HostSample, body: bytes) -> None:
             gpu_events.take(sample)
             self._note(sample)
-            await self._publish_sample(sample)
+            await self._publish_sample(body)
 
         async def logs(request: LogsRequest) -> LogsReply:
             return await asyncio.to_thread(supervisor.logs.read, request)
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
+        await Checkpoints(bus).serve(services)
+        await Desk(bus, board, self._events).serve(services)
+        await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
             revoke = by_account(await self._serve_mesh(services, keys))
@@ -275,12 +329,17 @@ class Daemon:
             ("desired state", state.run),
             ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
-            ("observer", lambda: observer.run(services)),
+            ("observer", observer.run),
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
             ("memory", memory.run),
+            ("decisions", decisions.run),
+            ("questions", board.run),
+            ("answers", keeper_of_questions.run),
+            ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
+            ("agent epochs", supervisor.watch_epochs),
             ("agent health", supervisor.watch_health),
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
@@ -290,6 +349,9 @@ class Daemon:
             ("company", lambda: company.run(state, self._observed, self._record)),
             ("admission", self._keep_admitted),
         ]
+        if settings.telemetry.prometheus_port:
+            exporter = Exporter(lambda: sampler.latest, settings.telemetry.prometheus_port)
+            loops.append(("prometheus", exporter.run))
         if self._keeper is not None:
             keeper = self._keeper
             loops.append(("nats-server", lambda: keeper.keep(self._stopping)))
@@ -317,6 +379,7 @@ class Daemon:
             await lease.release()
         finally:
             await end(*tasks)
+            await local_models.close()
             await services.close()
             await supervisor.leave()
             await zygotes.stop()
@@ -341,10 +404,12 @@ class Daemon:
         await self._observed.flush()
 
     def _agent_environment(self) -> dict[str, str]:
-        """What agents get beside the scrubbed environment: the model key that settings name."""
-        name = self._settings.llm.api_key_env
-        value = os.environ.get(name, "") if name else ""
-        return {name: value} if value else {}
+        """What agents get beside the scrubbed environment: the model keys that settings name."""
+        llm = self._settings.llm
+        names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
+        # CrewAI writes keys and settings of its own when it is imported.
+        crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
+        return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
     def _note(self, sample: HostSample) -> None:
         self._simulated = sample.driver.simulated
@@ -354,13 +419,11 @@ class Daemon:
         if told:
             self._observed.set(node_key(self.name), self._record())
 
-    async def _publish_sample(self, sample: HostSample) -> None:
+    async def _publish_sample(self, body: bytes) -> None:
         if not self._bus.connected:
             return
         try:
-            await self._bus.nc.publish(
-                subjects.telemetry(self.name), sample.model_dump_json().encode()
-            )
+            await self._bus.nc.publish(subjects.telemetry(self.name), body)
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
@@ -398,6 +461,12 @@ class Daemon:
             except (TimeoutError, SparkplugError) as error:
                 log.debug("clock: %s", error)
             await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _own_processes(self) -> set[int]:
+        """This daemon, its parent and the mesh's server."""
+        server = self._keeper.server.process if self._keeper is not None else None
+        pids = (os.getpid(), self._parent, server.pid if server is not None else None)
+        return {pid for pid in pids if pid}
 
     def _server_down(self) -> bool:
         process = self._keeper.server.process if self._keeper is not None else None

@@ -23,7 +23,7 @@ class Directory:
 
     async def run(self, services: Services) -> None:
         """Follow for ever and answer."""
-        await services.serve(subjects.AGENTS_RESOLVE, ResolveRequest, self._resolve, queue=_QUEUE)
+        await services.serve(subjects.AGENTS_RESOLVE, ResolveRequest, self.resolve, queue=_QUEUE)
         watch = Bucket(self._bus, subjects.BUCKET_OBSERVED).watch(">")
         async with contextlib.aclosing(watch) as changes:
             async for change in changes:
@@ -62,7 +62,21 @@ class Directory:
                 return observed.user or None
         return None
 
-    async def _resolve(self, request: ResolveRequest) -> ResolveReply:
+    def target(self, voter: str) -> Target | None:
+        """The least busy replica of an agent that takes prompts, or of agent/replica."""
+        name, _, replica = voter.partition("/")
+        found = [
+            agent
+            for agent in self._agents.values()
+            if agent.name == name
+            and agent.takes_prompts
+            and agent.subject
+            and replica in ("", agent.replica)
+        ]
+        best = min(found, key=lambda agent: (agent.foreign, agent.inflight), default=None)
+        return Target.of(best) if best is not None else None
+
+    async def resolve(self, request: ResolveRequest) -> ResolveReply:
         found = [
             agent
             for agent in self._agents.values()

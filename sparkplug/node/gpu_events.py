@@ -1,4 +1,4 @@
-"""Events about GPUs, told once when they begin: XID, throttling, loss and recovery."""
+"""Events about GPUs, told once when they begin: XID and others, throttling, loss, recovery."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ class GpuEvents:
         self._events = events
         self._throttled: set[str] = set()
         self._lost: set[str] = set()
-        self._xids: set[tuple[str, str, int]] = set()
+        self._stale: set[str] = set()
+        self._seen: set[tuple[str, str, int | str]] = set()
 
     def take(self, sample: HostSample) -> None:
         """Emit what is new in a sample."""
         for xid in sample.xids:
             mark = (xid.uuid, xid.time.isoformat(), xid.xid)
-            if mark not in self._xids:
-                self._xids.add(mark)
+            if mark not in self._seen:
+                self._seen.add(mark)
                 self._emit("gpu:xid", sample, xid.gpu, xid=xid.xid, meaning=xid.meaning)
+        for event in sample.gpu_events:
+            told = (event.uuid, event.time.isoformat(), event.kind)
+            if told not in self._seen:
+                self._seen.add(told)
+                data = {"kind": event.kind, "meaning": event.meaning}
+                self._emit("gpu:event", sample, event.gpu, **data)
         for gpu in sample.gpus:
             self._compare(sample, gpu)
 
@@ -30,8 +37,12 @@ class GpuEvents:
         if gpu.state is GpuState.LOST and gpu.uuid not in self._lost:
             self._lost.add(gpu.uuid)
             self._emit("gpu:lost", sample, gpu.index, uuid=gpu.uuid)
-        elif gpu.state is GpuState.OK and gpu.uuid in self._lost:
+        elif gpu.state is GpuState.STALE and gpu.uuid not in self._stale:
+            self._stale.add(gpu.uuid)
+            self._emit("gpu:stale", sample, gpu.index, uuid=gpu.uuid, age=gpu.age_seconds)
+        elif gpu.state is GpuState.OK and gpu.uuid in self._lost | self._stale:
             self._lost.discard(gpu.uuid)
+            self._stale.discard(gpu.uuid)
             self._emit("gpu:recovered", sample, gpu.index, uuid=gpu.uuid)
         reasons = sorted(THROTTLING & set(gpu.clock_event_reasons))
         if reasons and gpu.uuid not in self._throttled:

@@ -33,9 +33,10 @@ def _room(gpu: Gpu, sample: HostSample) -> GpuRoom:
             continue
         before, now = held.get(process.agent, 0), process.used_bytes
         held[process.agent] = None if before is None or now is None else before + now
+    total = free = None
     if gpu.memory is not None:
         total, free = gpu.memory.total_bytes, gpu.memory.free_bytes
-    else:
+    elif gpu.unified_memory:
         total, free = sample.memory.total_bytes, sample.memory.available_bytes
     known = gpu.state is GpuState.OK
     return GpuRoom(

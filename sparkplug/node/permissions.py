@@ -5,6 +5,9 @@ from __future__ import annotations
 from sparkplug.bus import subjects
 from sparkplug.bus.jwt import Permissions
 
+#: What an agent may ask of any node.
+_VERBS = ("window", "processes", "kernel-log", "models", "model-load", "energy")
+
 
 def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
     """The subjects of one replica. It cannot serve as another, nor read another's replies."""
@@ -14,6 +17,8 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
         publish=(
             f"agents.hb.{own}",
             subjects.agent_state(agent, replica),
+            subjects.waits(agent, replica),
+            subjects.ledger(agent, replica),
             "agents.prompt.>",
             "agents.status.>",
             "$SRV.INFO.agents",
@@ -24,7 +29,15 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             # Who speaks of memory is known by where it may speak.
             subjects.memory_call("*", subjects.memory_caller(agent, owner, replica)),
             subjects.memory_write(subjects.memory_caller(agent, owner, replica)),
-            *(subjects.node_service("*", verb) for verb in ("window", "processes", "kernel-log")),
+            subjects.DECISIONS_PROPOSE,
+            subjects.DECISIONS_VOTE,
+            subjects.DECISIONS_GET,
+            subjects.agent_service(agent, replica, ">"),
+            f"sparkplug.event.agent.step.{agent}",
+            # What it keeps of its own: writing it, and reading it by the subject's own name.
+            f"sparkplug.checkpoint.{agent}.>",
+            f"$JS.API.DIRECT.GET.{subjects.STREAM_CHECKPOINTS}.sparkplug.checkpoint.{agent}.>",
+            *(subjects.node_service("*", verb) for verb in _VERBS),
             "_INBOX.>",
         ),
         subscribe=(
@@ -33,6 +46,7 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             f"agents.status.{own}",
             f"agents.status.{own} agents",
             subjects.agent_control(agent, replica),
+            subjects.agent_threads(agent, replica),
             *(f"$SRV.{verb}" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents" for verb in ("PING", "INFO", "STATS")),
             *(f"$SRV.{verb}.agents.*" for verb in ("PING", "INFO", "STATS")),

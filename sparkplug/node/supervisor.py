@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import nats.errors
+import nats.js.errors
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
@@ -60,6 +61,7 @@ _STALLS_EVERY_S = 0.25
 _LAST_LINES = 50
 _LAST_CHARACTERS = 8000
 _ROTATE_S = 5.0
+_READ_AGAIN_S = 0.5
 _MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
@@ -118,6 +120,7 @@ class Supervisor:
         self._said_left: dict[ReplicaKey, str] = {}
         #: Whether what is wanted here was ever read.
         self._known = False
+        self._epoch_began = asyncio.Event()
         self._closing = False
 
     def owner_of(self, pid: int) -> str | None:
@@ -156,9 +159,27 @@ class Supervisor:
                 self._left[record.agent, record.replica] = record
             else:
                 self.forget(record)
+        self._seen = await self._written()
+
+    async def _written(self) -> dict[str, ObservedAgent]:
+        """What is written of replicas of this node."""
         bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
         written = await bucket.read_all(ObservedAgent, "agents.>")
-        self._seen = {key: seen for key, seen in written.items() if seen.node == self._node}
+        return {key: seen for key, seen in written.items() if seen.node == self._node}
+
+    async def watch_epochs(self) -> None:
+        """With every new epoch: what could not be removed under the last one is looked for."""
+        while True:
+            await self._epoch_began.wait()
+            self._epoch_began.clear()
+            try:
+                self._seen = await self._written()
+            except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+                log.info("what is written of replicas here is read later: %s", error)
+                self._epoch_began.set()
+                await asyncio.sleep(_READ_AGAIN_S)
+            else:
+                self._reconcile_again()
 
     async def start(self, others: Callable[[Msg], Awaitable[None]]) -> None:
         """Listen to what the agents say of themselves; `others` gets the foreign ones' beats."""
@@ -213,7 +234,7 @@ class Supervisor:
         self._forget_gone()
 
     def _forget_gone(self) -> None:
-        """What an earlier daemon wrote of replicas that ended and were removed while none ran."""
+        """What was written of replicas that are no more: an earlier daemon's, an old epoch's."""
         if not self._lease.epoch:
             # Nothing can be written yet; it is done with the first epoch.
             return
@@ -285,6 +306,7 @@ class Supervisor:
         """The node has a new epoch: begin what is pinned here, the rest once it is given anew."""
         self._observed.drop_late()
         self._told.clear()
+        self._epoch_began.set()
         self._reconcile_again()
 
     def _reconcile_again(self) -> None:
@@ -376,8 +398,9 @@ class Supervisor:
                 {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
             )
         user = public_key(credentials.seed) if self._keys and credentials else ""
-        llm = self._settings.llm
-        env = _passed(spec) | spec.env
+        state = self._paths.agents / spec.name
+        # What a crew remembers is in a folder of its agent's own, whenever it is opened.
+        env = {"CREWAI_STORAGE_DIR": str(state / "crewai")} | _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
         given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
@@ -390,6 +413,8 @@ class Supervisor:
             node=self._node,
             runtime=spec.runtime,
             entrypoint=spec.entrypoint,
+            checkpoints=spec.checkpoints or "",
+            state=str(state),
             folder=desired.folder,
             description=spec.description,
             type=spec.type,
@@ -398,12 +423,8 @@ class Supervisor:
             senders=spec.senders,
             heartbeat_seconds=spec.health.interval,
             health=spec.health,
-            llm={
-                "endpoint": llm.endpoint,
-                "model": llm.model if spec.model == "auto" else spec.model,
-                "api_key_env": llm.api_key_env,
-                "timeout": llm.timeout,
-            },
+            model=spec.model,
+            llm=self._settings.llm.model_dump(mode="json", exclude_defaults=True),
             env=env,
             url=self._bus.url,
             ca=self._bus.ca,

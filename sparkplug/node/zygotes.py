@@ -53,6 +53,8 @@ _CALL_NOBODY = {
     "CREWAI_TRACING_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "LANGCHAIN_TRACING_V2": "false",
+    # Of what is stored only what a graph's state names is made into objects.
+    "LANGGRAPH_STRICT_MSGPACK": "true",
     "LANGSMITH_TRACING": "false",
     "MEM0_TELEMETRY": "False",
     "ORT_DISABLE_TELEMETRY": "1",
@@ -230,6 +232,8 @@ class ZygotePool:
             if name in _INHERITED or name.startswith(("CUDA_", "NCCL_"))
         }
         self._env = inherited | _CALL_NOBODY | dict(extra_environment)
+        #: What every process of the node's is given that is not itself the node.
+        self.environment = inherited | _CALL_NOBODY
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
 

@@ -4,73 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from sparkplug.bus.connection import Bus
-from sparkplug.bus.events import EventLog
-from sparkplug.plans.attempt import Ask, InterruptedAttemptError, attempt
-from sparkplug.plans.journal import JournalWriter, check_size
-from sparkplug.plans.replicas import Replicas
-from sparkplug.plans.retry import delay
-from sparkplug.plans.scheduler import decide
-from sparkplug.plans.templates import render, render_text, variables
-from sparkplug.schema.errors import (
-    CancelledRequestError,
-    DeadlineError,
-    InvalidError,
-    RefusedError,
-    SparkplugError,
-)
+from sparkplug.plans import showing
+from sparkplug.plans.asking import answer as leave_answer
+from sparkplug.plans.asking import ask_cancel
+from sparkplug.plans.children import child_id, child_output, start_child
+from sparkplug.plans.desk import Desk
+from sparkplug.plans.journal import JournalWriter
+from sparkplug.plans.past import copy_past
+from sparkplug.plans.repeated import do_step
+from sparkplug.plans.scheduler import Moves, Scheduler
+from sparkplug.plans.templates import render, shown, variables
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
 from sparkplug.schema.journal_fold import advance, fold
 from sparkplug.schema.plan import Plan, Step
 from sparkplug.schema.run import (
     RUN_ENDED,
+    STEP_ENDED,
+    AnswerRequest,
     JournalEntry,
+    Parent,
     RunState,
     RunView,
     StepState,
-    StepView,
 )
 
 log = logging.getLogger(__name__)
 
-#: So often an attempt that was cut short is simply made again; after that it counts as failed.
-FREE_INTERRUPTIONS = 5
-_INTERRUPTION_PAUSE_S = 0.2
+#: What others than the run's planner leave in its journal.
+_ASKED = frozenset({"cancel-asked", "pause-asked", "resume-asked", "step-answered"})
 
 
 class Execution:
-    """The work on one run."""
+    """The work on one run: what its steps work with, too."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        run: str,
-        *,
-        node: str,
-        events: EventLog,
-        replicas: Replicas,
-        journal: JournalWriter,
-    ) -> None:
-        self._bus = bus
-        self._run = run
-        self._node = node
-        self._events = events
-        self._replicas = replicas
+    def __init__(self, desk: Desk, run: str, journal: JournalWriter) -> None:
+        self.desk = desk
+        self.run_id = run
+        self.view: RunView
+        self.plan: Plan
+        self.names: dict[str, Any]
         self._journal = journal
-        self._writing = asyncio.Lock()
+        self._scheduler: Scheduler
         self._changed = asyncio.Event()
-        self._cancelled_by: str | None = None
-        self._chance = random.Random()  # noqa: S311  spreads retries, guards nothing
-        self._view: RunView
-        self._plan: Plan
-
-    def cancel(self, actor: str) -> None:
-        """Stop what runs and end the run as cancelled."""
-        self._cancelled_by = actor or "somebody"
-        self._changed.set()
+        self._moved = asyncio.Condition()
+        self._heard: deque[JournalEntry] | None = deque()
+        #: Outputs on their way into the object store, by their name there.
+        self._full: dict[str, Any] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._ending: tuple[RunState, str] | None = None
+        self._opened: tuple[datetime, float] = (utc_now(), time.monotonic())
+        self._clock = 0.0
+        self._ticking = False
+        self._mark = 0.0
 
     async def run(self) -> None:
         """Work until the run has ended.
@@ -79,190 +72,333 @@ class Execution:
         journal, and SparkplugError when the journal does not take what happened.
         """
         entries = await self._journal.open()
-        self._view = fold(entries)
-        plan = entries[0].plan
-        if plan is None or self._view.state in RUN_ENDED:
+        self._opened = (self._journal.opened or utc_now(), time.monotonic())
+        self.view = fold(entries)
+        if entries[0].plan is None or self.view.state in RUN_ENDED:
             return
-        self._plan = plan
+        self.plan = entries[0].plan
+        self._take_heard(entries[-1].sequence)
+        await self._load_stored()
+        self.names = variables(self.view)
+        self._scheduler = Scheduler(self.plan, self.view)
         for entry in entries:
             if entry.kind == "cancel-asked":
-                self.cancel(entry.actor)
+                self._cancelled(entry)
+        if self.view.ending is not None and self._ending is None:
+            self._ending = (self.view.ending, self.view.error or "")
         await self._begin()
-        limit = asyncio.timeout(self._time_left(entries))
+        self._clock = self.view.worked_seconds
+        self._mark = time.monotonic()
+        self._tick()
         try:
-            async with limit:
-                state, reason = await self._steps()
+            state, reason = await self._steps()
         except ExceptionGroup as group:
             raise _first(group) from group
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            state, reason = RunState.FAILED, f"the plan took longer than {plan.timeout:g} s"
+        open_questions = [asked for _, asked in self.view.questions]
         await self._end(state, reason)
+        for asked in open_questions:
+            await showing.over(self.desk.bus, asked, None)
 
     async def fail(self, reason: str) -> None:
         """End the run as failed."""
-        await self._end(RunState.FAILED, reason)
+        await self.record("failed", error=reason)
+
+    def heard(self, entry: JournalEntry) -> None:
+        """An entry of this run was stored, by us or by somebody else."""
+        if entry.kind not in _ASKED:
+            return
+        if self._heard is not None:
+            self._heard.append(entry)
+            return
+        advance(self.view, entry)
+        if entry.kind == "cancel-asked":
+            self._cancelled(entry)
+        elif entry.step is not None:
+            self._took(entry.step)
+        self._tick()
+        self._changed.set()
+        self._tell_moved()
+
+    # What steps work with.
+
+    def now(self) -> datetime:
+        """The time by the server's clock, as far as it is known."""
+        opened, at = self._opened
+        return opened + timedelta(seconds=time.monotonic() - at)
+
+    async def record(self, kind: Any, **what: Any) -> None:
+        """Store an entry, then take it into the view: never the other way round."""
+        entry = JournalEntry(run=self.run_id, kind=kind, node=self.desk.node, **what)
+        entry.time = self.now()
+        stored = what.get("stored")
+        await self._journal.write(entry)
+        if stored is not None:
+            entry = entry.model_copy(update={"output": self._full.pop(stored, None)})
+        advance(self.view, entry)
+        if entry.step is not None:
+            self._took(entry.step)
+        self._tick()
+
+    async def record_output(self, kind: Any, output: Any, **what: Any) -> None:
+        """Store an entry with an output of any size. Raises InvalidError when it is too large."""
+        name = "/".join(
+            str(part)
+            for part in ("runs", self.run_id, what.get("step", ""), what.get("item", ""), kind)
+        )
+        inline, stored = await self.desk.results.keep(name, output)
+        if stored is None:
+            await self.record(kind, output=inline, **what)
+        else:
+            self._full[stored] = output
+            await self.record(kind, stored=stored, **what)
+
+    async def moved(self, timeout: float | None = None) -> None:
+        """Wait until somebody answered, paused or resumed; at most `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait()
+        except TimeoutError:
+            return
+
+    async def unpaused(self) -> None:
+        """Wait while the run is paused."""
+        while self.view.paused:
+            await self.moved()
+
+    async def answer(self, request: AnswerRequest) -> None:
+        """Answer a question of this run, as its deadline does."""
+        await leave_answer(self.desk.bus, request, how="default")
+
+    async def answer_as_person(self, request: AnswerRequest) -> None:
+        """Answer a question of this run, as somebody did among the questions of the mesh."""
+        await leave_answer(self.desk.bus, request)
+
+    async def child(self, name: str, inputs: Mapping[str, Any], child: str, step: str) -> Any:
+        """Run a plan as a part of this run, or go on waiting for it; its output."""
+        plan = self.plan.plans[name]
+        whole = plan.model_copy(update={"plans": {**self.plan.plans, **plan.plans}})
+        parent = self.view.parent
+        await start_child(
+            self.desk.bus,
+            child,
+            whole,
+            dict(inputs),
+            Parent(run=self.run_id, step=step, depth=(parent.depth if parent else 0) + 1),
+            node=self.desk.node,
+            actor=self.view.actor,
+        )
+        ended = await self.desk.endings.of(self.desk.bus, child)
+        return await child_output(ended, self.desk.results)
+
+    async def cancel_child(self, child: str) -> None:
+        """Ask that a run which is part of this one be cancelled; one that has ended has ended."""
+        try:
+            await ask_cancel(self.desk.bus, child, f"run {self.run_id}")
+        except SparkplugError as error:
+            log.debug("run %s of %s: %s", child, self.run_id, error)
+
+    def spent(self) -> tuple[float, int]:
+        """Seconds of agents' work, and tokens, that the run has used."""
+        return (
+            sum(step.worked_seconds for step in self.view.steps),
+            sum(step.tokens for step in self.view.steps),
+        )
+
+    # The run itself.
+
+    def _take_heard(self, read: int) -> None:
+        """What was heard while the journal was being read, and is not in what was read."""
+        heard, self._heard = self._heard or deque(), None
+        for entry in heard:
+            if entry.sequence > read:
+                advance(self.view, entry)
+                if entry.kind == "cancel-asked":
+                    self._cancelled(entry)
+
+    async def _load_stored(self) -> None:
+        """Outputs that are stored apart are what templates read."""
+        for step in self.view.steps:
+            for one in (step, *step.items):
+                if one.stored is not None and one.state is StepState.DONE:
+                    one.output = await self.desk.results.read(one.stored)
 
     async def _begin(self) -> None:
-        fresh = self._view.state is RunState.ACCEPTED
-        await self._record("started" if fresh else "resumed")
-        self._emit("plan:started" if fresh else "plan:resumed", plan=self._plan.name)
+        fresh = self.view.state is RunState.ACCEPTED
+        if fresh and self.view.past is not None:
+            await copy_past(self, self.view.past)
+        await self.record("started" if fresh else "resumed")
 
-    def _time_left(self, entries: Sequence[JournalEntry]) -> float:
-        """Seconds of the plan's timeout that are left, counted from its start.
+    def _cancelled(self, entry: JournalEntry) -> None:
+        if self._ending is None or self._ending[0] is not RunState.CANCELLED:
+            self._ending = (RunState.CANCELLED, f"cancelled by {entry.actor or 'somebody'}")
 
-        Both times are the server's, so that a planner with another clock agrees.
-        """
-        started = next((entry.time for entry in entries if entry.kind == "started"), None)
-        if started is None or self._journal.opened is None:
-            return self._plan.timeout
-        return self._plan.timeout - (self._journal.opened - started).total_seconds()
+    def _took(self, name: str) -> None:
+        """A step has changed: templates and the ready set see it."""
+        step = self.view.step(name)
+        if step is None:
+            return
+        if step.state in STEP_ENDED or step.state is StepState.RUNNING:
+            self.names["steps"][name] = shown(step)
+        self._scheduler.touch(name)
+        if step.state in STEP_ENDED:
+            self._changed.set()
+
+    def _tick(self) -> None:
+        """Keep the plan's clock: it goes while the run is worked on."""
+        now = time.monotonic()
+        if self._ticking:
+            self._clock += now - self._mark
+        self._mark = now
+        ticking = self.view.state is RunState.RUNNING
+        if ticking is not self._ticking:
+            self._ticking = ticking
+            self._changed.set()  # what waits for the plan's time to be over looks again
+
+    def _left(self) -> float | None:
+        """Seconds of the plan's timeout that are left; None while its clock stands."""
+        self._tick()
+        if not self._ticking or self._ending is not None:
+            return None
+        return max(0.0, self.plan.timeout - self._clock)
+
+    def _tell_moved(self) -> None:
+        async def tell() -> None:
+            async with self._moved:
+                self._moved.notify_all()
+
+        task = asyncio.create_task(tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _steps(self) -> tuple[RunState, str | None]:
         """Start what is ready until nothing is left."""
-        busy: dict[str, asyncio.Task[None]] = {}
-        by_id = {step.id: step for step in self._plan.steps}
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()
-                if self._cancelled_by is not None:
-                    for task in busy.values():
-                        task.cancel()
-                    return RunState.CANCELLED, f"cancelled by {self._cancelled_by}"
-                moves = decide(self._plan, self._view, busy)
+                if self._ending is not None:
+                    await self._stop_busy()
+                moves = self._moves()
                 if moves.ended is not None:
+                    if self._ending is not None:
+                        return self._ending
                     return moves.ended, moves.reason
-                for name in moves.skip:
-                    await self._record("step-skipped", step=name)
-                    self._emit("step:skipped", name)
-                for name, error in moves.fail.items():
-                    await self._fail_step(name, error)
-                if moves.skip or moves.fail:
+                if await self._skip_and_fail(moves):
                     continue
                 for name in moves.start:
-                    task = group.create_task(self._work(by_id[name]), name=f"{self._run}/{name}")
-                    busy[name] = task
-                    task.add_done_callback(lambda _, name=name: self._done(busy, name))  # type: ignore[misc]
-                await self._changed.wait()
+                    self._start(group, self.plan.step(name))
+                try:
+                    async with asyncio.timeout(self._left()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    reason = f"the plan took longer than {self.plan.timeout:g} s"
+                    self._ending = (RunState.FAILED, reason)
 
-    def _done(self, busy: dict[str, asyncio.Task[None]], name: str) -> None:
-        busy.pop(name, None)
-        self._changed.set()
+    def _moves(self) -> Moves:
+        ending = self._ending is not None
+        if self.view.paused and not ending and self._scheduler.failure() is None:
+            return Moves()
+        return self._scheduler.decide(self._busy, self.names, ending=ending)
 
-    async def _work(self, step: Step) -> None:
-        """Try a step until it is done or has failed for good."""
-        view = self._step(step.id)
-        if view.state is StepState.RUNNING:
-            left = InterruptedAttemptError("the planner was lost while the step ran")
-            if not await self._try_again(step, left):
-                return
-        while True:
-            number = view.attempts + 1
-            await self._record("step-started", step=step.id, attempt=number, agent=step.agent)
-            self._emit("step:started", step.id, attempt=number)
-            try:
-                ask = self._ask(step, number)
-                output, agent = await attempt(self._bus, self._replicas, ask)
-                check_size(output, "the output")
-            except SparkplugError as error:
-                if not await self._try_again(step, error):
-                    return
-                continue
-            await self._record(
-                "step-completed", step=step.id, attempt=number, agent=agent, output=output
-            )
-            self._emit("step:completed", step.id, attempt=number, agent=agent)
-            return
+    async def _stop_busy(self) -> None:
+        """The run is to end: what runs is cancelled, and what it runs elsewhere."""
+        stopped = [t for name, t in self._busy.items() if not self.plan.step(name).always]
+        for task in stopped:
+            task.cancel()
+        if stopped:
+            await asyncio.wait(stopped)
+            for task in stopped:
+                if not task.cancelled() and task.exception() is not None:
+                    await task  # cut off, or no longer ours: that ends the work here
+        for one in (one for step in self.view.steps for one in (step, *step.items)):
+            if one.child is not None and one.state not in STEP_ENDED:
+                await self.cancel_child(one.child)
+                one.child = None
+        if self.view.ending is None and any(step.always for step in self.plan.steps):
+            assert self._ending is not None
+            state, reason = self._ending
+            await self.record("ending", error=reason, interrupted=state is RunState.CANCELLED)
 
-    def _ask(self, step: Step, number: int) -> Ask:
-        """What the step asks now. Raises InvalidError when a template of it does not hold."""
-        names = variables(self._view)
-        where = f"steps.{step.id}"
-        return Ask(
-            agent=step.agent,
-            capability=step.capability,
-            action=step.action,
-            prompt=render_text(step.prompt or "", names, f"{where}.prompt"),
-            timeout=step.timeout,
-            input=render(step.input, names, f"{where}.input"),
-            context={
-                "run": self._run,
-                "step": step.id,
-                "attempt": number,
-                "key": f"{self._run}/{step.id}",
-            },
-        )
+    async def _skip_and_fail(self, moves: Moves) -> bool:
+        for name in moves.skip:
+            await self.record("step-skipped", step=name)
+        for name in moves.unchosen:
+            await self.record("step-skipped", step=name, unchosen=True)
+        for name, error in moves.fail.items():
+            await self.record("step-failed", step=name, error=error)
+        for name in moves.start if moves.skip or moves.unchosen or moves.fail else ():
+            self._scheduler.touch(name)
+        return bool(moves.skip or moves.unchosen or moves.fail)
 
-    async def _try_again(self, step: Step, error: SparkplugError) -> bool:
-        """Take note of an attempt that gave nothing. True, after a pause, to try it again."""
-        view = self._step(step.id)
-        free = view.interruptions < FREE_INTERRUPTIONS
-        interrupted = isinstance(error, InterruptedAttemptError) and free
-        failures = view.attempts - view.interruptions
-        if not interrupted and (not _worth_it(step, error) or failures > step.retry.max):
-            await self._fail_step(step.id, str(error), attempt=view.attempts)
-            return False
-        await self._record(
-            "step-retried",
-            step=step.id,
-            attempt=view.attempts,
-            error=str(error),
-            interrupted=interrupted,
-        )
-        self._emit("step:retried", step.id, attempt=view.attempts, error=str(error))
-        await asyncio.sleep(
-            _INTERRUPTION_PAUSE_S if interrupted else delay(step.retry, failures, self._chance)
-        )
-        return True
+    def _start(self, group: asyncio.TaskGroup, step: Step) -> None:
+        task = group.create_task(do_step(self, step), name=f"{self.run_id}/{step.id}")
+        self._busy[step.id] = task
 
-    async def _fail_step(self, name: str, error: str, attempt: int = 0) -> None:
-        await self._record("step-failed", step=name, attempt=attempt, error=error)
-        self._emit("step:failed", name, error=error)
+        def done(_: asyncio.Task[None], name: str = step.id) -> None:
+            self._busy.pop(name, None)
+            self._changed.set()
+
+        task.add_done_callback(done)
 
     async def _end(self, state: RunState, reason: str | None) -> None:
         output: Any = None
         if state is RunState.DONE:
             try:
                 output = self._output()
-                check_size(output, "the output of the plan")
-            except InvalidError as error:
-                state, reason, output = RunState.FAILED, str(error), None
-        match state:
-            case RunState.DONE:
-                await self._record("completed", output=output)
-                self._emit("plan:completed", plan=self._plan.name)
-            case RunState.CANCELLED:
-                await self._record("cancelled", error=reason)
-                self._emit("plan:cancelled", plan=self._plan.name, reason=reason)
-            case _:
-                await self._record("failed", error=reason)
-                self._emit("plan:failed", plan=self._plan.name, error=reason)
+                await self.record_output("completed", output)
+            except (InvalidError, NotFoundError) as error:
+                state, reason = RunState.FAILED, str(error)
+            else:
+                return
+        if state is RunState.CANCELLED:
+            await self.record("cancelled", error=reason)
+            return
+        if self.plan.fallback is not None:
+            try:
+                output = await self._fall_back(reason or "")
+            except SparkplugError as error:
+                if self._ending is not None and self._ending[0] is RunState.CANCELLED:
+                    await self.record("cancelled", error=self._ending[1])
+                    return
+                reason = f"{reason}; and the fallback: {error.message}"
+            else:
+                await self.record_output("completed", output)
+                return
+        await self.record("failed", error=reason)
+
+    async def _fall_back(self, reason: str) -> Any:
+        """Run the plan that stands in for this one, with its own time."""
+        fallback = self.plan.fallback
+        assert fallback is not None
+        plan = self.plan.plans[fallback.plan]
+        if fallback.input is None:
+            inputs = {k: v for k, v in self.view.inputs.items() if k in plan.inputs}
+        else:
+            names = {**self.names, "error": reason}
+            inputs = render(fallback.input, names, "fallback.input")
+        child = child_id(fallback.plan, self.run_id, "fallback", 0)
+        if self.view.fallback is None:
+            await self.record("fallback", child=child, error=reason)
+        waiting = asyncio.ensure_future(self.child(fallback.plan, inputs, child, ""))
+        try:
+            while not waiting.done():
+                self._changed.clear()
+                if self._ending is not None and self._ending[0] is RunState.CANCELLED:
+                    await self.cancel_child(child)
+                    break
+                changed = asyncio.ensure_future(self._changed.wait())
+                await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+            return await waiting
+        finally:
+            waiting.cancel()
 
     def _output(self) -> Any:
-        if self._plan.output is not None:
-            return render(self._plan.output, variables(self._view), "output")
-        return self._view.steps[-1].output
-
-    def _step(self, name: str) -> StepView:
-        return next(step for step in self._view.steps if step.id == name)
-
-    async def _record(self, kind: Any, **what: Any) -> None:
-        """Store an entry, then take it into the view: never the other way round."""
-        entry = JournalEntry(run=self._run, kind=kind, node=self._node, **what)
-        async with self._writing:
-            await self._journal.write(entry)
-            advance(self._view, entry)
-
-    def _emit(self, name: str, step: str = "", **data: object) -> None:
-        self._events.emit(name, f"{self._run}/{step}" if step else self._run, data=data)
-
-
-def _worth_it(step: Step, error: SparkplugError) -> bool:
-    """Whether another attempt could end otherwise, and the plan wants one."""
-    if isinstance(error, InvalidError | RefusedError | CancelledRequestError):
-        return False
-    return ("timeout" if isinstance(error, DeadlineError) else "error") in step.retry.on
+        if self.plan.output is not None:
+            return render(self.plan.output, self.names, "output")
+        ordinary = [s for s in self.view.steps if not self.plan.step(s.id).always]
+        if self.plan.strategy == "conditional":
+            return next((s.output for s in ordinary if s.state is StepState.DONE), None)
+        return (ordinary or self.view.steps)[-1].output
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

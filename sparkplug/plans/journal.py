@@ -8,13 +8,11 @@ refuses what an older holder still tries to write (error 10071).
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import nats.errors
 import nats.js.errors
@@ -26,10 +24,8 @@ from sparkplug.schema.errors import (
     ConflictError,
     InvalidError,
     NoMeshError,
-    NotFoundError,
     SparkplugError,
 )
-from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.run import JournalEntry
 
 log = logging.getLogger(__name__)
@@ -43,17 +39,6 @@ _FULL = frozenset({10023, 10047, 10077, 10122})
 _WRITE_DEADLINE_S = 1.0
 _PAUSE_S = 0.1
 _UNFENCED_DEADLINE_S = 4.0
-_CANCEL_TRIES = 20
-
-
-def check_size(value: Any, what: str) -> None:
-    """Raise InvalidError when `value` as JSON is larger than an entry may be."""
-    size = len(json.dumps(value, ensure_ascii=False, default=str).encode())
-    if size > MAX_ENTRY_BYTES:
-        raise InvalidError(
-            f"{what} is {size} bytes; the journal of a run takes at most {MAX_ENTRY_BYTES}",
-            hint="put what is large into a file, and answer with its name",
-        )
 
 
 async def accept(bus: Bus, entry: JournalEntry) -> None:
@@ -74,31 +59,20 @@ async def accept(bus: Bus, entry: JournalEntry) -> None:
             raise ConflictError("there is such a run already", where=entry.run) from error
 
 
-async def ask_cancel(bus: Bus, run: str, actor: str) -> None:
-    """Leave in the journal that a run shall be cancelled, for the planner that holds it.
+async def append_after(bus: Bus, entry: JournalEntry, sequence: int) -> bool:
+    """Append an entry that is not the planner's, if the run's last one still is `sequence`.
 
-    Raises NotFoundError, or ConflictError when the run has already ended.
+    False when something came between. Raises NoMeshError when it could not be stored in time.
     """
-    entry = JournalEntry(run=run, kind="cancel-asked", actor=actor)
     deadline = time.monotonic() + _UNFENCED_DEADLINE_S
-    for _ in range(_CANCEL_TRIES):
-        last = await _last(bus, run)
-        if last is None:
-            raise NotFoundError(f"no run {run}", hint="`sparkplug runs list` shows them")
-        sequence, before = last
-        if before.kind in LAST_WORDS:
-            raise ConflictError(f"the run has already ended: {before.kind}", where=run)
-        # Only if nothing came between: nothing may follow the entry that ends a run.
-        headers = {
-            "Nats-Expected-Last-Subject-Sequence": str(sequence),
-            "Nats-Msg-Id": f"{run}.cancel.{secrets.token_hex(8)}",
-        }
-        try:
-            await _store(bus, entry, headers, lambda: time.monotonic() < deadline)
-        except ConflictError:
-            continue
-        return
-    raise ConflictError("the run moves on too fast to be cancelled", where=run, hint="ask again")
+    identity = f"{entry.run}.asked.{secrets.token_hex(8)}"
+    headers = {"Nats-Expected-Last-Subject-Sequence": str(sequence), "Nats-Msg-Id": identity}
+    try:
+        await _store(bus, entry, headers, lambda: time.monotonic() < deadline)
+    except ConflictError:
+        # As in `accept`: it may be our own that is in the way.
+        return await _identity_after(bus, entry.run, sequence) == identity
+    return True
 
 
 class JournalWriter:
@@ -147,6 +121,19 @@ class JournalWriter:
         await _store(self._bus, entry, headers, self._held)
 
 
+async def first_entry(bus: Bus, run: str) -> JournalEntry | None:
+    """The entry that began a run; None when it is no longer kept. Raises NoMeshError."""
+    try:
+        found = await bus.js.get_msg(
+            subjects.STREAM_JOURNAL, seq=1, subject=subjects.journal(run), next=True, direct=True
+        )
+    except nats.js.errors.NotFoundError:
+        return None
+    except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+        raise NoMeshError(f"the journal cannot be read: {error}", where=run) from error
+    return JournalEntry.model_validate_json(found.data or b"")
+
+
 async def _first_identity(bus: Bus, run: str) -> str | None:
     """The message id of the entry that began a run."""
     try:
@@ -158,14 +145,36 @@ async def _first_identity(bus: Bus, run: str) -> str | None:
     return (first.headers or {}).get("Nats-Msg-Id")
 
 
-async def _last(bus: Bus, run: str) -> tuple[int, JournalEntry] | None:
+async def _identity_after(bus: Bus, run: str, sequence: int) -> str | None:
+    """The message id of the entry that follows the one of `sequence`."""
+    try:
+        found = await bus.js.get_msg(
+            subjects.STREAM_JOURNAL,
+            seq=sequence + 1,
+            subject=subjects.journal(run),
+            next=True,
+            direct=True,
+        )
+    except nats.js.errors.NotFoundError:
+        return None
+    except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+        raise NoMeshError(f"the journal cannot be read: {error}", where=run) from error
+    return (found.headers or {}).get("Nats-Msg-Id")
+
+
+async def last_entry(bus: Bus, run: str) -> JournalEntry | None:
+    """The last entry of a run, None when there is no such run. Raises NoMeshError."""
     try:
         message = await bus.js.get_last_msg(
             subjects.STREAM_JOURNAL, subjects.journal(run), direct=True
         )
     except nats.js.errors.NotFoundError:
         return None
-    return message.seq or 0, JournalEntry.model_validate_json(message.data or b"")
+    except (TimeoutError, nats.errors.Error) as error:
+        raise NoMeshError(f"the journal cannot be read: {error}", where=run) from error
+    entry = JournalEntry.model_validate_json(message.data or b"")
+    entry.sequence = message.seq or 0
+    return entry
 
 
 async def _store(

@@ -11,62 +11,83 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.events import EventLog
-from sparkplug.bus.journal import follow_runs
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.journal import follow_runs, read_journal
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.plans.asking import answer, ask_cancel, ask_pause
+from sparkplug.plans.attempt import Find
+from sparkplug.plans.desk import Desk
 from sparkplug.plans.execution import Execution
-from sparkplug.plans.journal import JournalWriter, accept, ask_cancel
+from sparkplug.plans.journal import JournalWriter, accept, first_entry
+from sparkplug.plans.keeping import Keeping
+from sparkplug.plans.past import shared_past
 from sparkplug.plans.replicas import Replicas
+from sparkplug.plans.schedules import Schedules
+from sparkplug.plans.teller import Teller
+from sparkplug.plans.waiting import Waiting
 from sparkplug.schema.errors import (
     ConflictError,
-    InvalidError,
     NoMeshError,
     NotFoundError,
     SparkplugError,
 )
-from sparkplug.schema.journal_fold import LAST_WORDS
+from sparkplug.schema.journal_fold import LAST_WORDS, fold
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_check import check_plan
-from sparkplug.schema.problems import did_you_mean, invalid
-from sparkplug.schema.run import CancelRequest, JournalEntry, SubmitReply, SubmitRequest
+from sparkplug.schema.plan_inputs import checked_inputs
+from sparkplug.schema.problems import invalid
+from sparkplug.schema.run import (
+    AnswerRequest,
+    CancelRequest,
+    JournalEntry,
+    PauseRequest,
+    ReplayRequest,
+    Shared,
+    SubmitReply,
+    SubmitRequest,
+)
 
 log = logging.getLogger(__name__)
 
 _QUEUE = "planner"
 _LEASE_S = 3
 _LOOK_S = 1.0
-_HELD_CHECK_S = 0.1
 _RELEASE_DEADLINE_S = 1.0
 # A run whose planner stumbled is not taken up again at once by the same one.
 _REST_S = 5.0
 
 
 class Planner:
-    """The planner of one node. `known_agents` says which agents exist in the mesh now."""
+    """The planner of one node, for at most `most` runs at once.
+
+    `known_agents` says which agents exist in the mesh now, `find` who of them takes prompts;
+    `compact` and `keep` are seconds after the end of a run, see `Keeping`.
+    """
 
     def __init__(
         self,
         bus: Bus,
         node: str,
-        events: EventLog,
         *,
         known_agents: Callable[[], Awaitable[set[str]]],
+        find: Find | None = None,
+        most: int = 500,
+        compact: float = 7 * 86400.0,
+        keep: float = 30 * 86400.0,
     ) -> None:
         self._bus = bus
         self._node = node
-        self._events = events
         self._known_agents = known_agents
-        self._replicas = Replicas(bus)
+        self._most = most
+        self._old = (compact, keep)
+        self._desk = Desk(bus, node, Replicas(bus), find)
         self._holder = f"{node}.{secrets.token_hex(4)}"
-        self._unfinished: dict[str, None] = {}
+        self._unfinished = Waiting()
         self._rest_until: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._executions: dict[str, Execution] = {}
@@ -77,10 +98,20 @@ class Planner:
         services = Services(self._bus)
         await services.serve(subjects.RUNS_SUBMIT, SubmitRequest, self._submit, queue=_QUEUE)
         await services.serve(subjects.RUNS_CANCEL, CancelRequest, self._cancel, queue=_QUEUE)
+        await services.serve(subjects.RUNS_PAUSE, PauseRequest, self._pause, queue=_QUEUE)
+        await services.serve(subjects.RUNS_ANSWER, AnswerRequest, self._answer, queue=_QUEUE)
+        await services.serve(subjects.RUNS_REPLAY, ReplayRequest, self._replay, queue=_QUEUE)
+        schedules = Schedules(self._bus, self._node, self._holder, self._known_agents)
+        await schedules.serve(services)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._replicas.run(), name="planner: replicas")
+                group.create_task(self._desk.replicas.run(), name="planner: replicas")
                 group.create_task(self._follow(), name="planner: journal")
+                group.create_task(Teller(self._bus, self._holder).run(), name="planner: teller")
+                group.create_task(schedules.run(), name="planner: schedules")
+                compact, keep = self._old
+                keeping = Keeping(self._bus, self._holder, compact=compact, keep=keep)
+                group.create_task(keeping.run(), name="planner: old runs")
                 while True:
                     self._look.clear()
                     self._take_up(group)
@@ -97,23 +128,60 @@ class Planner:
         if problems:
             raise invalid(problems)
         inputs = checked_inputs(plan, request.inputs)
+        entry = JournalEntry(
+            run="",
+            kind="accepted",
+            plan=plan,
+            inputs=inputs,
+            node=self._node,
+            actor=request.actor,
+            priority=request.priority,
+        )
+        return SubmitReply(run=await self._accept(entry, plan))
+
+    async def _accept(self, entry: JournalEntry, plan: Plan) -> str:
+        """Store it under an id that nobody has."""
         while True:
-            run = f"{plan.name}-{secrets.token_hex(4)}"
-            entry = JournalEntry(
-                run=run,
-                kind="accepted",
-                plan=plan,
-                inputs=inputs,
-                node=self._node,
-                actor=request.actor,
-            )
+            entry.run = f"{plan.name}-{secrets.token_hex(4)}"
             try:
                 await accept(self._bus, entry)
             except ConflictError:
                 continue
-            break
-        self._events.emit("plan:accepted", run, actor=request.actor, data={"plan": plan.name})
-        return SubmitReply(run=run)
+            return entry.run
+
+    async def _replay(self, request: ReplayRequest) -> SubmitReply:
+        """Accept a run that shares the past of another.
+
+        Raises NotFoundError, ConflictError when that one has not ended, InvalidError.
+        """
+        entries = await read_journal(self._bus, request.run)
+        view = fold(entries)
+        plan = entries[0].plan
+        if plan is None:
+            raise ConflictError("the run was compacted: its plan is no longer kept", where=view.id)
+        past: Shared = shared_past(plan, view, request.start, request.edit)
+        inputs = checked_inputs(plan, {**view.inputs, **request.inputs})
+        entry = JournalEntry(
+            run="",
+            kind="accepted",
+            plan=plan,
+            inputs=inputs,
+            node=self._node,
+            actor=request.actor,
+            past=past,
+            priority=view.priority,
+        )
+        return SubmitReply(run=await self._accept(entry, plan))
+
+    async def _pause(self, request: PauseRequest) -> Nothing:
+        """Have nothing more begun in a run, or have it go on. Raises as `ask_pause`."""
+        await ask_pause(self._bus, request.run, request.actor, resume=request.resume)
+        return Nothing()
+
+    async def _answer(self, request: AnswerRequest) -> Nothing:
+        """Answer a step that waits for a person. Raises as `answer`."""
+        await answer(self._bus, request)
+        return Nothing()
 
     async def _cancel(self, request: CancelRequest) -> Nothing:
         """Have a run cancelled by whoever works on it. Raises NotFoundError, ConflictError."""
@@ -121,49 +189,62 @@ class Planner:
         return Nothing()
 
     async def _follow(self) -> None:
-        """Keep track of what is unfinished, and hear of cancels."""
+        """Keep track of what is unfinished, and hear of what others ask."""
         async for entry in follow_runs(self._bus):
+            self._desk.endings.heard(entry)
             if entry.kind in LAST_WORDS:
-                self._unfinished.pop(entry.run, None)
+                self._unfinished.drop(entry.run)
                 self._rest_until.pop(entry.run, None)
-                continue
-            fresh = entry.run not in self._unfinished
-            self._unfinished[entry.run] = None
-            execution = self._executions.get(entry.run)
-            if entry.kind == "cancel-asked" and execution is not None:
-                execution.cancel(entry.actor)
-            elif fresh:
                 self._look.set()
+                continue
+            if self._unfinished.add(entry):
+                self._look.set()
+            execution = self._executions.get(entry.run)
+            if execution is not None:
+                execution.heard(entry)
 
     def _take_up(self, group: asyncio.TaskGroup) -> None:
         """Begin to work on what is unfinished and not in hand; its lease decides who may."""
         now = time.monotonic()
-        for run in self._unfinished:
+        for run in self._unfinished.in_turn():
+            if len(self._tasks) >= self._most:
+                return
             if run not in self._tasks and self._rest_until.get(run, 0.0) <= now:
                 task = group.create_task(self._work(run), name=f"run {run}")
                 self._tasks[run] = task
-                task.add_done_callback(lambda _, run=run: self._tasks.pop(run, None))  # type: ignore[misc]
+                task.add_done_callback(lambda _, run=run: self._done(run))  # type: ignore[misc]
+
+    def _done(self, run: str) -> None:
+        self._tasks.pop(run, None)
+        if len(self._tasks) == self._most - 1:
+            self._look.set()
 
     async def _work(self, run: str) -> None:
         """Work on one run, if its lease can be had, until it ends or is another's."""
-        lease = Lease(self._bus, f"run.{run}", self._holder, _LEASE_S)
-        if not await lease.acquire():
-            return
-        execution = self._executions[run] = Execution(
-            self._bus,
-            run,
-            node=self._node,
-            events=self._events,
-            replicas=self._replicas,
-            journal=JournalWriter(self._bus, run, lambda: lease.held),
-        )
-        try:
-            await self._execute(run, lease, execution)
-        finally:
-            self._executions.pop(run, None)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RELEASE_DEADLINE_S):
-                    await lease.release()
+        async with contextlib.AsyncExitStack() as stack:
+            if not self._unfinished.knows(run):
+                first = await first_entry(self._bus, run)
+                if first is not None:
+                    self._unfinished.learn(first)
+            slots = self._unfinished.slots_of(run)
+            if slots is not None:
+                place = await self._desk.places.take_one(*slots)
+                if place is None:
+                    return
+                stack.callback(self._look.set)
+                stack.push_async_callback(place.leave)
+            lease = Lease(self._bus, f"run.{run}", self._holder, _LEASE_S)
+            if not await lease.acquire():
+                return
+            journal = JournalWriter(self._bus, run, lambda: lease.held)
+            execution = self._executions[run] = Execution(self._desk, run, journal)
+            try:
+                await self._execute(run, lease, execution)
+            finally:
+                self._executions.pop(run, None)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_RELEASE_DEADLINE_S):
+                        await lease.release()
 
     async def _execute(self, run: str, lease: Lease, execution: Execution) -> None:
         try:
@@ -184,45 +265,4 @@ class Planner:
             log.error("run %s has to wait: %s", run, error)
             self._rest_until[run] = time.monotonic() + _REST_S
             return
-        self._unfinished.pop(run, None)
-
-
-async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` while the lease, renewed meanwhile, is held.
-
-    Raises NoMeshError as soon as it is not, with the work cancelled, and what the work raises.
-    """
-    task = asyncio.ensure_future(work)
-    keeper = asyncio.ensure_future(lease.keep())
-    try:
-        while lease.held:
-            done, _ = await asyncio.wait({task}, timeout=_HELD_CHECK_S)
-            if done:
-                task.result()
-                return
-        raise NoMeshError("its lease could not be kept")
-    finally:
-        await end(task, keeper)
-
-
-def checked_inputs(plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of a run: those given, and the defaults of the others.
-
-    Raises InvalidError for an input the plan does not have, or one that is required and absent.
-    """
-    for name in given:
-        if name not in plan.inputs:
-            known = ", ".join(plan.inputs) or "none"
-            raise InvalidError(
-                f"plan {plan.name} has no input {name}{did_you_mean(name, plan.inputs)}",
-                where=f"inputs.{name}",
-                hint=f"its inputs: {known}",
-            )
-    missing = [name for name, one in plan.inputs.items() if one.required and name not in given]
-    if missing:
-        raise InvalidError(
-            f"plan {plan.name} wants the input {missing[0]}",
-            where=f"inputs.{missing[0]}",
-            hint=f"give it: --input {missing[0]}=VALUE",
-        )
-    return {name: given.get(name, one.default) for name, one in plan.inputs.items()}
+        self._unfinished.drop(run)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from types import GeneratorType
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
+from jinja2.environment import Template, TemplateExpression
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.run import RunView, StepState
+from sparkplug.schema.run import RunView, StepState, StepView
 
 #: The longest text a template may give, in characters; and the most values in what it gives.
 MAX_TEXT = 1 << 20
@@ -24,6 +26,7 @@ MAX_VALUES = 200_000
 _MAX_DEPTH = 64
 _MAX_REPEAT = 1 << 20
 _MAX_EXPONENT = 256
+_CACHED = 2048
 
 #: Texts that a `when` takes as false, as the values of inputs given on a command line.
 _FALSE = frozenset({"", "false", "no", "off", "0", "none", "null"})
@@ -36,6 +39,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, finalize=_in_text)
+        for name in ("lipsum", "cycler", "joiner"):
+            self.globals.pop(name, None)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Multiply and raise, as far as the result stays of a sane size."""
@@ -69,15 +74,21 @@ _environment = _Sandbox()
 def variables(view: RunView) -> dict[str, Any]:
     """What the templates of a run can name: `inputs`, and `steps.<id>.output` and `.state`.
 
-    Steps that have not ended are left out; the output of a skipped one is null.
+    Those of steps that were skipped, failed, or have not ended have no output: it is null.
     """
+    return {"inputs": view.inputs, "steps": {step.id: shown(step) for step in view.steps}}
+
+
+def shown(step: StepView) -> dict[str, Any]:
+    """What templates see of a step."""
     return {
-        "inputs": view.inputs,
-        "steps": {
-            step.id: {"output": step.output, "state": step.state.value}
-            for step in view.steps
-            if step.state in (StepState.DONE, StepState.SKIPPED)
-        },
+        "output": step.output if step.state is StepState.DONE else None,
+        "state": step.state.value,
+        "error": step.error,
+        "agent": step.agent,
+        "attempts": step.attempts,
+        "tokens": step.tokens,
+        "seconds": round(step.worked_seconds, 3),
     }
 
 
@@ -120,15 +131,26 @@ def _render(text: str, names: Mapping[str, Any], where: str, *, keep_value: bool
     try:
         expression = _only_expression(text) if keep_value else None
         if expression is not None:
-            compiled = _environment.compile_expression(expression, undefined_to_none=False)
+            compiled = _compiled_expression(expression)
             return _Plain(where).value(compiled(**names))
-        return _joined(_environment.from_string(text).generate(**names), where)
+        return _joined(_compiled(text).generate(**names), where)
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise InvalidError(f"template: {error}", where=where) from error
     except RecursionError as error:
         raise InvalidError("template: nested too deeply", where=where) from error
 
 
+@lru_cache(_CACHED)
+def _compiled(text: str) -> Template:
+    return _environment.from_string(text)
+
+
+@lru_cache(_CACHED)
+def _compiled_expression(expression: str) -> TemplateExpression:
+    return _environment.compile_expression(expression, undefined_to_none=False)
+
+
+@lru_cache(_CACHED)
 def _only_expression(text: str) -> str | None:
     """The expression of a template that is nothing else, or None."""
     stripped = text.strip()

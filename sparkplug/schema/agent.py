@@ -170,9 +170,15 @@ class AgentSpec(Document):
     """An agent file: one agent, its runtime, its needs. `sparkplug schema agent` prints this."""
 
     name: AgentName
-    runtime: Literal["python", "langgraph"] = "python"
-    entrypoint: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] = Field(
-        description="module:name, found on PYTHONPATH, beside the agent file, and in plugins"
+    runtime: Literal["python", "langgraph", "crewai"] = "python"
+    entrypoint: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([\w.]+:[\w.]+|[\w./-]*langgraph\.json(:[\w.-]+)?|[\w./-]+\.ya?ml)$"
+        ),
+    ] = Field(
+        description="module:name, found on PYTHONPATH, beside the agent file, and in plugins; or "
+        "a langgraph.json, with :name where it has several graphs; or a crew file (*.yaml)"
     )
     python: str | None = Field(
         None, description="the interpreter that has the module; default: SparkPlug's own"
@@ -203,6 +209,35 @@ class AgentSpec(Document):
         default_factory=list, description="variables of the node's own environment it is given"
     )
     labels: dict[str, str] = Field(default_factory=dict)
+    checkpoints: Literal["jetstream", "sqlite", "memory", "none"] | None = Field(
+        None,
+        description="where a LangGraph agent keeps its threads: on the mesh, in a file of its "
+        "host, in its process or nowhere; default: jetstream, or what its graph was compiled with",
+    )
+
+    @model_validator(mode="after")
+    def _graphs_are_langgraphs(self) -> Self:
+        if "langgraph.json" in self.entrypoint and self.runtime != "langgraph":
+            raise ValueError("a langgraph.json is run by LangGraph: runtime: langgraph")
+        if self.checkpoints is not None and self.runtime != "langgraph":
+            raise ValueError("checkpoints are a LangGraph agent's: runtime: langgraph")
+        return self
+
+    @property
+    def crew_file(self) -> str:
+        """The crew file that its entrypoint names; empty for none."""
+        return self.entrypoint if self.entrypoint.endswith((".yaml", ".yml")) else ""
+
+    @model_validator(mode="after")
+    def _a_crew_has_a_process(self) -> Self:
+        if self.crew_file and self.runtime != "crewai":
+            raise ValueError(f"{self.crew_file} is a crew file: it needs runtime: crewai")
+        if self.runtime == "crewai" and self.isolation == "shared":
+            raise ValueError(
+                "runtime: crewai takes isolation: process alone: a crew that does not stop is"
+                " ended with its process"
+            )
+        return self
 
     @model_validator(mode="after")
     def _scale_can_be_met(self) -> Self:

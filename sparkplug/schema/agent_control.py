@@ -28,6 +28,8 @@ class RequestView(Record):
     age_seconds: float = 0.0
     run: str = Field("", description="the run it belongs to; empty outside one")
     step: str = ""
+    thread: str = Field("", description="the conversation it belongs to; empty: none")
+    steps: list[str] = Field(default_factory=list, description="of its work, that run now")
     cancelled_by: str = Field("", description="who cancelled it, while it has not let go")
 
 

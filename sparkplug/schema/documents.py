@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 
 from sparkplug.schema.agent import AgentSpec
 from sparkplug.schema.base import Document
+from sparkplug.schema.crew import CrewFile
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.problems import Problem, invalid, validate
@@ -20,7 +21,7 @@ from sparkplug.schema.yaml_source import Source, read_yaml
 Kind = TypeVar("Kind", bound=Document)
 
 #: The files people write, by the word the CLI uses for them.
-DOCUMENTS: dict[str, type[Document]] = {"agent": AgentSpec, "plan": Plan}
+DOCUMENTS: dict[str, type[Document]] = {"agent": AgentSpec, "crew": CrewFile, "plan": Plan}
 
 #: The texts that `Bytes` and `Seconds` take, for editors.
 _QUANTITIES: dict[Any, str] = {
@@ -60,11 +61,15 @@ def load_document(path: Path, model: type[Kind]) -> Kind:
 def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
     """The agents of a file, or of all `*.yaml` and `*.yml` of a folder in order of name.
 
-    All or nothing: the problems of all files are reported together, a name that two files
-    give among them. Raises as `load_document` does.
+    A crew file is an agent by itself. All or nothing: the problems of all files are reported
+    together, those of crew files that they name and a name that two give among them. Raises as
+    `load_document` does.
     """
     if not path.is_dir():
-        return [(path, load_document(path, AgentSpec))]
+        spec, source = _examine_agent(_text(path), path)
+        if spec is None or source.problems:
+            raise invalid(source.problems)
+        return [(path, beside(spec, path))]
     found: list[tuple[Path, AgentSpec]] = []
     problems: list[Problem] = []
     names: dict[str, str] = {}
@@ -74,7 +79,7 @@ def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
         except InvalidError as error:
             problems.append(Problem(error.where or str(file), error.message))
             continue
-        spec, source = examine(text, AgentSpec, str(file))
+        spec, source = _examine_agent(text, file)
         problems.extend(source.problems)
         if spec is None:
             continue
@@ -87,6 +92,28 @@ def load_agents(path: Path) -> list[tuple[Path, AgentSpec]]:
     if problems:
         raise invalid(problems, hint="nothing was taken from this folder")
     return found
+
+
+def _examine_agent(text: str, file: Path) -> tuple[AgentSpec | None, Source]:
+    """The agent of an agent file or a crew file, and what is wrong with either."""
+    value = read_yaml(text, str(file)).value if len(text) <= MAX_BYTES else None
+    if isinstance(value, dict) and "tasks" in value and "runtime" not in value:
+        crew, source = examine(text, CrewFile, str(file))
+        if crew is None:
+            return None, source
+        made = {"name": crew.name or file.stem, "runtime": "crewai", "entrypoint": file.name}
+        found = validate(AgentSpec, made | {"description": crew.description})
+        if isinstance(found, list):
+            place = source.place(("name",))
+            source.problems += [Problem(place, finding.message) for finding in found]
+            return None, source
+        return found, source
+    spec, source = examine(text, AgentSpec, str(file))
+    if spec is not None and spec.crew_file:
+        named = file.parent / spec.crew_file
+        if named.is_file():
+            source.problems += examine(_text(named), CrewFile, str(named))[1].problems
+    return spec, source
 
 
 def examine(text: str, model: type[Kind], name: str) -> tuple[Kind | None, Source]:
@@ -117,6 +144,8 @@ def document_schema(kind: str) -> dict[str, Any]:
         known = ", ".join(DOCUMENTS)
         raise NotFoundError(f"no schema {kind}", hint=f"there are: {known}")
     schema = DOCUMENTS[kind].model_json_schema(schema_generator=_EditorSchema)
+    if "$ref" in schema:  # of a model that can hold others of its kind
+        schema = {**schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]], "$defs": schema["$defs"]}
     schema["title"] = f"SparkPlug {kind}"
     return {"$schema": GenerateJsonSchema.schema_dialect, **_standard(schema)}
 

@@ -73,6 +73,24 @@ class CancelledRequestError(SparkplugError):
     exit_code = 1
 
 
+class WaitingError(SparkplugError):
+    """The request waits for a person, and goes on by itself once one has answered."""
+
+    code = "waiting"
+    exit_code = 1
+
+    @property
+    def agent(self) -> str:
+        """The agent that waits."""
+        return (self.where or "").partition("/")[0]
+
+    @property
+    def questions(self) -> list[str]:
+        """The ids of the questions it waits for."""
+        _, _, told = self.message.partition("question ")
+        return [id_.strip() for id_ in told.partition(":")[0].split(",") if id_.strip()]
+
+
 class NoMeshError(SparkplugError):
     """No mesh can be reached from here."""
 
@@ -96,6 +114,7 @@ ERRORS: dict[str, type[SparkplugError]] = {
         RefusedError,
         ConflictError,
         CancelledRequestError,
+        WaitingError,
         NoMeshError,
         DeadlineError,
     )

@@ -27,8 +27,15 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "scaled",
         "rollout",
         "cancelled",
+        "deadlocked",
+        "tapped",
+        "step",
     ),
-    "step": ("started", "completed", "failed", "retried", "skipped", "waiting"),
+    "question": ("asked", "answered", "expired", "withdrawn", "resumed", "done", "failed"),
+    "step": (
+        *("started", "completed", "failed", "retried", "skipped", "waiting"),
+        *("answered", "fallback"),
+    ),
     "plan": (
         "accepted",
         "started",
@@ -37,13 +44,14 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
         "fallback",
         "resumed",
         "cancelled",
+        "paused",
     ),
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
         *("joined", "left", "stale", "invited", "admitted", "expelled"),
-        *("cordoned", "uncordoned", "drained"),
+        *("cordoned", "uncordoned", "drained", "signalled", "reniced"),
     ),
-    "gpu": ("xid", "throttled", "lost", "recovered"),
+    "gpu": ("xid", "event", "throttled", "stale", "lost", "recovered", "limited"),
     "memory": ("added", "updated", "deleted"),
     "decision": ("opened", "voted", "decided"),
 }

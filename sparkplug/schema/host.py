@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import Field
 
 from sparkplug.schema.base import Record, utc_now
-
-
-class GpuState(StrEnum):
-    """How a GPU, or the driver as a whole, answers."""
-
-    OK = "ok"
-    LOST = "lost"
-    ERROR = "error"
-
-
-class DriverState(StrEnum):
-    """Whether NVML can be asked at all on this host. Having no driver is a state, no error."""
-
-    OK = "ok"
-    STARTING = "starting"
-    NO_DRIVER = "no_driver"
-    NOT_RESPONDING = "not_responding"
-    ERROR = "error"
-
-
-class GpuProcess(Record):
-    """A process that holds memory on a GPU."""
-
-    pid: int
-    used_bytes: int | None = None
-    name: str | None = None
-    user: str | None = None
-    agent: str | None = Field(None, description="the agent that owns the process, name/replica")
-    sm_percent: float | None = Field(None, description="SM utilisation over the last second")
+from sparkplug.schema.gpu import Driver as Driver
+from sparkplug.schema.gpu import DriverState as DriverState
+from sparkplug.schema.gpu import Gpu as Gpu
+from sparkplug.schema.gpu import GpuEvent as GpuEvent
+from sparkplug.schema.gpu import GpuMemory as GpuMemory
+from sparkplug.schema.gpu import GpuProcess as GpuProcess
+from sparkplug.schema.gpu import GpuState as GpuState
+from sparkplug.schema.gpu import Xid as Xid
+from sparkplug.schema.inference import InferenceServer
 
 
 class Memory(Record):
@@ -44,63 +23,10 @@ class Memory(Record):
 
     total_bytes: int
     available_bytes: int
-
-
-class GpuMemory(Record):
-    """Memory of a GPU, in bytes."""
-
-    total_bytes: int
-    used_bytes: int
-    free_bytes: int
-    reserved_bytes: int | None = None
-
-
-class Gpu(Record):
-    """One GPU in one sample. A metric the device does not support is None, never 0."""
-
-    index: int
-    uuid: str
-    name: str
-    state: GpuState = GpuState.OK
-    utilization_percent: float | None = None
-    memory_bus_percent: float | None = None
-    memory: GpuMemory | None = None
-    power_watts: float | None = None
-    power_limit_watts: float | None = None
-    temperature_celsius: float | None = None
-    slowdown_celsius: float | None = Field(None, description="where the driver lowers clocks")
-    sm_clock_mhz: int | None = None
-    sm_clock_max_mhz: int | None = None
-    clock_event_reasons: list[str] = Field(default_factory=list)
-    ecc_uncorrected_volatile: int | None = None
-    ecc_corrected_volatile: int | None = None
-    remapped_rows_pending: bool | None = None
-    fan_percent: float | None = None
-    processes: list[GpuProcess] = Field(default_factory=list)
-
-
-class Xid(Record):
-    """A critical event the driver reported (XID), in the order it came."""
-
-    time: datetime = Field(default_factory=utc_now)
-    gpu: int
-    uuid: str
-    xid: int
-    meaning: str
-
-
-class Driver(Record):
-    """The NVIDIA driver of a host."""
-
-    state: DriverState
-    version: str | None = None
-    cuda: str | None = None
-    nvml: str | None = None
-    reason: str | None = None
-    age_seconds: float | None = Field(
-        None, description="while it does not respond: the age of its last answer"
-    )
-    simulated: bool = Field(False, description="the numbers come from a scripted stand-in library")
+    free_bytes: int | None = None
+    cached_bytes: int | None = None
+    buffers_bytes: int | None = None
+    shared_bytes: int | None = None
 
 
 class Pressure(Record):
@@ -135,6 +61,64 @@ class Network(Record):
     transmit_bytes_per_second: float
 
 
+class Interface(Record):
+    """A network interface of the host; counts are since it came up."""
+
+    name: str
+    up: bool | None = None
+    speed_bits_per_second: float | None = None
+    receive_bytes_per_second: float
+    transmit_bytes_per_second: float
+    errors: int = 0
+    drops: int = 0
+
+
+class BlockDevice(Record):
+    """A whole disk, with what goes to it and how much of the time it is at work."""
+
+    name: str
+    read_bytes_per_second: float
+    write_bytes_per_second: float
+    busy_percent: float
+
+
+class NumaNode(Record):
+    """A node of memory and the processors that are near it."""
+
+    node: int
+    cpus: str
+    total_bytes: int
+    free_bytes: int
+
+
+class Sensor(Record):
+    """A temperature or a fan that the host's chips tell of (hwmon)."""
+
+    chip: str
+    label: str
+    celsius: float | None = None
+    high_celsius: float | None = None
+    critical_celsius: float | None = None
+    rpm: int | None = None
+
+
+class RdmaPort(Record):
+    """A port of an InfiniBand or RoCE adapter; rates and errors as the adapter counts them."""
+
+    device: str
+    port: int
+    link: str = Field(description="InfiniBand or Ethernet (RoCE)")
+    state: str = Field(description="active, init, armed, down, …")
+    physical_state: str | None = None
+    rate: str | None = Field(None, description="as the kernel writes it: 400 Gb/sec (4X NDR)")
+    interface: str | None = Field(None, description="its network interface, where it has one")
+    numa_node: int | None = None
+    receive_bytes_per_second: float | None = None
+    transmit_bytes_per_second: float | None = None
+    errors: int | None = Field(None, description="symbol, receive and link errors, added up")
+    link_downed: int | None = None
+
+
 class Cpu(Record):
     """Shares of all cores together, in percent over the time since the sample before."""
 
@@ -144,6 +128,9 @@ class Cpu(Record):
     iowait_percent: float | None = None
     steal_percent: float | None = None
     cores: int
+    per_core_percent: list[float] = Field(default_factory=list, description="of each, in order")
+    model: str | None = None
+    clock_mhz: float | None = Field(None, description="the mean of all cores, where it is told")
     load1: float
     load5: float
     load15: float
@@ -159,6 +146,23 @@ class ControlGroup(Record):
     limit_bytes: int
     used_bytes: int
     oom_kills: int | None = None
+
+
+class Process(Record):
+    """A row of the process table."""
+
+    pid: int
+    ppid: int
+    name: str
+    state: str = Field(description="the kernel's letter: R S D Z T I")
+    user: str | None = None
+    cpu_percent: float = 0.0
+    rss_bytes: int = 0
+    nice: int | None = Field(None, description="-20, the most urgent, to 19")
+    started: datetime | None = None
+    command: str = ""
+    control_group: str | None = Field(None, description="path of its memory control group")
+    agent: str | None = None
 
 
 class HostSample(Record):
@@ -178,6 +182,12 @@ class HostSample(Record):
         default_factory=dict, description="by resource: cpu, memory, io; empty where not offered"
     )
     network: Network | None = None
+    interfaces: list[Interface] = Field(default_factory=list)
+    rdma_ports: list[RdmaPort] = Field(default_factory=list)
+    block_devices: list[BlockDevice] = Field(default_factory=list)
+    numa: list[NumaNode] = Field(default_factory=list)
+    sensors: list[Sensor] = Field(default_factory=list)
+    battery_percent: float | None = Field(None, description="of a host that has one")
     disks: list[Disk] = Field(default_factory=list)
     mounts_not_answering: list[str] = Field(
         default_factory=list, description="mounts whose size could not be asked in time"
@@ -189,27 +199,20 @@ class HostSample(Record):
     processes_total: int = 0
     processes_zombie: int = 0
     processes_blocked: int = Field(0, description="in state D")
+    top_processes: list[Process] = Field(
+        default_factory=list, description="the busiest now, by processor time"
+    )
     driver: Driver
     gpus: list[Gpu] = Field(default_factory=list)
     xids: list[Xid] = Field(default_factory=list, description="the last events, newest last")
+    gpu_events: list[GpuEvent] = Field(
+        default_factory=list, description="other critical events of the driver, newest last"
+    )
+    inference: list[InferenceServer] = Field(
+        default_factory=list, description="inference servers found on this host"
+    )
 
     @property
     def simulated(self) -> bool:
         """True when the GPU numbers come from a scripted stand-in, and must be marked so."""
         return self.driver.simulated
-
-
-class Process(Record):
-    """A row of the process table."""
-
-    pid: int
-    ppid: int
-    name: str
-    state: str = Field(description="the kernel's letter: R S D Z T I")
-    user: str | None = None
-    cpu_percent: float = 0.0
-    rss_bytes: int = 0
-    started: datetime | None = None
-    command: str = ""
-    control_group: str | None = Field(None, description="path of its memory control group")
-    agent: str | None = None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from sparkplug.schema.base import Document
+from sparkplug.schema.llm import ModelName, ModelSection, VariableName, check_endpoint
 from sparkplug.schema.memory import SCOPE
 from sparkplug.schema.mesh import parse_addresses
 from sparkplug.schema.units import Bytes, Seconds
@@ -17,7 +18,6 @@ from sparkplug.schema.units import Bytes, Seconds
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 _NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s/,]+/?")
 _ALIAS = re.compile(r"\w[\w-]{0,30}!?")
-_HTTP_URL = re.compile(r"https?://\S+")
 
 
 def host_name() -> str:
@@ -80,27 +80,54 @@ class TelemetrySection(Document):
     """How often this host is measured."""
 
     period: Seconds = Field(1.0, ge=0.1, description="seconds between two samples")
-    history: Seconds = Field(3600.0, description="seconds of samples that are kept")
+    history: Seconds = Field(3600.0, description="seconds of each agent's usage that are kept")
+    history_max: Bytes = Field(
+        64 << 20, description="bytes on disk for the host's figures of 30 days; 0 = none"
+    )
+    prometheus_port: int = Field(
+        0, ge=0, le=65535, strict=True, description="of loopback, for Prometheus; 0 = none"
+    )
+    inference: bool = Field(True, strict=True, description="look for inference servers here")
+    inference_urls: str = Field("", description="more of them, HTTP URLs between commas")
+
+    @field_validator("inference_urls")
+    @classmethod
+    def _are_http_urls(cls, value: str) -> str:
+        for url in filter(None, (part.strip() for part in value.split(","))):
+            if not re.fullmatch(
+                r"http://[^\s/,:]+(:\d+)?(/\S*)?|http://\[[0-9a-f:]+\](:\d+)?", url
+            ):
+                raise ValueError(f"expected HTTP URLs like http://127.0.0.1:8000, not {url!r}")
+        return value
 
 
 class LlmSection(Document):
-    """The model endpoint that agents use when it answers (OpenAI's API)."""
+    """The models agents think with: one endpoint (OpenAI's API), and those named beside it."""
 
     endpoint: str = Field("", description="base URL; empty = none")
     model: str = Field("", description="model name; empty = the first the endpoint lists")
-    api_key_env: str = Field(
+    api_key_env: VariableName = Field(
         "OPENAI_API_KEY",
-        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
         description="the environment variable that holds the key, never the key itself",
     )
-    timeout: Seconds = Field(20.0, gt=0, description="seconds for one answer")
+    timeout: Seconds = Field(120.0, gt=0, description="seconds for one answer, all tries of it")
+    connect_timeout: Seconds = Field(3.0, gt=0, description="seconds to reach an endpoint")
+    first_token_timeout: Seconds = Field(30.0, gt=0, description="seconds until it begins")
+    token_timeout: Seconds = Field(15.0, gt=0, description="seconds between two tokens")
+    retries: int = Field(4, ge=0, le=20, strict=True, description="more tries of a failed call")
+    repairs: int = Field(
+        2, ge=0, le=10, strict=True, description="times a malformed answer is asked for again"
+    )
+    discover: bool = Field(True, strict=True, description="look for servers of models on hosts")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="of all prices")
+    models: dict[ModelName, ModelSection] = Field(
+        default_factory=dict, description="[llm.models.NAME]: endpoint or folder, price, abilities"
+    )
 
     @field_validator("endpoint")
     @classmethod
     def _is_http_url(cls, value: str) -> str:
-        if value and not _HTTP_URL.fullmatch(value):
-            raise ValueError("expected an HTTP URL, like http://127.0.0.1:8000/v1")
-        return value
+        return check_endpoint(value)
 
 
 class MemorySection(Document):
@@ -176,11 +203,41 @@ class TuiSection(Document):
         return value
 
 
+class PlansSection(Document):
+    """Runs of plans: how many at once, and how long what is over is kept."""
+
+    max_runs: int = Field(500, ge=1, le=10_000, strict=True, description="at once on this node")
+    compact: Seconds = Field(
+        7 * 86400.0, gt=0, description="seconds after its end until a run is kept as a summary"
+    )
+    keep: Seconds = Field(30 * 86400.0, gt=0, description="seconds after its end a run is kept")
+
+
 class EventsSection(Document):
     """How long events are kept."""
 
     keep: Seconds = Field(7 * 86400.0, gt=0, description="seconds an event is kept")
     max: Bytes = Field(512 << 20, ge=1 << 20, description="bytes of all events")
+
+
+class ObserveSection(Document):
+    """What is shown of messages to who asks to see them; see docs/topology.md."""
+
+    redact: list[str] = Field(
+        default_factory=list, description="regular expressions: what matches is not shown"
+    )
+    max_body: Bytes = Field(4096, ge=0, le=64 << 10, description="bytes shown of one message")
+    rate: int = Field(200, ge=1, le=1000, strict=True, description="messages shown in a second")
+
+    @field_validator("redact")
+    @classmethod
+    def _are_expressions(cls, value: list[str]) -> list[str]:
+        for rule in value:
+            try:
+                re.compile(rule)
+            except re.error as error:
+                raise ValueError(f"{rule!r} is no regular expression: {error}") from error
+        return value
 
 
 class MeshSection(Document):
@@ -199,5 +256,7 @@ class SettingsDocument(Document):
     llm: LlmSection = Field(default_factory=LlmSection)
     memory: MemorySection = Field(default_factory=MemorySection)
     tui: TuiSection = Field(default_factory=TuiSection)
+    plans: PlansSection = Field(default_factory=PlansSection)
     events: EventsSection = Field(default_factory=EventsSection)
+    observe: ObserveSection = Field(default_factory=ObserveSection)
     mesh: MeshSection = Field(default_factory=MeshSection)

@@ -59,6 +59,10 @@ class AgentCounts(Record):
     latency: dict[int, int] = Field(
         default_factory=dict, description="answers by class of time, see Latency"
     )
+    model_calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    model_cost: float = 0.0
 
 
 class AgentUsage(Record):
@@ -86,6 +90,13 @@ class AgentUsage(Record):
     restarts: int = 0
     latency_p50_ms: float | None = Field(None, description="of the last five minutes")
     latency_p95_ms: float | None = None
+    model_calls: int = Field(0, description="calls of models, all tries counted")
+    tokens_in: int = Field(0, description="tokens sent to models")
+    tokens_out: int = Field(0, description="tokens that models wrote")
+    tokens_per_second: float | None = Field(
+        None, description="tokens that models wrote, over the last ten seconds"
+    )
+    model_cost: float = Field(0.0, description="money, by the prices of the settings")
 
 
 class NodeUsage(Record):

@@ -14,14 +14,19 @@ from sparkplug.schema.host import ControlGroup, Cpu, Memory, Network, Pressure
 from sparkplug.telemetry.control_groups import find_hierarchies, find_limited, read_group
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.disks import DiskTable
+from sparkplug.telemetry.hardware import battery, mean_clock, numa_nodes, processor_model, sensors
+from sparkplug.telemetry.interfaces import BlockTable, InterfaceTable
 from sparkplug.telemetry.paced import Paced
-from sparkplug.telemetry.process_states import count_processes
+from sparkplug.telemetry.process_states import ProcessCounter
+from sparkplug.telemetry.processes import describe_process
+from sparkplug.telemetry.rdma import RdmaTable
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 READ_SECONDS = 2.0
 DISKS_EVERY_SECONDS = 10.0
 GROUPS_EVERY_SECONDS = 2.0
-PROCESSES_EVERY_SECONDS = 1.0
+PROCESSES_EVERY_SECONDS = 2.0
+HARDWARE_EVERY_SECONDS = 5.0
 #: Of one core, for each value that is read less often where reading it is dear.
 SHARE = 0.005
 _VMSTAT = ("pswpin", "pswpout", "oom_kill")
@@ -33,6 +38,7 @@ class _Counters:
 
     at: float
     cpu: dict[str, float]
+    cores: dict[str, tuple[int, int]]
     received: int
     sent: int
     vmstat: dict[str, int]
@@ -53,7 +59,16 @@ class HostSource:
             at_least=GROUPS_EVERY_SECONDS,
             share=SHARE,
         )
-        self._states = Paced(count_processes, at_least=PROCESSES_EVERY_SECONDS, share=SHARE)
+        counter = ProcessCounter()
+        self._states = Paced(counter.read, at_least=PROCESSES_EVERY_SECONDS, share=SHARE)
+        self._interfaces, self._blocks = InterfaceTable(), BlockTable()
+        rdma = RdmaTable()
+        self._rdma = Paced(rdma.read, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._numa = Paced(numa_nodes, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._sensors = Paced(sensors, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._battery = Paced(battery, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._clock = Paced(mean_clock, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
+        self._model = processor_model()
         self._before = _read_counters()
 
     async def read(self) -> dict[str, Any]:
@@ -74,8 +89,15 @@ class HostSource:
         states = self._states.get()
         return {
             "uptime_seconds": round(time.clock_gettime(time.CLOCK_BOOTTIME), 2),
-            "cpu": self._cpu(before.cpu, now.cpu),
-            "memory": Memory(total_bytes=memory.total, available_bytes=memory.available),
+            "cpu": self._cpu(before, now),
+            "memory": Memory(
+                total_bytes=memory.total,
+                available_bytes=memory.available,
+                free_bytes=memory.free,
+                cached_bytes=memory.cached,
+                buffers_bytes=memory.buffers,
+                shared_bytes=memory.shared,
+            ),
             "swap_total_bytes": swap[0],
             "swap_used_bytes": swap[1],
             "swap_in_bytes_per_second": _rate(before, now, "pswpin", seconds) * _PAGE,
@@ -85,6 +107,12 @@ class HostSource:
                 receive_bytes_per_second=max(now.received - before.received, 0) / seconds,
                 transmit_bytes_per_second=max(now.sent - before.sent, 0) / seconds,
             ),
+            "interfaces": self._interfaces.read(),
+            "rdma_ports": self._rdma.get(),
+            "block_devices": self._blocks.read(),
+            "numa": self._numa.get(),
+            "sensors": self._sensors.get(),
+            "battery_percent": self._battery.get(),
             "disks": disks,
             "mounts_not_answering": silent,
             "control_groups": self._control_groups(),
@@ -92,10 +120,15 @@ class HostSource:
             "processes_total": states.total,
             "processes_zombie": states.zombie,
             "processes_blocked": states.blocked,
+            "top_processes": [
+                process
+                for pid, share in states.top
+                if (process := describe_process(pid, share)) is not None
+            ],
         }
 
-    def _cpu(self, before: dict[str, float], now: dict[str, float]) -> Cpu:
-        shares = cpu_shares(before, now)
+    def _cpu(self, before: _Counters, now: _Counters) -> Cpu:
+        shares = cpu_shares(before.cpu, now.cpu)
         load1, load5, load15 = os.getloadavg()
         return Cpu(
             percent=shares["busy"],
@@ -104,6 +137,9 @@ class HostSource:
             iowait_percent=shares.get("iowait"),
             steal_percent=shares.get("steal"),
             cores=self._cores,
+            per_core_percent=core_shares(before.cores, now.cores),
+            model=self._model,
+            clock_mhz=self._clock.get(),
             load1=load1,
             load5=load5,
             load15=load15,
@@ -132,6 +168,35 @@ def cpu_shares(before: dict[str, float], now: dict[str, float]) -> dict[str, flo
     shares = {"busy": min(user + system, 100.0), "user": user, "system": system}
     shares |= {kind: percent[kind] for kind in ("iowait", "steal") if kind in percent}
     return {kind: round(value, 2) for kind, value in shares.items()}
+
+
+def core_shares(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> list[float]:
+    """Percent busy of each core that is on, in order, from its busy and its whole ticks."""
+    shares = []
+    for name, (busy, whole) in now.items():
+        old_busy, old_whole = before.get(name, (busy, whole))
+        spent = whole - old_whole
+        share = 100.0 * (busy - old_busy) / spent if spent > 0 else 0.0
+        shares.append(round(min(max(share, 0.0), 100.0), 1))
+    return shares
+
+
+def _cores() -> dict[str, tuple[int, int]]:
+    """Busy and all ticks of each core (proc(5), /proc/stat); idle is idle and waiting for I/O."""
+    found: dict[str, tuple[int, int]] = {}
+    with open("/proc/stat", "rb", buffering=0) as file:  # noqa: PTH123 - hot path
+        # Interrupts come after the cores, in a line of many kilobytes.
+        lines = (file.read(256 << 10) or b"").decode(errors="replace").splitlines()
+    for line in lines:
+        if not line.startswith("cpu"):
+            break
+        name, *fields = line.split()
+        if name == "cpu":
+            continue
+        ticks = [int(field) for field in fields[:8]]
+        idle = sum(ticks[3:5])
+        found[name] = (sum(ticks) - idle, sum(ticks))
+    return found
 
 
 def read_pressure(folder: str = "/proc/pressure") -> dict[str, Pressure]:
@@ -184,6 +249,7 @@ def _read_counters() -> _Counters:
     return _Counters(
         at=time.monotonic(),
         cpu=times,
+        cores=_cores(),
         received=sum(counters.bytes_recv for counters in outer),
         sent=sum(counters.bytes_sent for counters in outer),
         vmstat=vmstat,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -18,13 +19,14 @@ class Paced(Generic[Value]):
         self._read = read
         self._at_least = at_least
         self._share = share
-        self._due = 0.0
-        self._value: Value | None = None
+        # The clock may count from the host's boot: what is due at once is due before it.
+        self._due = -math.inf
+        self._value: Value
 
     def get(self) -> Value:
         """The value, read now when it is due."""
         now = time.monotonic()
-        if self._value is None or now >= self._due:
+        if now >= self._due:
             began = time.thread_time()
             self._value = self._read()
             cost = time.thread_time() - began

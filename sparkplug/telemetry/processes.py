@@ -18,6 +18,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: The kernel keeps command lines up to 128 KiB and more; a table shows the beginning.
 COMMAND_BYTES = 1024
 CONTROL_GROUP_BYTES = 8192
+#: Of a command line in a sample that is published every second.
+_SHORT = 120
 
 
 class ProcessTable:
@@ -63,6 +65,7 @@ class ProcessTable:
                     user=_user(pid),
                     cpu_percent=round(max(share, 0.0) * 100, 1),
                     rss_bytes=max(int(fields[21]), 0) * _PAGE,
+                    nice=int(fields[16]),
                     started=datetime.fromtimestamp(self._booted + key[1] / _TICKS, UTC),
                     command=_command(pid) or f"[{name.decode(errors='replace')}]",
                     control_group=_control_group(pid),
@@ -73,6 +76,28 @@ class ProcessTable:
         return table
 
 
+def describe_process(pid: str, share: float) -> Process | None:
+    """One row of the table, with the CPU percent it is given; None when the process has ended."""
+    text = read_stat(pid)
+    parsed = stat_fields(text) if text else None
+    if parsed is None or len(parsed[1]) < 22:
+        return None
+    name, fields = parsed
+    return Process(
+        pid=int(pid),
+        ppid=int(fields[1]),
+        name=name.decode(errors="replace"),
+        state=fields[0].decode(),
+        user=_user(pid),
+        cpu_percent=share,
+        rss_bytes=max(int(fields[21]), 0) * _PAGE,
+        nice=int(fields[16]),
+        started=datetime.fromtimestamp(_boot_time() + int(fields[19]) / _TICKS, UTC),
+        command=_command(pid)[:_SHORT] or f"[{name.decode(errors='replace')}]",
+    )
+
+
+@cache
 def _boot_time() -> float:
     """When the host booted, in seconds since the epoch (proc(5), /proc/stat btime)."""
     for line in Path("/proc/stat").read_text().splitlines():

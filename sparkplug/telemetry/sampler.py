@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
 
-from sparkplug.schema.errors import DeadlineError, SparkplugError
+from sparkplug.schema.errors import DeadlineError, NotFoundError, SparkplugError
+from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.host import Driver, DriverState, Gpu, HostSample, Process
+from sparkplug.schema.host_orders import PowerLimitReply, PowerLimitRequest
+from sparkplug.schema.host_topology import HostTopology
 from sparkplug.schema.node_services import KernelLogReply
+from sparkplug.telemetry.adapters import add_adapters
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.reading import GpuReading
-from sparkplug.telemetry.history import History
+from sparkplug.telemetry.history.store import History
 from sparkplug.telemetry.host import HostSource
+from sparkplug.telemetry.inference.source import InferenceSource
 from sparkplug.telemetry.kernel_log import read_kernel_log
 from sparkplug.telemetry.processes import ProcessTable
 from sparkplug.telemetry.source import Source
@@ -29,7 +36,8 @@ KERNEL_LOG_SECONDS = 5.0
 
 
 class Sampler:
-    """Reads the host and its GPUs every `period` seconds and keeps `history_seconds` of samples.
+    """Reads the host and its GPUs every `period` seconds and keeps the history in a folder, in
+    at most `history_bytes`; without one, what is at hand in memory alone.
 
     `owner_of` names the agent (name/replica) that owns a pid. A driver that hangs delays no
     sample: its GPUs are shown as not responding. Nothing here blocks the event loop.
@@ -41,16 +49,22 @@ class Sampler:
         *,
         period: float = 1.0,
         owner_of: Callable[[int], str | None] = lambda pid: None,
-        history_seconds: float = 3600.0,
+        history: Path | None = None,
+        history_bytes: int = 64 << 20,
         gpus: Source[GpuReading] | None = None,
+        inference: bool = True,
+        inference_urls: Iterable[str] = (),
     ) -> None:
         self._host = host
         self._period = period
         self._owner_of = owner_of
-        self._history = History(history_seconds)
+        self._history = History(host, history, period=period, most_bytes=history_bytes)
         self._gpus: Source[GpuReading] = gpus if gpus is not None else GpuSource()
         self._gpu_read: asyncio.Task[GpuReading] | None = None
         self._gpu_reading = GpuReading(driver=Driver(state=DriverState.STARTING))
+        self._inference: InferenceSource | None = None
+        if inference:
+            self._inference = InferenceSource(self._on_gpu, urls=inference_urls, owner_of=owner_of)
         self._table = ProcessTable(owner_of)
         self._table_thread = DaemonThread("reading the process table")
         self._log_thread = DaemonThread("reading the kernel log")
@@ -62,9 +76,36 @@ class Sampler:
         """The last sample; None before the first."""
         return self._latest
 
-    def window(self, seconds: float) -> list[HostSample]:
-        """The samples of the last `seconds`, oldest first."""
-        return self._history.window(seconds)
+    async def window(self, seconds: float) -> list[HostSample]:
+        """The samples of the last `seconds`, oldest first. Raises DeadlineError."""
+        return await self._history.window(seconds)
+
+    async def history(self, request: HistoryRequest) -> HistoryReply:
+        """How figures went. Raises DeadlineError, InvalidError, SparkplugError."""
+        return await self._history.query(request)
+
+    async def topology(self) -> HostTopology:
+        """How GPUs and adapters hang together. Raises RefusedError, DeadlineError."""
+        told: dict[str, object] = {}
+        if self._gpu_reading.driver.state is DriverState.OK and isinstance(self._gpus, GpuSource):
+            told = await self._gpus.order("topology")
+        found = HostTopology.model_validate(
+            {"host": self._host, "simulated": self._gpu_reading.driver.simulated, **told}
+        )
+        if not found.simulated:
+            # A scripted GPU lies on no bus of this host.
+            found = await self._table_thread.call(
+                partial(add_adapters, found), timeout=PROCESSES_SECONDS
+            )
+        return found
+
+    async def set_power_limit(self, request: PowerLimitRequest) -> PowerLimitReply:
+        """Set a GPU's power limit. Raises NotFoundError, RefusedError, DeadlineError."""
+        gpu = next((g for g in self._gpu_reading.gpus if g.index == request.gpu and g.uuid), None)
+        if gpu is None or not isinstance(self._gpus, GpuSource):
+            raise NotFoundError(f"no GPU {request.gpu} on {self._host}")
+        done = await self._gpus.order("power_limit", uuid=gpu.uuid, watts=request.watts)
+        return PowerLimitReply.model_validate({"gpu": request.gpu, **done})
 
     async def processes(self) -> list[Process]:
         """The process table now. Raises DeadlineError when /proc hangs behind a stuck process."""
@@ -77,8 +118,8 @@ class Sampler:
         except DeadlineError as error:
             return KernelLogReply(readable=False, reason=error.message)
 
-    async def run(self, publish: Callable[[HostSample], Awaitable[None]]) -> None:
-        """Sample until cancelled, and hand each sample to `publish`.
+    async def run(self, publish: Callable[[HostSample, bytes], Awaitable[None]]) -> None:
+        """Sample until cancelled, and hand each sample to `publish`, with the same as JSON.
 
         Ticks lie on a fixed schedule, so no drift adds up; ticks that were missed (a suspended
         host, a slow publish) are skipped. A publish that fails or takes longer than two periods
@@ -86,6 +127,7 @@ class Sampler:
         """
         loop = asyncio.get_running_loop()
         host = HostSource()
+        asking = asyncio.create_task(self._inference.run()) if self._inference else None
         try:
             due = loop.time() + FIRST_SAMPLE_SECONDS
             while True:
@@ -94,14 +136,17 @@ class Sampler:
                 late = loop.time() - due
                 due += self._period * max(1, int(late // self._period) + 1)
         finally:
+            if asking is not None:
+                asking.cancel()
             if self._gpu_read is not None:
                 self._gpu_read.cancel()
                 self._gpu_read = None
             await self._gpus.close()
             await host.close()
+            self._history.close()
 
     async def _tick(
-        self, host: HostSource, publish: Callable[[HostSample], Awaitable[None]]
+        self, host: HostSource, publish: Callable[[HostSample, bytes], Awaitable[None]]
     ) -> None:
         if self._gpu_read is None:
             self._gpu_read = asyncio.create_task(self._gpus.read())
@@ -119,13 +164,19 @@ class Sampler:
             driver=reading.driver,
             gpus=[self._owned(gpu) for gpu in reading.gpus],
             xids=reading.xids,
+            gpu_events=reading.events,
+            inference=self._inference.servers() if self._inference else [],
             **figures,
         )
+        for process in sample.top_processes:
+            process.agent = self._owner_of(process.pid)
         self._latest = sample
-        self._history.add(sample)
+        # What is null is left out: a reader takes what is missing for null.
+        body = sample.model_dump_json(exclude_none=True).encode()
+        self._history.add(sample, body)
         try:
             async with asyncio.timeout(2 * self._period):
-                await publish(sample)
+                await publish(sample, body)
         except (TimeoutError, SparkplugError, OSError) as error:
             LOG.warning("sample %d was not published: %s", sample.sequence, error or "too slow")
 
@@ -142,7 +193,18 @@ class Sampler:
                 self._gpu_reading = task.result()
         return self._gpu_reading
 
+    def _on_gpu(self) -> dict[int, list[str]]:
+        """The processes that hold GPU memory, and on which GPUs."""
+        found: dict[int, list[str]] = {}
+        for gpu in self._gpu_reading.gpus:
+            for process in gpu.processes:
+                found.setdefault(process.pid, []).append(gpu.uuid)
+        return found
+
     def _owned(self, gpu: Gpu) -> Gpu:
         for process in gpu.processes:
-            process.agent = self._owner_of(process.pid)
+            # What an agent starts is the agent's: its trainer, its server, their workers.
+            family = (process.pid, *(link.pid for link in process.ancestors))
+            owner = next(filter(None, map(self._owner_of, family)), None)
+            process.agent = owner or process.agent
         return gpu

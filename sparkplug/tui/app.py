@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Resize
+from textual.events import Event, InputEvent, Paste, Resize
 from textual.worker import Worker
 
 from sparkplug.clock import until_next
@@ -266,6 +266,12 @@ class SparkplugApp(
             self.draw_pane()
         else:
             self.tell(f"no theme {name}; there are: {', '.join(self.themes)}", "warn")
+
+    async def on_event(self, event: Event) -> None:
+        """Textual looks for a screen to give input to; what comes as one leaves finds none."""
+        if isinstance(event, InputEvent | Paste) and not self.screen_stack:
+            return
+        await super().on_event(event)
 
     async def action_quit(self) -> None:
         """Leave; where one stands is kept."""

@@ -13,7 +13,14 @@ from sparkplug.schema.text import one_line
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action, Argument, Subject
 
-PANES: dict[str, str] = {"overview": "1", "hosts": "2", "agents": "3", "memory": "7"}
+PANES: dict[str, str] = {
+    "overview": "1",
+    "hosts": "2",
+    "agents": "3",
+    "topology": "4",
+    "workflows": "6",
+    "memory": "7",
+}
 
 #: Names there are of a kind of argument.
 Names = Callable[[str], list[str]]
@@ -77,7 +84,10 @@ def own_commands(
     )
     before = Command("Log of the process before", "previous", key("previous-logs"), logs)
     found.append(replace(before, do="previous", fits=kind == "agent"))
-    if subject is not None:
+    if subject is not None and getattr(subject.value, "runtime", "") == "langgraph":
+        title = f"Graph of {one_line(subject.name)}"
+        found.append(Command(title, "graph", do="graph", fits=True))
+    if subject is not None and kind != "question":
         title = f"Why is {one_line(subject.name)} slow or failed"
         why = Command(title, "why", key("why"), do="why", fits=True)
         found.append(replace(why, worth=0 if _failed(subject) else 9))

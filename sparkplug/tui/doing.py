@@ -163,7 +163,11 @@ class Doing(Part):
     def _show(self, result: ActionResult, given: dict[str, Any]) -> None:
         """Open what a result has to show."""
         app = self._centre
-        if result.chunks is not None:
+        if result.chunks is not None and result.stream:
+            from sparkplug.tui.dialogs.messages import Messages
+
+            app.push_screen(Messages(result.message, result.chunks))
+        elif result.chunks is not None:
             from sparkplug.tui.dialogs.answer import Answer
 
             asked = f"> {given.get('text', result.message)}"

@@ -156,7 +156,9 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.dialogs.logs import Logs
     from sparkplug.tui.dialogs.memory import MemoryEditor
     from sparkplug.tui.dialogs.menu import MenuDialog
+    from sparkplug.tui.dialogs.messages import Messages
     from sparkplug.tui.dialogs.processes import Processes
+    from sparkplug.tui.dialogs.question import QuestionPage
     from sparkplug.tui.dialogs.run import RunPage
     from sparkplug.tui.dialogs.spec_editor import SpecEditor
     from sparkplug.tui.dialogs.spec_history import SpecHistory
@@ -165,6 +167,8 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.panes.hosts import HostsPane
     from sparkplug.tui.panes.memory import MemoryPane
     from sparkplug.tui.panes.overview import RunBox
+    from sparkplug.tui.panes.topology import TopologyPane
+    from sparkplug.tui.panes.workflows import WorkflowsPane
     from sparkplug.tui.widgets.canvas.canvas import Canvas
     from sparkplug.tui.widgets.canvas.editable import EditableCanvas
     from sparkplug.tui.widgets.form.form import Form
@@ -186,14 +190,20 @@ def _places() -> dict[str, list[_Bound]]:
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
         "memory": [*_of(SparkplugApp, MemoryPane, Listing, Marks, Table), *actions],
         "memory editor": _of(Dialog, MemoryEditor),
+        "pairs": [*_of(SparkplugApp, TopologyPane, Listing, Marks, Table), *actions],
+        # without the keys of everywhere: those of the canvas go before them
+        "conversation": _of(TopologyPane, Canvas),
+        "messages": _of(Dialog, Reading, Page, Messages),
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
+        "workflows": [*_of(SparkplugApp, WorkflowsPane, Listing, Marks, Table), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
         # without the keys of what is read: those of the canvas go before them
         "steps of a run": _of(Dialog, Canvas, RunPage),
         "canvas": _of(Canvas, EditableCanvas),
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
+        "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),
         "spec editor": _of(Dialog, SpecEditor),

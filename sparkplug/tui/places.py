@@ -7,7 +7,18 @@ from typing import Literal
 
 #: What can be opened over a pane and come back to.
 What = Literal[
-    "describe", "logs", "previous", "why", "history", "run", "processes", "event", "memory"
+    "describe",
+    "logs",
+    "previous",
+    "why",
+    "history",
+    "run",
+    "processes",
+    "event",
+    "question",
+    "graph",
+    "topology",
+    "memory",
 ]
 
 #: Places kept; older ones are forgotten.

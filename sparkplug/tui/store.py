@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparkplug.contexts import Context
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
 
 #: Imported in a thread while the first frame is already on the screen.
@@ -45,7 +46,9 @@ _LONGEST_S = 0.5
 
 Topics = frozenset[str]
 #: What is told when everything may have changed.
-ALL: Topics = frozenset({"agents", "hosts", "telemetry", "topology", "runs", "events", "link"})
+ALL: Topics = frozenset(
+    {"agents", "hosts", "telemetry", "topology", "runs", "questions", "events", "link"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,11 @@ class Store:
         if self._runs is None:
             self._runs = self.view.newest_runs() if self.view is not None else []
         return self._runs
+
+    @property
+    def questions(self) -> list[Question]:
+        """What people are asked, the oldest first."""
+        return self.view.open_questions() if self.view is not None else []
 
     def count(self) -> tuple[int, int]:
         """How many hosts and GPUs there are, without a look at any other figure of theirs."""
@@ -277,6 +285,8 @@ class Store:
                 return [host.name for host in self.hosts]
             case "run":
                 return [run.id for run in self.runs]
+            case "question":
+                return [one.id for one in self.questions]
             case "context":
                 return list(self.contexts)
             case "plan":

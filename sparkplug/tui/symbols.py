@@ -33,6 +33,8 @@ _STEP: dict[str, tuple[str, str]] = {
     "accepted": ("◌", "focus"),
     "pending": ("◌", "dim"),
     "running": ("◐", "active"),
+    "waiting": ("?", "warn"),
+    "paused": ("‖", "warn"),
     "done": ("✔", "ok"),
     "failed": ("✖", "bad"),
     "skipped": ("⊘", "dim"),

@@ -15,9 +15,13 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    graphs,
     logs,
     memory,
+    models,
     monkey,
+    observer,
+    plans,
     plot,
     prompts,
     screen,
@@ -31,6 +35,9 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
+    "graphs": graphs.run,
+    "models": models.run,
+    "plans": plans.run,
     "screen": screen.run,
     "canvas": canvas.run,
     "far": far.run,
@@ -40,6 +47,7 @@ _PARTS = {
     "forms": forms.run,
     "logs": logs.run,
     "memory": memory.run,
+    "observer": observer.run,
 }
 
 

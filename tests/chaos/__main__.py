@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chaos.kills import PARTS, Arena
+from chaos.run_kills import MOMENTS, VICTIMS, RunArena
 from fakes.node import Node
 
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--each", type=int, default=0, help="kill every part so often instead")
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
+    parser.add_argument("--cases", type=int, default=0, help="runs in which something is killed")
     arguments = parser.parse_args()
     parts = arguments.part or PARTS
     generator = random.Random(arguments.seed)
@@ -44,7 +46,24 @@ def main() -> int:
             print(f"seed {arguments.seed}\n{arena.report()}", flush=True)
             node.close()
     print(f"orphans: {orphans or 'none'}")
-    return 1 if orphans else 0
+    wrong = kill_in_runs(arguments.cases, generator) if arguments.cases else 0
+    return 1 if orphans or wrong else 0
+
+
+def kill_in_runs(cases: int, generator: random.Random) -> int:
+    """Kill in the middle of so many runs; how many came out wrong."""
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        arena = RunArena(node, Path(folder) / "agents", generator)
+        try:
+            arena.begin()
+            for number in range(cases):
+                arena.try_one(VICTIMS[number % len(VICTIMS)], generator.choice(MOMENTS))
+        finally:
+            print(arena.report(), flush=True)
+            node.close()
+    return sum(bool(case.problems) for case in arena.cases)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from typing import Any
 
 from sparkplug.agents.context import Context, Request, RequestActivity, Routes
 from sparkplug.agents.runtimes.langgraph import load
-from sparkplug.agents.runtimes.port import Result, Runtime, Status, Text
+from sparkplug.agents.runtimes.port import Result, Runtime, Seat, Status, Text
 from sparkplug.bus.connection import Bus
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
 
 AGENTS = Path(__file__).parents[2] / "config" / "agents"
 
@@ -24,17 +24,24 @@ def shipped_module(name: str) -> Any:
     return importlib.import_module(name)
 
 
+async def load_graph(target: Any) -> Runtime:
+    """A graph as its agent process loads it, one that keeps no checkpoints."""
+    runtime = await load(target, Seat(agent="tested", checkpoints="none"))
+    await runtime.start(Bus("nats://127.0.0.1:9", "_INBOX.test"))
+    return runtime
+
+
 async def ask_graph(
     agent: str,
     *,
     text: str = "",
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002
-    model: Model | None = None,
+    model: ChatModel | None = None,
     bus: Bus | None = None,
 ) -> tuple[Any, list[str]]:
     """The answer of a shipped graph, and the status it told on the way."""
-    runtime = await load(shipped_module(agent).graph)
+    runtime = await load_graph(shipped_module(agent).graph)
     return await ask_runtime(
         runtime, agent=agent, text=text, action=action, input=input, model=model, bus=bus
     )
@@ -47,7 +54,7 @@ async def ask_runtime(
     text: str = "",
     action: str | None = None,
     input: Mapping[str, Any] | None = None,  # noqa: A002
-    model: Model | None = None,
+    model: ChatModel | None = None,
     bus: Bus | None = None,
 ) -> tuple[Any, list[str]]:
     """The answer of a loaded agent, and the status it told on the way."""
@@ -64,7 +71,7 @@ async def ask_runtime(
         host="gpu-1",
         activity=RequestActivity(lambda: None),
         routes=Routes(bus),
-        model=model or Model(),
+        model=model or ChatModel(),
         progress=progress,
         ids={},
     )

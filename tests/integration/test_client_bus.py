@@ -14,7 +14,7 @@ import pytest
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
-from sparkplug.bus.connection import Bus
+from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.service import Services
 from sparkplug.client import agents, doctor_mesh, events, hosts, readiness, topology
 from sparkplug.client.session import Client
@@ -229,7 +229,24 @@ async def test_a_target_is_what_the_directory_says_and_its_absence_has_a_reason(
     there.clear()
     with pytest.raises(ConflictError, match="it is error: out of memory"):
         await agents.target(client, "echo")
+    # What is written down as ready is found, though the directory has yet to hear of it.
+    await observe(client, AgentState.IDLE, subject="agents.prompt.echo.o.0", instance="i")
+    found = await agents.target(client, "echo")
+    assert (found.subject, found.instance) == ("agents.prompt.echo.o.0", "i")
     await services.close()
+
+
+async def test_a_server_that_says_nothing_is_told_as_such() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(NoMeshError, match=f":{port}: no answer in time"):
+            await connect(
+                f"nats://127.0.0.1:{port}", name="t", inbox_prefix="_INBOX.t", deadline=0.5
+            )
 
 
 async def test_a_foreign_agent_is_shown_and_not_managed(client: Client) -> None:

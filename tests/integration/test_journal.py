@@ -14,7 +14,8 @@ from fakes.mesh_server import MeshServer
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_journal, list_runs, read_journal
-from sparkplug.plans.journal import MAX_ENTRY_BYTES, JournalWriter, accept, ask_cancel
+from sparkplug.plans.asking import ask_cancel
+from sparkplug.plans.journal import MAX_ENTRY_BYTES, JournalWriter, accept
 from sparkplug.schema.errors import ConflictError, InvalidError, NoMeshError, NotFoundError
 from sparkplug.schema.journal_fold import fold
 from sparkplug.schema.plan import Plan

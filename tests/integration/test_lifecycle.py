@@ -21,12 +21,15 @@ import pytest
 
 from fakes.node import Node, eventually
 from sparkplug.actions.registry import ACTIONS, ActionResult
+from sparkplug.bus import subjects
 from sparkplug.bus import synadia as wire
-from sparkplug.client import agents, events, prompts, runs, spec_history
+from sparkplug.bus.buckets import Bucket
+from sparkplug.client import agents, events, hosts, prompts, runs, spec_history
 from sparkplug.client.cancelling import in_hand
 from sparkplug.client.rollouts import rollout_text
 from sparkplug.client.session import Client
 from sparkplug.client.waiting import wait_for
+from sparkplug.node.observed import agent_key
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.errors import (
     CancelledRequestError,
@@ -396,3 +399,21 @@ def test_the_editor_opens_again_with_what_is_wrong(node: Node, tmp_path: Path) -
         node, ["agents", "edit", "edited"], [("Do it? [y/N]", "n\n")], VISUAL="sed -i 3s/3/4/;"
     )
     assert json.dumps(node.json("agents", "describe", "edited")["desired"]) == json.dumps(wanted)
+
+
+async def test_what_was_to_be_removed_under_an_old_epoch_is_removed_under_the_new(
+    node: Node, client: Client
+) -> None:
+    bucket = Bucket(client.bus, subjects.BUCKET_OBSERVED)
+    (here,) = await hosts.list_hosts(client)
+    gone = ObservedAgent(
+        name="gone", replica="3", runtime="python", owner="o", node=here.name, state="idle"
+    )
+    await bucket.put(agent_key("gone", "3"), gone)
+    # Whoever holds the lease learns that it has to take it anew when it next writes.
+    await bucket.raise_fence(subjects.node_lease(here.name))
+
+    async def removed() -> bool:
+        return not await replicas(client, "gone")
+
+    await eventually(removed, DEADLINE_S)

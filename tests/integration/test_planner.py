@@ -13,104 +13,25 @@ import pytest
 
 from fakes.mesh import AgentFailureError, Asked, HostedAgents
 from fakes.mesh_server import MeshServer
+from fakes.planners import PlanMesh
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
-from sparkplug.bus.cancellation import end
-from sparkplug.bus.connection import Bus
-from sparkplug.bus.events import EventLog
-from sparkplug.bus.journal import follow_journal, read_journal
-from sparkplug.bus.service import call
-from sparkplug.plans.planner import Planner
 from sparkplug.schema.agent import AgentState, ObservedAgent
-from sparkplug.schema.errors import ConflictError, InvalidError, NoMeshError, NotFoundError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.event import Event
-from sparkplug.schema.journal_fold import fold
-from sparkplug.schema.node import Nothing
-from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import (
-    CancelRequest,
-    JournalEntry,
     RunState,
-    RunView,
     StepState,
-    SubmitReply,
-    SubmitRequest,
 )
 
 Until = Callable[..., Awaitable[None]]
-DEADLINE_S = 20.0
-
-
-class Mesh:
-    """A server, agents on a connection of their own, and planners each on theirs."""
-
-    def __init__(self, server: MeshServer, bus: Bus, agents: HostedAgents) -> None:
-        self.server = server
-        self.bus = bus
-        self.agents = agents
-        self._planners: list[tuple[asyncio.Task[None], Bus]] = []
-
-    async def plan(self, node: str = "n1") -> asyncio.Task[None]:
-        """Start a planner; cancelling the task is its orderly end."""
-        bus = await self.server.connect(node)
-        events = EventLog(bus, node, node)
-
-        async def run() -> None:
-            telling = asyncio.create_task(events.run())
-            try:
-                await Planner(bus, node, events, known_agents=self.agents.names).run()
-            finally:
-                await end(telling)
-                await events.drain(1)
-                await bus.close()
-
-        task = asyncio.create_task(run())
-        self._planners.append((task, bus))
-        return task
-
-    async def submit(self, plan: dict[str, Any], **inputs: Any) -> str:
-        request = SubmitRequest(plan=Plan.model_validate(plan), inputs=inputs, actor="tester")
-        reply = await self._ask(subjects.RUNS_SUBMIT, request, SubmitReply)
-        return str(reply.run)
-
-    async def cancel(self, run: str) -> None:
-        await self._ask(subjects.RUNS_CANCEL, CancelRequest(run=run, actor="tester"), Nothing)
-
-    async def _ask(self, subject: str, request: Any, reply: Any) -> Any:
-        """Planners started a moment ago may not be listening yet."""
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                try:
-                    return await call(self.bus, subject, request, reply)
-                except NoMeshError:
-                    await asyncio.sleep(0.02)
-
-    async def ended(self, run: str) -> RunView:
-        """The run, once it has ended."""
-        async with asyncio.timeout(DEADLINE_S):
-            return fold([entry async for entry in follow_journal(self.bus, run)])
-
-    async def reached(self, run: str, kind: str, count: int = 1) -> None:
-        """Return once the journal has that many entries of the kind."""
-        async with asyncio.timeout(DEADLINE_S):
-            seen = 0
-            async for entry in follow_journal(self.bus, run):
-                seen += entry.kind == kind
-                if seen == count:
-                    return
-
-    async def entries(self, run: str) -> list[JournalEntry]:
-        return await read_journal(self.bus, run)
-
-    async def stop(self) -> None:
-        await end(*(task for task, _ in self._planners))
 
 
 @pytest.fixture
-async def mesh(mesh_server: MeshServer) -> AsyncIterator[Mesh]:
+async def mesh(mesh_server: MeshServer) -> AsyncIterator[PlanMesh]:
     agents = HostedAgents(await mesh_server.connect("agents"))
     await agents.resolve()
-    found = Mesh(mesh_server, await mesh_server.connect("face"), agents)
+    found = PlanMesh(mesh_server, await mesh_server.connect("face"), agents)
     yield found
     await found.stop()
     with contextlib.suppress(TimeoutError):
@@ -127,7 +48,7 @@ def step(name: str, *, after: tuple[str, ...] = (), **more: Any) -> dict[str, An
     return {**base, "depends_on": list(after), **more}
 
 
-async def test_a_plan_runs_its_graph_and_gives_its_output(mesh: Mesh) -> None:
+async def test_a_plan_runs_its_graph_and_gives_its_output(mesh: PlanMesh) -> None:
     await mesh.agents.host("echo", echo, capability="speech")
     await mesh.plan()
     run = await mesh.submit(
@@ -158,7 +79,7 @@ async def test_a_plan_runs_its_graph_and_gives_its_output(mesh: Mesh) -> None:
     assert set(ids) == {"a", "b", "c"}
 
 
-async def test_events_tell_of_a_run(mesh: Mesh, until: Until) -> None:
+async def test_events_tell_of_a_run(mesh: PlanMesh, until: Until) -> None:
     names: list[tuple[str, str]] = []
 
     async def hear(message: Any) -> None:
@@ -182,7 +103,7 @@ async def test_events_tell_of_a_run(mesh: Mesh, until: Until) -> None:
     )
 
 
-async def test_what_does_not_hold_is_refused_and_leaves_no_trace(mesh: Mesh) -> None:
+async def test_what_does_not_hold_is_refused_and_leaves_no_trace(mesh: PlanMesh) -> None:
     await mesh.agents.host("echo", echo)
     await mesh.plan()
     with pytest.raises(InvalidError, match="no agent nobody"):
@@ -200,7 +121,7 @@ async def test_what_does_not_hold_is_refused_and_leaves_no_trace(mesh: Mesh) -> 
 
 
 async def test_a_failed_attempt_is_retried_and_the_failure_that_stays_fails_the_run(
-    mesh: Mesh,
+    mesh: PlanMesh,
 ) -> None:
     tries = 0
 
@@ -239,7 +160,7 @@ async def test_a_failed_attempt_is_retried_and_the_failure_that_stays_fails_the_
     assert view.steps[1].state is StepState.CANCELLED
 
 
-async def test_wrong_input_is_not_tried_again(mesh: Mesh) -> None:
+async def test_wrong_input_is_not_tried_again(mesh: PlanMesh) -> None:
     async def strict(asked: Asked) -> Any:
         raise AgentFailureError(400, "n: not a number")
 
@@ -251,7 +172,7 @@ async def test_wrong_input_is_not_tried_again(mesh: Mesh) -> None:
     assert view.steps[0].attempts == 1
 
 
-async def test_an_attempt_has_its_time_and_the_plan_has_its_own(mesh: Mesh) -> None:
+async def test_an_attempt_has_its_time_and_the_plan_has_its_own(mesh: PlanMesh) -> None:
     async def silent(asked: Asked) -> Any:
         await asyncio.Event().wait()
 
@@ -268,7 +189,7 @@ async def test_an_attempt_has_its_time_and_the_plan_has_its_own(mesh: Mesh) -> N
     assert view.steps[0].state is StepState.CANCELLED
 
 
-async def test_an_agent_that_is_not_ready_yet_is_waited_for(mesh: Mesh) -> None:
+async def test_an_agent_that_is_not_ready_yet_is_waited_for(mesh: PlanMesh) -> None:
     await mesh.agents.host("echo", echo)
     await mesh.plan()
     run = await mesh.submit({"name": "p", "steps": [step("a", agent=None, capability="late")]})
@@ -280,20 +201,31 @@ async def test_an_agent_that_is_not_ready_yet_is_waited_for(mesh: Mesh) -> None:
     assert view.steps[0].agent == "late"
 
 
-async def test_an_output_too_large_for_the_journal_fails_the_step(mesh: Mesh) -> None:
+async def test_an_output_larger_than_a_message_goes_to_the_object_store(mesh: PlanMesh) -> None:
     async def large(asked: Asked) -> Any:
-        return "x" * (600 << 10)
+        return "x" * (3 << 20) if asked.ids["step"] == "a" else len(asked.input["text"])
 
     await mesh.agents.host("echo", large)
     await mesh.plan()
-    run = await mesh.submit({"name": "p", "steps": [step("a", retry={"max": 3})]})
-    view = await mesh.ended(run)
+    view = await mesh.done(
+        {
+            "name": "p",
+            "steps": [
+                step("a"),
+                step("b", after=("a",), input={"text": "{{ steps.a.output[:9] }}"}),
+            ],
+            "output": "{{ steps.a.output }}",
+        }
+    )
     assert view.state is RunState.FAILED
-    assert "takes at most 524288" in (view.error or "")
-    assert view.steps[0].attempts == 1
+    assert "gives more than" in (view.error or "")
+    first, second = view.steps
+    assert (first.output, second.output) == (None, 9)
+    assert first.stored is not None
+    assert await mesh.result(first.stored) == "x" * (3 << 20)
 
 
-async def test_a_cancel_reaches_the_waiting_prompt(mesh: Mesh) -> None:
+async def test_a_cancel_reaches_the_waiting_prompt(mesh: PlanMesh) -> None:
     async def silent(asked: Asked) -> Any:
         await asyncio.Event().wait()
 
@@ -312,7 +244,7 @@ async def test_a_cancel_reaches_the_waiting_prompt(mesh: Mesh) -> None:
 
 
 async def test_another_planner_goes_on_and_what_is_done_is_not_done_again(
-    mesh: Mesh, until: Until
+    mesh: PlanMesh, until: Until
 ) -> None:
     gate = asyncio.Event()
 
@@ -357,7 +289,7 @@ async def test_another_planner_goes_on_and_what_is_done_is_not_done_again(
     assert view.steps[1].interruptions == 1
 
 
-async def test_a_planner_that_vanished_is_replaced_when_its_lease_lapses(mesh: Mesh) -> None:
+async def test_a_planner_that_vanished_is_replaced_when_its_lease_lapses(mesh: PlanMesh) -> None:
     gate = asyncio.Event()
 
     async def gated(asked: Asked) -> Any:
@@ -380,7 +312,7 @@ async def test_a_planner_that_vanished_is_replaced_when_its_lease_lapses(mesh: M
 
 
 async def test_a_restarted_agent_interrupts_the_attempt_which_is_no_failure(
-    mesh: Mesh, until: Until
+    mesh: PlanMesh, until: Until
 ) -> None:
     tries = 0
 
@@ -411,7 +343,7 @@ async def test_a_restarted_agent_interrupts_the_attempt_which_is_no_failure(
     ]
 
 
-async def test_a_killed_server_ends_no_run(mesh: Mesh, until: Until) -> None:
+async def test_a_killed_server_ends_no_run(mesh: PlanMesh, until: Until) -> None:
     gate = asyncio.Event()
 
     async def gated(asked: Asked) -> Any:

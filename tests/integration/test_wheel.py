@@ -52,7 +52,7 @@ def test_the_data_folders_travel(site: Path) -> None:
         "sparkplug/_data/config/plans/host-brief.yaml",
         "sparkplug/_data/themes/neon.toml",
         "sparkplug/_data/plugins/README.md",
-        "sparkplug/telemetry/gpu/fake/nvml.c",
+        "sparkplug/telemetry/gpu/fake/scenario.h",
         "sparkplug/py.typed",
     ):
         assert wanted in names

@@ -67,7 +67,7 @@ async def test_hosts_shows_gpus_and_what_they_cannot_tell(
     async with centre(size) as seen:
         await seen.press("2")
         low = gpu(0, clock_event_reasons=["software thermal slowdown"], temperature_celsius=84.0)
-        shared = gpu(1, memory=None, fan_percent=None)
+        shared = gpu(1, memory=None, unified_memory=True, fan_percent=None)
         xid = Xid(gpu=0, uuid="GPU-0", xid=79, meaning="GPU has fallen off the bus")
         await mesh.tell(sample("gpu-1", 9, driver=DRIVER, gpus=[low, shared], xids=[xid]))
         await seen.shows("throttled", "! 1", "driver 580.1")

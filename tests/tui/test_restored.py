@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from textual import events
 from tui_centre import centre
 from tui_mesh import Mesh
 
@@ -68,3 +70,14 @@ async def test_rubbish_in_the_file_is_left_out(mesh: Mesh) -> None:
         await seen.shows("agents 3")
         await seen.press("q")
     assert read_state(path, "home")["pane"] == "agents"
+
+
+@pytest.mark.parametrize("forwarded", [False, True])
+async def test_a_key_behind_the_one_that_leaves_is_nobodys(mesh: Mesh, forwarded: bool) -> None:
+    async with centre((100, 30), live=False) as seen:
+        await seen.shows("overview")
+    assert not seen.app.screen_stack
+    for event in (events.Key("f9", None), events.Paste("agents")):
+        if forwarded:
+            event._set_forwarded()
+        await seen.app.on_event(event)

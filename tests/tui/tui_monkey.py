@@ -28,6 +28,8 @@ from sparkplug.tui.themes import load_themes
 _TOLD = 60
 _BURST = 24
 _LAST = 40
+#: Drawing all of the screen takes longer than most of what is done to it.
+_LOOK_EVERY = 4
 _SMALLEST, _LARGEST = (20, 5), (200, 60)
 _PRINTABLE = [chr(code) for code in range(32, 127)] + ["é", "漢", "🚀", "\u0301", "\u202e"]
 #: Press, release, drag, right and middle, wheel both ways, and a move with nothing held (SGR).
@@ -105,11 +107,15 @@ class Monkey:
     async def play(self, count: int) -> None:
         """So many events; fails when the app does."""
         watch = asyncio.create_task(self._watch())
+        bursts = 0
         try:
             while self.done < count:
                 for _ in range(self._chance.randint(1, _BURST)):
                     self._act()
                 await self.settle()
+                bursts += 1
+                if bursts % _LOOK_EVERY == 0:
+                    self._look()
                 if self._chance.random() < 0.05:
                     await asyncio.sleep(0.03)
         finally:
@@ -127,7 +133,6 @@ class Monkey:
             task.cancel()
         assert app._exception is None, f"{app._exception!r}\n{self.story()}"
         assert app.is_running, f"it has ended\n{self.story()}"
-        self._look()
 
     def _look(self) -> None:
         """Draw the screen as it is: every row is as wide as the terminal."""

@@ -22,6 +22,7 @@ from sparkplug.cli.completion import read_words
 from sparkplug.cli.parser import build_parser
 from sparkplug.node.permissions import agent_permissions, scoped_template
 from sparkplug.schema.agent import AgentSpec, AgentState
+from sparkplug.schema.crew import CrewFile
 from sparkplug.schema.documents import parse_document
 from sparkplug.schema.errors import ERRORS
 from sparkplug.schema.host import DriverState, Gpu, Process
@@ -38,9 +39,9 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_EMITTED = re.compile(r'"((?:agent|gpu|host|plan|step):[a-z]+)"')
+_EMITTED = re.compile(r'"((?:agent|decision|gpu|host|plan|question|step):[a-z]+)"')
 #: Plans in the pages that are shown because they do not hold.
-_BROKEN = frozenset({"broken.plan.yml"})
+_BROKEN = frozenset({"broken.plan.yml", "broken-team.yaml"})
 
 
 def text_of(name: str) -> str:
@@ -134,6 +135,8 @@ def test_yaml_examples_hold() -> None:
             continue
         if re.search(r"^steps:", text, re.MULTILINE):
             parse_plan(text, None, where)
+        elif re.search(r"^tasks:", text, re.MULTILINE):
+            parse_document(text, CrewFile, where)
         else:
             parse_document(text, AgentSpec, where)
     assert count > 8
@@ -163,6 +166,16 @@ def test_nothing_is_promised_elsewhere() -> None:
 
 
 # What there is
+
+
+def test_every_key_of_a_crew_file_is_documented() -> None:
+    found = rows(text_of("crewai.md"))
+    for name, field in CrewFile.model_fields.items():
+        cell = found[name][0]
+        if field.is_required():
+            assert cell == "required", name
+        elif cell not in ("none", "empty"):
+            assert means(CrewFile, name, cell) == field.get_default(), name
 
 
 def test_every_verb_is_documented() -> None:
@@ -273,6 +286,7 @@ def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
         "hosts": "hosts.md",
         "agents": "agents-pane.md",
         "memory": "memory.md",
+        "topology": "topology.md",
     }
     assert set(pages) == set(PANES)
     for pane, key in PANES.items():

@@ -278,3 +278,31 @@ def test_importing_settings_pulls_in_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_named_models_are_set_key_by_key_and_shown_without_a_key(host: Host) -> None:
+    for key, text in (
+        ("llm.models.gpt-4.1.endpoint", "http://127.0.0.1:8000/v1/"),
+        ("llm.models.gpt-4.1.context", "8192"),
+        ("llm.models.gpt-4.1.abilities", "tools, vision"),
+        ("llm.models.gpt-4.1.api_key_env", "BIG_KEY"),
+    ):
+        set_value(host.file, key, text)
+    settings = host.load()
+    model = settings.llm.models["gpt-4.1"]
+    assert (model.endpoint, model.context) == ("http://127.0.0.1:8000/v1", 8192)
+    assert model.abilities == ["tools", "vision"]
+    assert settings.get("llm.models.gpt-4.1.context") == 8192
+    assert settings.origin("llm.models.gpt-4.1.context").startswith(str(host.file))
+    assert "8192" in export_settings(settings)
+    with pytest.raises(InvalidError, match="nothing was written"):
+        set_value(host.file, "llm.models.gpt-4.1.api_key_env", "sk-1-2")
+    with pytest.raises(InvalidError, match=r"no setting llm\.modles"):
+        settings.get("llm.modles.x.endpoint")
+
+
+def test_a_model_that_is_nowhere_is_refused_with_its_line(host: Host) -> None:
+    host.file.write_text("[llm.models.big]\nmodel = 'x'\n")
+    assert ":1:2: llm.models.big: endpoint is missing" in host.refusal()[0]
+    host.file.write_text("[llm.models.big]\nendpoint = 'http://x'\nabilitys = []\n")
+    assert "did you mean abilities" in host.refusal()[0]

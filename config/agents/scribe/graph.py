@@ -8,8 +8,6 @@ gather -> by_model -> (no usable answer) -> by_template
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from typing import Any
 
@@ -17,7 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from sparkplug.agents import current
-from sparkplug.llm.provider import NoModelError
+from sparkplug.llm.errors import NoModelError
 
 from .brief import template_brief, window
 from .model_brief import SYSTEM, problem_with, tidied, writing_prompt
@@ -60,9 +58,9 @@ async def gather(state: State) -> State:
     return {"survey": survey}
 
 
-def choose(state: State) -> str:
-    """By a model when one is configured."""
-    return "by_model" if current().model.configured else "by_template"
+async def choose(state: State) -> str:
+    """By a model when there is one."""
+    return "by_model" if await current().llm.available() else "by_template"
 
 
 async def by_model(state: State) -> State:
@@ -72,22 +70,15 @@ async def by_model(state: State) -> State:
     prompt = writing_prompt(
         survey, state.get("prompt", ""), state.get("previous", ""), state.get("problems", [])
     )
-    pieces: list[str] = []
     try:
-        async with (
-            asyncio.timeout(_MODEL_DEADLINE_S),
-            contextlib.aclosing(context.complete(prompt, system=SYSTEM)) as answer,
-        ):
-            pieces.extend([piece async for piece in answer])
+        answer = await context.llm.answer(prompt, system=SYSTEM, timeout=_MODEL_DEADLINE_S)
     except NoModelError as error:
         return {"why_template": error.message}
-    except TimeoutError:
-        return {"why_template": f"the model took longer than {_MODEL_DEADLINE_S:g} s"}
-    text = tidied("".join(pieces))
+    text = tidied(answer.text)
     problem = problem_with(text, survey)
     if problem is not None:
         return {"why_template": problem}
-    name = context.model.name or "the endpoint's default"
+    name = answer.model
     return {
         "text": f"{text}\n\n---\n\nWritten by a model ({name}), {window(survey)}.\n",
         "written_by": f"model {name}",

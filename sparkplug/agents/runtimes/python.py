@@ -8,11 +8,12 @@ from typing import Any
 
 from sparkplug.agents.authoring import Action, actions_of
 from sparkplug.agents.context import Context, Request
-from sparkplug.agents.runtimes.port import Output, Result, Runtime, Text
+from sparkplug.agents.runtimes.port import Output, Result, Runtime, Seat, Text
+from sparkplug.bus.connection import Bus
 from sparkplug.schema.errors import InvalidError, NotFoundError
 
 
-async def load(target: Any) -> Runtime:
+async def load(target: Any, seat: Seat) -> Runtime:
     """The agent behind an entrypoint: a class is made once, a callable is taken as it is."""
     if inspect.isclass(target):
         return ClassAgent(target())
@@ -34,7 +35,17 @@ async def outputs(returned: Any) -> AsyncGenerator[Output, None]:
     yield Result(value)
 
 
-class FunctionAgent:
+class _Plain:
+    """What there is nothing to prepare or to put away of."""
+
+    async def start(self, bus: Bus) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing to put away."""
+
+
+class FunctionAgent(_Plain):
     """`async def handle(ctx, request)`: one callable for every prompt and action."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -51,7 +62,7 @@ class FunctionAgent:
             yield output
 
 
-class ClassAgent:
+class ClassAgent(_Plain):
     """A class: every `@action` method is an action, `prompt` answers plain prompts."""
 
     def __init__(self, instance: object) -> None:

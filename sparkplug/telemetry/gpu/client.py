@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import sys
+import os
+import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
-from pydantic import ValidationError
-
-from sparkplug.schema.host import Driver, DriverState, Gpu, GpuState, Xid
-from sparkplug.telemetry.gpu.reading import GpuReading, WorkerAnswer, identity_only
+from sparkplug.schema.errors import DeadlineError, RefusedError, SparkplugError
+from sparkplug.schema.gpu import Driver, DriverState, Gpu, GpuEvent, GpuState, Xid
+from sparkplug.telemetry.gpu.pipe import NoAnswerError, WorkerPipe
+from sparkplug.telemetry.gpu.reading import (
+    GpuReading,
+    NumberedEvent,
+    NumberedXid,
+    WorkerAnswer,
+    identity_only,
+)
 
 LOG = logging.getLogger(__name__)
 
-#: `-P` keeps a json.py of the folder the daemon was started in from being imported.
-WORKER = (sys.executable, "-P", "-m", "sparkplug.telemetry.gpu.worker")
 DEADLINE_SECONDS = 2.0
 #: Loading NVML takes seconds on hosts with many GPUs and no persistence daemon.
 LOAD_SECONDS = 20.0
@@ -26,15 +31,16 @@ LOOK_AGAIN_SECONDS = 30.0
 LOOK_AGAIN_MOST_SECONDS = 300.0
 BACKOFF_SECONDS = 0.5
 BACKOFF_MOST_SECONDS = 30.0
+#: A GPU stale for so long (seconds) has another worker started, which may get through to it.
+SUCCEED_SECONDS = 4.0
+SUCCEED_AGAIN_MOST_SECONDS = 120.0
 #: Workers stuck in the driver cannot be killed; beyond this many no other is started.
 WORKERS_MOST = 3
 CLOSE_SECONDS = 1.0
-XIDS_KEPT = 32
-LINE_BYTES = 16 << 20
-
-
-class _NoAnswerError(Exception):
-    """The worker ended, or said something that is no answer."""
+ORDER_SECONDS = 10.0
+EVENTS_KEPT = 32
+#: Tells a scripted driver when its script began, so that it goes on in the next worker.
+SINCE_VARIABLE = "SPARKPLUG_GPUS_SINCE"
 
 
 class GpuSource:
@@ -42,6 +48,8 @@ class GpuSource:
 
     `environment` replaces the worker's environment (a scripted NVML is set up there). A worker
     that misses the deadline (seconds) is killed and another started after a pause that doubles.
+    One that goes on answering while a call hangs for one GPU stays, and another is tried beside
+    it: it takes over when it gets through.
     """
 
     def __init__(
@@ -50,17 +58,19 @@ class GpuSource:
         deadline: float = DEADLINE_SECONDS,
         load_deadline: float = LOAD_SECONDS,
         environment: Mapping[str, str] | None = None,
+        succeed_after: float = SUCCEED_SECONDS,
     ) -> None:
         self._deadline = deadline
         self._load_deadline = load_deadline
         self._environment = dict(environment) if environment is not None else None
-        self._worker: asyncio.subprocess.Process | None = None
+        self._succeed_after = succeed_after
+        self._worker: WorkerPipe | None = None
+        self._successor: WorkerPipe | None = None
+        self._succeed_not_before = 0.0
+        self._succeed_pause = succeed_after
         self._killed: list[asyncio.subprocess.Process] = []
-        self._pending: asyncio.Task[WorkerAnswer] | None = None
-        self._loading_since: float | None = None
-        self._request = 0
-        self._xid_sequence = 0
-        self._xids: deque[Xid] = deque(maxlen=XIDS_KEPT)
+        self._xids: deque[Xid] = deque(maxlen=EVENTS_KEPT)
+        self._events: deque[GpuEvent] = deque(maxlen=EVENTS_KEPT)
         self._misses = 0
         self._not_before = 0.0
         self._answered: float | None = None
@@ -76,101 +86,154 @@ class GpuSource:
             return self._while_waiting()
         try:
             if self._worker is None:
-                await self._start()
-            answer = await self._ask()
+                self._worker = await self._start()
+            answer = await self._ask(self._worker)
         except TimeoutError:
             return self._missed()
-        except (_NoAnswerError, OSError, ValueError) as error:
+        except (NoAnswerError, OSError, ValueError) as error:
             return self._broken(str(error))
         if answer is None:
-            self._last = GpuReading(
-                driver=self._driver_away(DriverState.STARTING, "NVML is being loaded"),
-                gpus=self._last.gpus,
-                xids=list(self._xids),
+            self._last = self._reading(
+                self._driver_away(DriverState.STARTING, "NVML is being loaded"), self._last.gpus
             )
             return self._last
-        return self._take(answer)
+        reading = self._take(answer)
+        await self._tend_successor(reading)
+        return reading
+
+    async def order(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Have the worker do something that is not sampling, and what came of it.
+
+        Raises RefusedError with the driver's reason, DeadlineError, SparkplugError.
+        """
+        worker = self._worker
+        if worker is None or not worker.answered:
+            raise RefusedError(f"the NVIDIA driver is not there: {self._last.driver.state}")
+        try:
+            future = worker.ask(do=name, **arguments)
+            answer = await asyncio.wait_for(future, ORDER_SECONDS)
+        except TimeoutError as error:
+            raise DeadlineError(f"the driver did not answer in {ORDER_SECONDS:g} s") from error
+        except NoAnswerError as error:
+            raise SparkplugError(str(error)) from error
+        if answer.done is None:
+            raise RefusedError(answer.error or "the driver did not do it")
+        return answer.done
 
     async def close(self) -> None:
         """End the worker. One stuck in the driver is left to the kernel after a second."""
-        self._discard_worker()
+        self._discard(self._worker)
+        self._discard(self._successor)
+        self._worker = self._successor = None
         if self._killed:
             waits = [asyncio.ensure_future(worker.wait()) for worker in self._killed]
             _, stuck = await asyncio.wait(waits, timeout=CLOSE_SECONDS)
             for wait in stuck:
                 wait.cancel()
 
-    async def _start(self) -> None:
-        self._killed = [worker for worker in self._killed if worker.returncode is None]
+    async def _start(self) -> WorkerPipe:
+        self._killed = [process for process in self._killed if process.returncode is None]
         if len(self._killed) >= WORKERS_MOST:
             raise TimeoutError
-        self._worker = await asyncio.create_subprocess_exec(
-            *WORKER,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=self._environment,
-            limit=LINE_BYTES,
-            start_new_session=True,
-        )
-        self._loading_since = asyncio.get_running_loop().time()
-        self._xid_sequence = 0
+        if self._environment is None:
+            self._environment = dict(os.environ)
+        self._environment.setdefault(SINCE_VARIABLE, f"{time.monotonic():.3f}")
+        return await WorkerPipe.start(self._environment)
 
-    async def _ask(self) -> WorkerAnswer | None:
+    async def _ask(self, worker: WorkerPipe) -> WorkerAnswer | None:
         """The worker's answer; None while it still loads NVML. Raises TimeoutError on a miss."""
-        worker = self._worker
-        if worker is None:
-            raise _NoAnswerError("the worker is gone")
-        if self._pending is None:
-            self._request += 1
-            self._pending = asyncio.create_task(self._exchange(worker, self._request))
-        done, _ = await asyncio.wait({self._pending}, timeout=self._deadline)
+        future = worker.sample()
+        done, _ = await asyncio.wait({future}, timeout=self._deadline)
         if done:
-            task, self._pending = self._pending, None
-            answer = task.result()
-            self._loading_since = None
-            return answer
-        loading = self._loading_since
-        if loading is not None and (
-            asyncio.get_running_loop().time() - loading < self._load_deadline
-        ):
+            return _answered(worker)
+        if not worker.answered and self._age(worker) < self._load_deadline:
             return None
         raise TimeoutError
 
-    async def _exchange(self, worker: asyncio.subprocess.Process, number: int) -> WorkerAnswer:
-        if worker.stdin is None or worker.stdout is None:
-            raise _NoAnswerError("the worker has no pipes")
-        request = {"id": number, "xids_after": self._xid_sequence}
-        worker.stdin.write(json.dumps(request).encode() + b"\n")
-        await worker.stdin.drain()
-        line = await worker.stdout.readline()
-        if not line:
-            raise _NoAnswerError("the process that asks NVML ended")
-        try:
-            return WorkerAnswer.model_validate_json(line)
-        except ValidationError as error:
-            raise _NoAnswerError(f"the process that asks NVML said: {error}") from error
+    def _age(self, worker: WorkerPipe) -> float:
+        return asyncio.get_running_loop().time() - worker.started
 
     def _take(self, answer: WorkerAnswer) -> GpuReading:
         now = asyncio.get_running_loop().time()
-        for event in answer.xids:
-            self._xid_sequence = max(self._xid_sequence, event.sequence)
-            self._xids.append(Xid.model_validate(event.model_dump(exclude={"sequence"})))
-        if answer.driver.state is DriverState.OK:
+        assert answer.driver is not None
+        news: list[NumberedXid | NumberedEvent] = [*answer.xids, *answer.events]
+        for event in sorted(news, key=lambda event: event.sequence):
+            self._remember(event)
+        gpus = [self._named(gpu) for gpu in answer.gpus]
+        driver = answer.driver
+        if driver.state is DriverState.OK:
             self._misses = 0
-            self._answered = now
+            if gpus and all(gpu.state is GpuState.STALE for gpu in gpus):
+                age = max(gpu.age_seconds or 0.0 for gpu in gpus)
+                driver = driver.model_copy(
+                    update={
+                        "state": DriverState.NOT_RESPONDING,
+                        "reason": "calls into the driver hang for every GPU",
+                        "age_seconds": age,
+                    }
+                )
+            else:
+                self._answered = now
         else:
             # Nothing to keep a process for: look again later, in a fresh one that would find
             # a library installed meanwhile.
-            self._discard_worker()
+            self._discard(self._worker)
+            self._worker = None
             pause = LOOK_AGAIN_SECONDS * 2.0 ** min(self._misses, 8)
             self._not_before = now + min(pause, LOOK_AGAIN_MOST_SECONDS)
             self._misses += 1
-        self._last = GpuReading(
-            driver=answer.driver,
-            gpus=[self._named(gpu) for gpu in answer.gpus],
-            xids=list(self._xids),
-        )
+        self._last = self._reading(driver, gpus)
         return self._last
+
+    def _remember(self, event: NumberedXid | NumberedEvent) -> None:
+        if self._worker is not None:
+            self._worker.event_sequence = max(self._worker.event_sequence, event.sequence)
+        plain = event.model_dump(exclude={"sequence"})
+        if isinstance(event, Xid):
+            self._xids.append(Xid.model_validate(plain))
+        else:
+            self._events.append(GpuEvent.model_validate(plain))
+
+    async def _tend_successor(self, reading: GpuReading) -> None:
+        """Where a GPU is stale, try another worker beside this one, and take it if it is better."""
+        loop = asyncio.get_running_loop()
+        stale = {gpu.index for gpu in reading.gpus if gpu.state is GpuState.STALE}
+        if not stale:
+            self._discard(self._successor)
+            self._successor = None
+            self._succeed_pause = self._succeed_after
+            self._succeed_not_before = 0.0
+            return
+        successor = self._successor
+        try:
+            if successor is None:
+                if not self._succeed_not_before:
+                    self._succeed_not_before = loop.time() + self._succeed_pause
+                if loop.time() >= self._succeed_not_before:
+                    self._successor = await self._start()
+                    self._successor.sample()
+                return
+            if not successor.sample().done():
+                if self._age(successor) > self._load_deadline:
+                    self._give_up_successor()
+                return
+            answer = _answered(successor)
+        except (TimeoutError, NoAnswerError, OSError):
+            self._give_up_successor()
+            return
+        better = answer.driver is not None and answer.driver.state is DriverState.OK
+        if better and not any(gpu.state is GpuState.STALE for gpu in answer.gpus):
+            LOG.warning("another process gets through to every GPU: it asks NVML from now on")
+            self._discard(self._worker)
+            self._worker, self._successor = successor, None
+            return
+        self._give_up_successor()
+
+    def _give_up_successor(self) -> None:
+        self._discard(self._successor)
+        self._successor = None
+        self._succeed_pause = min(self._succeed_pause * 2, SUCCEED_AGAIN_MOST_SECONDS)
+        self._succeed_not_before = asyncio.get_running_loop().time() + self._succeed_pause
 
     def _named(self, gpu: Gpu) -> Gpu:
         """A GPU that was lost before the worker started has no name: the one it had is kept."""
@@ -179,26 +242,35 @@ class GpuSource:
         known = next((old for old in self._last.gpus if old.index == gpu.index), None)
         if known is None:
             return gpu
-        return gpu.model_copy(update={"uuid": known.uuid, "name": known.name})
+        return gpu.model_copy(
+            update={
+                "uuid": known.uuid,
+                "name": known.name,
+                "unified_memory": known.unified_memory,
+            }
+        )
+
+    def _reading(self, driver: Driver, gpus: list[Gpu]) -> GpuReading:
+        return GpuReading(
+            driver=driver, gpus=gpus, xids=list(self._xids), events=list(self._events)
+        )
 
     def _missed(self) -> GpuReading:
         if self._worker is not None:
             LOG.warning("NVML did not answer in %.1f s; its process is replaced", self._deadline)
         self._back_off()
-        self._last = GpuReading(
-            driver=self._driver_away(DriverState.NOT_RESPONDING, "the driver does not answer"),
-            gpus=[identity_only(gpu) for gpu in self._last.gpus],
-            xids=list(self._xids),
+        self._last = self._reading(
+            self._driver_away(DriverState.NOT_RESPONDING, "the driver does not answer"),
+            [identity_only(gpu, GpuState.STALE) for gpu in self._last.gpus],
         )
         return self._while_waiting()
 
     def _broken(self, reason: str) -> GpuReading:
         LOG.warning("asking NVML failed: %s", reason)
         self._back_off()
-        self._last = GpuReading(
-            driver=self._driver_away(DriverState.ERROR, reason),
-            gpus=[identity_only(gpu) for gpu in self._last.gpus],
-            xids=list(self._xids),
+        self._last = self._reading(
+            self._driver_away(DriverState.ERROR, reason),
+            [identity_only(gpu, GpuState.ERROR) for gpu in self._last.gpus],
         )
         return self._while_waiting()
 
@@ -212,27 +284,34 @@ class GpuSource:
             DriverState.NO_DRIVER,
         ):
             return self._last
-        age = asyncio.get_running_loop().time() - self._answered
-        driver = self._last.driver.model_copy(update={"age_seconds": round(age, 1)})
-        return self._last.model_copy(update={"driver": driver})
+        age = round(asyncio.get_running_loop().time() - self._answered, 1)
+        driver = self._last.driver.model_copy(update={"age_seconds": age})
+        gpus = [
+            gpu.model_copy(update={"age_seconds": age}) if gpu.state is GpuState.STALE else gpu
+            for gpu in self._last.gpus
+        ]
+        return self._last.model_copy(update={"driver": driver, "gpus": gpus})
 
     def _back_off(self) -> None:
-        self._discard_worker()
+        self._discard(self._worker)
+        self._discard(self._successor)
+        self._worker = self._successor = None
         pause = min(BACKOFF_SECONDS * 2.0 ** min(self._misses, 8), BACKOFF_MOST_SECONDS)
         self._misses += 1
         self._not_before = asyncio.get_running_loop().time() + pause
 
-    def _discard_worker(self) -> None:
-        """Kill the worker without waiting: in state D it ends when the driver lets it."""
-        if self._pending is not None:
-            self._pending.cancel()
-            self._pending = None
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return
-        if worker.returncode is None:
-            try:
-                worker.kill()
-            except ProcessLookupError:
-                return
-            self._killed.append(worker)
+    def _discard(self, worker: WorkerPipe | None) -> None:
+        if worker is not None:
+            worker.kill()
+            if worker.process.returncode is None:
+                self._killed.append(worker.process)
+
+
+def _answered(worker: WorkerPipe) -> WorkerAnswer:
+    """The answer that came. Raises NoAnswerError for one that is no sample."""
+    future, worker.pending = worker.sample(), None
+    answer = future.result()
+    worker.answered = True
+    if answer.driver is None:
+        raise NoAnswerError(answer.error or "the process that asks NVML gave no sample")
+    return answer

@@ -75,7 +75,7 @@ class Arguments(Dialog[Choice]):
         if argument.kind == "path":
             return _paths
         if argument.kind != "plan":
-            return names if argument.kind in ("agent", "host", "run") else None
+            return names if argument.kind in ("agent", "host", "run", "question") else None
 
         async def plans(typed: str) -> Sequence[str]:
             return [*await names(typed), *await _paths(typed)]

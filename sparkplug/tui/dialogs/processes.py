@@ -46,6 +46,7 @@ PROCESS_COLUMNS = (
     Column("age", 4, attrgetter("started"), kind="age", rank=4, pen="dim"),
     Column("command", 16, lambda p: p.command or p.name, grows=True, full=120),
     Column("parent", 7, attrgetter("ppid"), kind="number", extra=True, rank=9, pen="dim"),
+    Column("nice", 4, attrgetter("nice"), kind="number", extra=True, rank=9, pen="dim"),
     Column("name", 15, attrgetter("name"), extra=True, rank=9, pen="dim"),
     Column("cgroup", 20, attrgetter("control_group"), extra=True, rank=9, full=50, pen="dim"),
 )
@@ -57,6 +58,9 @@ class Processes(Filtered):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="processes.filter"),
         Binding("r", "read", "read anew", id="processes.read"),
+        Binding("ctrl+d", "kill", "ask it to end", id="processes.kill"),
+        Binding("K", "kill('KILL')", "end it at once", id="processes.kill-now"),
+        Binding("N", "renice", "make it less urgent, or more", id="processes.renice"),
         Binding("y", "copy", "copy its number", id="processes.copy"),
         Binding("q", "dismiss", "back", id="processes.back"),
         *BY_HISTORY,
@@ -122,6 +126,31 @@ class Processes(Filtered):
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
         """Enter goes nowhere from here."""
         event.stop()
+
+    def action_kill(self, signal: str = "TERM") -> None:
+        """Send the selected process a signal; asked first."""
+        row = self.table.row
+        if row is not None:
+            given = {"host": self._host, "pid": row.value.pid, "signal": signal}
+            self.centre.ask("hosts.kill", given)
+
+    async def action_renice(self) -> None:
+        """How urgent the selected process is to be: asked on a form, and then whether to."""
+        from sparkplug.tui.commands import Command
+
+        row = self.table.row
+        if row is None:
+            return
+        nice = row.value.nice if row.value.nice is not None else 0
+        given = {"host": self._host, "pid": row.value.pid, "nice": min(nice + 5, 19)}
+        command = next(
+            (c for c in self.centre.commands() if c.action and c.action.id == "hosts.renice"), None
+        )
+        if command is None:
+            self.centre.tell("this was started with --readonly", "warn")
+            return
+        asked = Command(command.title, command.words, action=command.action, given=given)
+        await self.centre.open_arguments(asked, given)
 
     def action_copy(self) -> None:
         """What is selected, else the number of the process."""

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from sparkplug.schema.run_stats import critical_path
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Reading
+from sparkplug.tui.figures import duration
 from sparkplug.tui.places import Opened
+from sparkplug.tui.run_keys import RUN_KEYS, RunKeys
 from sparkplug.tui.widgets.canvas.canvas import Canvas
 from sparkplug.tui.widgets.canvas.model import Graph, Key
 from sparkplug.tui.widgets.canvas.picture import drawing_of
@@ -26,17 +29,20 @@ if TYPE_CHECKING:
 _TICK_S = 1.0
 #: The least screen on which the steps are drawn as a graph.
 _LEAST_WIDTH, _LEAST_HEIGHT = 40, 16
+#: Values or rounds of a step that are told of.
+_MOST_ITEMS = 50
 #: Keys under which a structured output carries its text.
 _TEXT_KEYS = ("markdown", "brief", "text")
 
 
-class RunPage(Reading):
+class RunPage(RunKeys, Reading):
     """Follows a run while it goes: its steps as a graph, and what came out of the run, or of the
     step that is selected, read as Markdown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "raw", "output as it is", id="run.raw"),
         Binding("x", "cancel", "cancel the run", id="run.cancel"),
+        *RUN_KEYS,
     ]
 
     def __init__(self, run: str) -> None:
@@ -59,6 +65,15 @@ class RunPage(Reading):
 
     def _view(self) -> RunView | None:
         return next((run for run in self.centre.store.runs if run.id == self._run), None)
+
+    def run_view(self) -> RunView | None:
+        """The run."""
+        return self._view()
+
+    def run_step(self) -> str:
+        """The step that is selected in the graph."""
+        item = self.canvas.selected
+        return (item.source if isinstance(item, Key) else item) or ""
 
     def _tick(self) -> None:
         view = self._view()
@@ -125,6 +140,11 @@ class RunPage(Reading):
         failed = [step for step in view.steps if step.error]
         shown = failed if self.canvas.display else view.steps
         lines += [step_line(step, width, now) for step in shown]
+        for one, question in view.questions:
+            lines.append((("warn", f"? {one.id} asks: "), ("text", one_line(question.text))))
+        if view.finished is not None and len(path := critical_path(view)) > 1:
+            told = " → ".join(f"{one.step} {duration(one.working_seconds)}" for one in path)
+            lines += [(("dim", line),) for line in wrap(f"critical path: {told}", width)]
         if view.error:
             lines += [(("bad", line),) for line in wrap(f"✖ {view.error}", width)]
         if view.output is not None:
@@ -138,6 +158,12 @@ class RunPage(Reading):
         if step.attempts > 1:
             cut = f", {step.interruptions} cut short" if step.interruptions else ""
             lines.append((("warn", f"  {step.attempts} attempts{cut}"),))
+        lines += [step_line(item, width, now) for item in step.items[:_MOST_ITEMS]]
+        if step.fallback:
+            lines.append((("warn", f"  stood in for by {step.fallback}"),))
+        if step.question is not None and step.answer is not None:
+            by = step.answer.by or "its deadline"
+            lines.append((("dim", f"  {step.answer.verdict} by {by}: {step.answer.reason}"),))
         if step.error:
             lines += [(("bad", line),) for line in wrap(f"✖ {step.error}", width)]
         if step.output is not None:

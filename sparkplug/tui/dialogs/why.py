@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.shares import memory_percent
 from sparkplug.schema.text import strip_controls
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.figures import age, percent, since
-from sparkplug.tui.panes.host_lines import driver_words, memory_percent, throttle
+from sparkplug.tui.panes.gpu_lines import state_words, throttle
+from sparkplug.tui.panes.host_lines import driver_words
 from sparkplug.tui.widgets.steps import took
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def _beneath(agent: ObservedAgent, host: HostView | None, width: int) -> list[Li
         if gpu.uuid not in agent.gpus:
             continue
         if str(gpu.state) != "ok":
-            found += pair(f"gpu {gpu.index}", gpu.state, width, "bad")
+            found += pair(f"gpu {gpu.index}", state_words(gpu), width, "bad")
         elif reasons := throttle(gpu):
             found += pair(f"gpu {gpu.index}", f"clocks are low: {reasons}", width, "warn")
     return found
@@ -157,7 +159,7 @@ def host_why(view: HostView | None, events: Iterable[Event], width: int) -> list
         for gpu in sample.gpus:
             told: list[tuple[str, str]] = []
             if str(gpu.state) != "ok":
-                told.append(("bad", str(gpu.state)))
+                told.append(("bad", state_words(gpu)))
             if reasons := throttle(gpu):
                 told.append(("warn", f"clocks are low: {reasons}"))
             if gpu.ecc_uncorrected_volatile:

@@ -180,8 +180,8 @@ def agent_columns(usage: UsageCells, cordons: Cordons) -> tuple[Column, ...]:
 
 #: Behind which columns those of usage stand.
 _BEHIND = {
-    "flight": ("cpu", "memory", "vram", "p50", "p95", "rate"),
-    "started": ("rss", "sm"),
+    "flight": ("cpu", "memory", "vram", "p50", "p95", "rate", "tokens"),
+    "started": ("rss", "sm", "cost"),
 }
 
 

@@ -91,6 +91,10 @@ def _rate(value: Any) -> Span:
     return ("active" if value else "dim"), f"{value:g}" if value < 1000 else f"{value / 1000:.1f}k"
 
 
+def _cost(value: Any) -> Span:
+    return ("dim", "—") if value is None else ("text", f"{value:.3g}")
+
+
 #: What a column shows of a replica's usage.
 _VALUES: dict[str, Callable[[Usage], Any]] = {
     "cpu": lambda u: _percent(u.now.cpu_percent),
@@ -101,6 +105,8 @@ _VALUES: dict[str, Callable[[Usage], Any]] = {
     "p50": lambda u: _whole(u.now.latency_p50_ms),
     "p95": lambda u: _whole(u.now.latency_p95_ms),
     "rate": lambda u: u.rate,
+    "tokens": lambda u: _whole(u.now.tokens_per_second),
+    "cost": lambda u: u.now.model_cost or None,
 }
 USAGE_COLUMNS = frozenset(_VALUES)
 
@@ -129,6 +135,8 @@ class UsageCells:
             Column("p50", 5, of("p50"), kind="number", rank=8, draw=_milliseconds),
             Column("p95", 5, of("p95"), kind="number", rank=7, draw=_milliseconds),
             Column("rate", 5, of("rate"), "msg/s", kind="number", rank=7, draw=_rate),
+            Column("tokens", 5, of("tokens"), "tok/s", kind="number", rank=8, draw=_rate),
+            Column("cost", 6, of("cost"), kind="number", rank=9, extra=True, draw=_cost),
         )
         return {column.name: column for column in made}
 
@@ -228,4 +236,10 @@ def usage_line(found: Usage, trace: Trace, width: int) -> Line:
         told("p50 p95", words)
     if rate is not None:
         told("msg/s", f"{rate:g}")
+    if usage.model_calls:
+        told("tokens", f"{usage.tokens_in} in {usage.tokens_out} out")
+        if usage.tokens_per_second:
+            told("tok/s", f"{usage.tokens_per_second:g}", "active")
+        if usage.model_cost:
+            told("cost", f"{usage.model_cost:.3g}")
     return tuple(spans)

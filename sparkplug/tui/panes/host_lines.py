@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.shares import memory_percent
 from sparkplug.schema.text import one_line
-from sparkplug.tui.cells import Line, Span, fit
+from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.figures import (
     UNSUPPORTED,
     age,
@@ -17,32 +18,19 @@ from sparkplug.tui.figures import (
     size,
     sparkline,
 )
+from sparkplug.tui.panes.gpu_lines import LABEL, figure_line, gpu_lines, small_gpu
+from sparkplug.tui.panes.inference_lines import inference_lines
 from sparkplug.tui.side_by_side import beside_each_other, columns_in
 
 if TYPE_CHECKING:
     from sparkplug.schema.host import Driver, Gpu, HostSample
     from sparkplug.schema.node_services import HostView
 
-_LABEL = 8
-_PROCESSES = 12
-#: From so many cells on a GPU's figures stand in few lines, with bars of `_BAR` cells.
+#: From so many cells on a GPU's figures stand in few lines.
 _COMPACT = 68
-_BAR = 10
-
-
-def memory_percent(sample: HostSample) -> float:
-    """The share of the host's memory that is not available."""
-    memory = sample.memory
-    if not memory.total_bytes:
-        return 0.0
-    return 100.0 * (memory.total_bytes - memory.available_bytes) / memory.total_bytes
-
-
-def gpu_memory_percent(gpu: Gpu) -> float | None:
-    """The share of a GPU's memory that is used; None where it is not told."""
-    if gpu.memory is None or not gpu.memory.total_bytes:
-        return None
-    return 100.0 * gpu.memory.used_bytes / gpu.memory.total_bytes
+_BUSIEST = 5
+_INTERFACES = 4
+_CORES = "▁▂▃▄▅▆▇█"
 
 
 def driver_words(driver: Driver) -> tuple[str, str]:
@@ -61,11 +49,6 @@ def driver_words(driver: Driver) -> tuple[str, str]:
     return "bad", f"NVIDIA driver: {one_line(driver.reason or 'error')}"
 
 
-def throttle(gpu: Gpu) -> str:
-    """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
-    return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
-
-
 def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> list[Line]:
     """All of a host, `width` cells wide."""
     sample = view.sample
@@ -74,20 +57,33 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
     bar, plot = max(6, min(20, width // 6)), max(0, min(60, width - 50))
     lines = _host(sample, history, bar, plot)
     lines += _disks(sample, bar)
+    lines += _ports(sample)
+    lines += _hardware(sample)
+    lines += _busiest(sample)
+    lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
-    lines += [(), (("dim", f"{'gpus':<{_LABEL}}"), *marked, (pen, text))]
+    lines += [(), (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text))]
     column = width // columns_in(width, len(sample.gpus))
     sections = []
     for gpu in sample.gpus:
         if column >= _COMPACT and not history and gpu.memory is not None:
-            sections.append(_small_gpu(gpu))
+            sections.append(small_gpu(gpu))
         else:
             past = [_gpu_of(old, gpu.uuid) for old in history]
-            sections.append(_gpu(gpu, past, bar, max(0, min(60, column - 50))))
+            sections.append(gpu_lines(gpu, past, bar, max(0, min(60, column - 50))))
     lines += beside_each_other(sections, width)
-    if sample.xids:
+    if sample.xids or sample.gpu_events:
         lines.append(())
+    for event in sample.gpu_events[-4:]:
+        lines.append(
+            (
+                ("bad", f"{event.kind} "),
+                ("text", f"gpu {event.gpu} {one_line(event.meaning)} "),
+                ("dim", f"{event.time.astimezone():%H:%M:%S}"),
+            )
+        )
+    if sample.xids:
         for xid in sample.xids[-8:]:
             lines.append(
                 (
@@ -105,32 +101,34 @@ def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int
     memories = sparkline([memory_percent(old) for old in history], plot)
     swap = f"{size(sample.swap_used_bytes)} of {size(sample.swap_total_bytes)}"
     lines: list[Line] = [
-        _line(
+        figure_line(
             "cpu",
             *meter(cpu.percent, bar, fills=False),
             ("text", f"{percent(cpu.percent)} "),
             ("past", cpus),
         ),
-        _line(
+        *_cores(cpu.per_core_percent),
+        figure_line(
             "",
             ("dim", f"{cpu.cores} cores · load {cpu.load1:.1f} {cpu.load5:.1f} {cpu.load15:.1f}"),
             ("dim", f" · iowait {number(cpu.iowait_percent, '%')}"),
             ("dim", f" · steal {number(cpu.steal_percent, '%')}"),
         ),
-        _line("memory", *meter(used, bar), ("text", f"{percent(used)} "), ("past", memories)),
-        _line(
+        figure_line("memory", *meter(used, bar), ("text", f"{percent(used)} "), ("past", memories)),
+        figure_line(
             "",
             ("dim", f"{size(memory.available_bytes)} available of {size(memory.total_bytes)}"),
             ("dim", f" · swap {swap}" if sample.swap_total_bytes else " · no swap"),
         ),
-        _line("pressure", *_pressure(sample)),
+        figure_line("pressure", *_pressure(sample)),
     ]
     if sample.network is not None:
         down, up = sample.network.receive_bytes_per_second, sample.network.transmit_bytes_per_second
-        lines.append(_line("network", ("text", f"↓ {size(down)}/s  ↑ {size(up)}/s")))
+        lines.append(figure_line("network", ("text", f"↓ {size(down)}/s  ↑ {size(up)}/s")))
+    lines += _interfaces(sample)
     zombie, blocked = sample.processes_zombie, sample.processes_blocked
     lines.append(
-        _line(
+        figure_line(
             "process",
             ("text", f"{sample.processes_total}"),
             ("warn" if zombie else "dim", f" · {zombie} zombie"),
@@ -141,7 +139,121 @@ def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int
     for group in sample.control_groups[:4]:
         share = 100.0 * group.used_bytes / group.limit_bytes if group.limit_bytes else 0.0
         text = f"{percent(share)} {size(group.used_bytes)} of {size(group.limit_bytes)} "
-        lines.append(_line("cgroup", *meter(share, bar), ("text", text), ("dim", group.path)))
+        lines.append(figure_line("cgroup", *meter(share, bar), ("text", text), ("dim", group.path)))
+    return lines
+
+
+def _cores(percents: Sequence[float]) -> list[Line]:
+    """How busy each core is, a cell each, sixteen in a group."""
+    if len(percents) < 2:
+        return []
+    cells = "".join(_CORES[min(7, int(share / 12.5))] for share in percents[:128])
+    groups = " ".join(cells[at : at + 16] for at in range(0, len(cells), 16))
+    more = f" and {len(percents) - 128} more" if len(percents) > 128 else ""
+    return [figure_line("", ("active", groups), ("dim", f"{more} by core"))]
+
+
+def _interfaces(sample: HostSample) -> list[Line]:
+    """Those that carry most, where there are several; their errors."""
+    found = [one for one in sample.interfaces if one.up is not False]
+    if len(found) < 2 and not any(one.errors for one in found):
+        return []
+    found.sort(key=lambda one: -(one.receive_bytes_per_second + one.transmit_bytes_per_second))
+    lines = []
+    for one in found[:_INTERFACES]:
+        speed = one.speed_bits_per_second
+        lines.append(
+            figure_line(
+                "",
+                ("dim", f"{one_line(one.name):<12} "),
+                ("text", f"↓ {size(one.receive_bytes_per_second)}/s "),
+                ("text", f"↑ {size(one.transmit_bytes_per_second)}/s"),
+                ("dim", f" · {speed / 1e9:g} Gb/s" if speed else ""),
+                ("warn" if one.errors else "dim", f" · {one.errors} errors"),
+                ("dim", f" · {one.drops} dropped"),
+            )
+        )
+    return lines
+
+
+def _ports(sample: HostSample) -> list[Line]:
+    """InfiniBand and RoCE."""
+    lines = []
+    for port in sample.rdma_ports:
+        well = port.state == "active"
+        down, up = port.receive_bytes_per_second, port.transmit_bytes_per_second
+        lines.append(
+            figure_line(
+                "rdma",
+                ("text", f"{one_line(port.device)}/{port.port} "),
+                ("ok" if well else "bad", f"{'●' if well else '✖'} {one_line(port.state)} "),
+                ("dim", f"{one_line(port.link)} {one_line(port.rate or UNSUPPORTED)} "),
+                ("text", f"↓ {size(down)}/s ↑ {size(up)}/s "),
+                ("warn" if port.errors else "dim", f"{number(port.errors)} errors"),
+                ("warn" if port.link_downed else "dim", f" · {number(port.link_downed)} downs"),
+            )
+        )
+    return lines
+
+
+def _hardware(sample: HostSample) -> list[Line]:
+    """NUMA nodes where there are several, whole disks at work, and what is hottest."""
+    lines = []
+    if len(sample.numa) > 1:
+        for node in sample.numa:
+            free = f"{size(node.free_bytes)} free of {size(node.total_bytes)}"
+            cpus = ("dim", f" · cpus {node.cpus}")
+            lines.append(figure_line("numa", ("text", f"{node.node}  {free}"), cpus))
+    for device in sorted(sample.block_devices, key=lambda d: -d.busy_percent)[:_INTERFACES]:
+        read, written = device.read_bytes_per_second, device.write_bytes_per_second
+        lines.append(
+            figure_line(
+                "io",
+                ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy "),
+                ("dim", f"reads {size(read)}/s · writes {size(written)}/s"),
+            )
+        )
+    warm = [s for s in sample.sensors if s.celsius is not None]
+    if warm:
+        warm.sort(key=lambda s: -(s.celsius or 0))
+        hottest = warm[0]
+        most = hottest.high_celsius or hottest.critical_celsius
+        near = most is not None and (hottest.celsius or 0) >= most - 5
+        rest = [f"{one_line(s.label)} {s.celsius:.0f}°" for s in warm[1:4]]
+        lines.append(
+            figure_line(
+                "sensors",
+                (
+                    "warn" if near else "text",
+                    f"{one_line(hottest.chip)} {one_line(hottest.label)} {hottest.celsius:.0f}°",
+                ),
+                ("dim", f" of {most:.0f}°" if most is not None else ""),
+                ("dim", "".join(f" · {text}" for text in rest)),
+            )
+        )
+    if sample.battery_percent is not None:
+        low = sample.battery_percent < 20
+        full = ("warn" if low else "text", percent(sample.battery_percent))
+        lines.append(figure_line("battery", full))
+    fans = [s for s in sample.sensors if s.rpm is not None]
+    if fans:
+        told = " · ".join(f"{one_line(s.label)} {s.rpm} rpm" for s in fans[:4])
+        lines.append(figure_line("fans", ("dim", told)))
+    return lines
+
+
+def _busiest(sample: HostSample) -> list[Line]:
+    lines = []
+    for process in sample.top_processes[:_BUSIEST]:
+        owner = process.agent or process.user or ""
+        lines.append(
+            figure_line(
+                f"{process.pid:>7}",
+                ("focus" if process.agent else "dim", fit(owner, 18) + " "),
+                ("text", f"{process.cpu_percent:5.1f}% {size(process.rss_bytes):>5} "),
+                ("text", one_line(process.command or process.name)),
+            )
+        )
     return lines
 
 
@@ -167,129 +279,14 @@ def _disks(sample: HostSample, bar: int) -> list[Line]:
             if full >= 80:
                 inodes = (("warn", f" inodes {full:.0f}%"),)
         lines.append(
-            _line("disk", *meter(share, bar), ("text", text), ("dim", disk.mount), *inodes)
+            figure_line("disk", *meter(share, bar), ("text", text), ("dim", disk.mount), *inodes)
         )
     lines += [
-        _line("disk", ("bad", f"{mount} does not answer")) for mount in sample.mounts_not_answering
+        figure_line("disk", ("bad", f"{mount} does not answer"))
+        for mount in sample.mounts_not_answering
     ]
     return lines
-
-
-def _small_gpu(gpu: Gpu) -> list[Line]:
-    """A GPU in few lines, where nothing is plotted beside its figures."""
-    share = gpu_memory_percent(gpu)
-    both = _line(
-        "busy",
-        *meter(gpu.utilization_percent, _BAR, fills=False),
-        ("text", percent(gpu.utilization_percent)),
-        ("dim", "  memory "),
-        *meter(share, _BAR),
-        ("text", f"{percent(share)} "),
-        *_gpu_memory(gpu),
-    )
-    clocks, ecc = _line("clocks", *_clocks(gpu)), _ecc(gpu)
-    apart = [clocks, _line("ecc", *ecc)]
-    below = apart if throttle(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
-    return [*_gpu_head(gpu), both, _line("power", *_power(gpu)), *below, *_gpu_processes(gpu)]
-
-
-def _gpu(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list[Line]:
-    utilizations = sparkline([old.utilization_percent if old else None for old in past], plot)
-    memories = sparkline([gpu_memory_percent(old) if old else None for old in past], plot)
-    share = gpu_memory_percent(gpu)
-    return [
-        *_gpu_head(gpu),
-        _line(
-            "busy",
-            *meter(gpu.utilization_percent, bar, fills=False),
-            ("text", f"{percent(gpu.utilization_percent)} "),
-            ("past", utilizations),
-        ),
-        _line("memory", *meter(share, bar), ("text", f"{percent(share)} "), ("past", memories)),
-        _line("", *_gpu_memory(gpu)),
-        _line("power", *_power(gpu)),
-        _line("clocks", *_clocks(gpu)),
-        _line("ecc", *_ecc(gpu)),
-        *_gpu_processes(gpu),
-    ]
-
-
-def _gpu_head(gpu: Gpu) -> list[Line]:
-    name: Line = (("title", f"gpu {gpu.index} "), ("text", gpu.name), ("dim", f"  {gpu.uuid}"))
-    state = [] if str(gpu.state) == "ok" else [_line("state", ("bad", f"✖ {gpu.state}"))]
-    return [(), name, *state]
-
-
-def _gpu_processes(gpu: Gpu) -> list[Line]:
-    lines = []
-    for process in gpu.processes[:_PROCESSES]:
-        owner = process.agent or process.user or ""
-        lines.append(
-            _line(
-                f"{process.pid:>7}",
-                ("focus" if process.agent else "dim", fit(owner, 18) + " "),
-                ("text", f"{size(process.used_bytes):>5} "),
-                ("dim", f"sm {number(process.sm_percent, '%'):>4} "),
-                ("text", one_line(process.name or "")),
-            )
-        )
-    if len(gpu.processes) > _PROCESSES:
-        lines.append(_line("", ("dim", f"and {len(gpu.processes) - _PROCESSES} more processes")))
-    return lines
-
-
-def _gpu_memory(gpu: Gpu) -> Line:
-    bus = f" · bus {number(gpu.memory_bus_percent, '%')}"
-    if gpu.memory is None:
-        known = [p.used_bytes for p in gpu.processes if p.used_bytes is not None]
-        resident = size(sum(known)) if known else UNSUPPORTED
-        return (("dim", f"shared with the host; its processes hold {resident}{bus}"),)
-    memory = gpu.memory
-    return (("dim", f"{size(memory.used_bytes)} used of {size(memory.total_bytes)}{bus}"),)
-
-
-def _power(gpu: Gpu) -> Line:
-    hot = (
-        gpu.temperature_celsius is not None
-        and gpu.slowdown_celsius is not None
-        and gpu.temperature_celsius >= gpu.slowdown_celsius - 3
-    )
-    limit = number(gpu.slowdown_celsius, "°")
-    return (
-        ("text", f"{number(gpu.power_watts, 'W')} of {number(gpu.power_limit_watts, 'W')} · "),
-        ("warn" if hot else "text", f"{number(gpu.temperature_celsius, '°')}{'▲' if hot else ''}"),
-        ("dim", f" slows at {limit} · fan {number(gpu.fan_percent, '%')}"),
-    )
-
-
-def _clocks(gpu: Gpu) -> Line:
-    why = throttle(gpu)
-    words: Line = (
-        (("warn", f" ! {why}"),) if why else (("dim", " idle" if gpu.clock_event_reasons else ""),)
-    )
-    return (
-        ("text", f"{number(gpu.sm_clock_mhz)} of {number(gpu.sm_clock_max_mhz)} MHz"),
-        *words,
-    )
-
-
-def _ecc(gpu: Gpu) -> Line:
-    bad = gpu.ecc_uncorrected_volatile
-    remap = {
-        None: f"row remap {UNSUPPORTED}",
-        True: "row remap pending",
-        False: "no row remap",
-    }[gpu.remapped_rows_pending]
-    return (
-        ("bad" if bad else "text", f"{number(bad)} uncorrected"),
-        ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
-        ("warn" if gpu.remapped_rows_pending else "dim", f" · {remap}"),
-    )
 
 
 def _gpu_of(sample: HostSample, uuid: str) -> Gpu | None:
     return next((gpu for gpu in sample.gpus if gpu.uuid == uuid), None)
-
-
-def _line(label: str, *spans: Span) -> Line:
-    return (("dim", f"{label:<{_LABEL}} "), *spans)

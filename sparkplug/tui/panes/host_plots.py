@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
 
-from sparkplug.tui.panes.host_lines import gpu_memory_percent, memory_percent
+from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.tui.units import BYTES_PER_SECOND, CELSIUS, PERCENT, WATTS, Unit
 from sparkplug.tui.widgets.plot.picture import Limit, Series
 from sparkplug.tui.widgets.plot.plot import Plot
 from sparkplug.tui.widgets.plot.record import Record
 
 if TYPE_CHECKING:
+    from sparkplug.schema.history import HistoryReply
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
 
 #: Samples that are kept of each host that was looked at: an hour.
 _KEPT = 3600
+#: Points of a longer time, as a node kept it.
+_LONG = 5000
+#: Of what was heard, so much is in sight at first (seconds).
+_SPAN = 120.0
 #: Samples come once a second; with more than this between two of them (seconds), none were heard.
 _JOINS = 5.0
 #: Rows a plot has at least, with its border, where several are in sight.
@@ -39,6 +45,20 @@ class Topic:
     of_gpu: Callable[[Gpu], float | None] | None = None
     limit: Callable[[Gpu], float | None] | None = None
     limit_name: str = ""
+    #: The names under which a node keeps these: by their keys, or one for each GPU.
+    kept: Mapping[str, str] | str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """How far back plots go, as a node kept it: seconds, in so many points."""
+
+    name: str
+    seconds: float
+    points: int
+
+
+SPANS = (Span("hour", 3600.0, 720), Span("day", 86400.0, 720), Span("30 days", 30 * 86400.0, 720))
 
 
 def _down(sample: HostSample) -> float | None:
@@ -57,6 +77,15 @@ def _pressure(name: str) -> Callable[[HostSample], float | None]:
     return found
 
 
+def _tokens(name: str) -> Callable[[HostSample], float | None]:
+    def found(sample: HostSample) -> float | None:
+        rates = [getattr(s, f"{name}_tokens_per_second") for s in sample.inference]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known else None
+
+    return found
+
+
 #: All plots; where not all fit, the first that do.
 TOPICS: tuple[Topic, ...] = (
     Topic(
@@ -64,15 +93,17 @@ TOPICS: tuple[Topic, ...] = (
         PERCENT,
         100.0,
         of_host={"cpu": lambda sample: sample.cpu.percent, "memory": memory_percent},
+        kept={"cpu": "cpu", "memory": "memory"},
     ),
-    Topic("gpu busy", PERCENT, 100.0, of_gpu=lambda gpu: gpu.utilization_percent),
-    Topic("gpu memory", PERCENT, 100.0, of_gpu=gpu_memory_percent),
+    Topic("gpu busy", PERCENT, 100.0, of_gpu=lambda gpu: gpu.utilization_percent, kept="busy"),
+    Topic("gpu memory", PERCENT, 100.0, of_gpu=gpu_memory_percent, kept="memory"),
     Topic(
         "gpu power",
         WATTS,
         of_gpu=lambda gpu: gpu.power_watts,
         limit=lambda gpu: gpu.power_limit_watts,
         limit_name="cap",
+        kept="power",
     ),
     Topic(
         "gpu temperature",
@@ -81,12 +112,31 @@ TOPICS: tuple[Topic, ...] = (
         of_gpu=lambda gpu: gpu.temperature_celsius,
         limit=lambda gpu: gpu.slowdown_celsius,
         limit_name="slows at",
+        kept="temperature",
     ),
-    Topic("network", BYTES_PER_SECOND, of_host={"received": _down, "sent": _up}),
+    Topic(
+        "nvlink",
+        BYTES_PER_SECOND,
+        of_gpu=lambda gpu: gpu.nvlink.receive_bytes_per_second if gpu.nvlink else None,
+        kept="nvlink.received",
+    ),
+    Topic(
+        "network",
+        BYTES_PER_SECOND,
+        of_host={"received": _down, "sent": _up},
+        kept={"received": "network.received", "sent": "network.sent"},
+    ),
+    Topic(
+        "tokens",
+        Unit(" tokens/s"),
+        of_host={"prompt": _tokens("prompt"), "generated": _tokens("generated")},
+        kept={"prompt": "inference.prompt", "generated": "inference.generated"},
+    ),
     Topic(
         "pressure",
         Unit("%"),
         of_host={name: _pressure(name) for name in ("cpu", "io", "memory")},
+        kept={name: f"pressure.{name}" for name in ("cpu", "io", "memory")},
     ),
 )
 ALL = "all"
@@ -115,6 +165,10 @@ class HostPlots(Vertical):
         self.chosen = ""
         #: The UUID of the GPU that is shown alone; empty for all.
         self.gpu = ""
+        #: How far back plots go; None: as far as was heard here.
+        self.span: Span | None = None
+        self._long = Record(_LONG, math.inf)
+        self._long_of: tuple[str, Span] | None = None
 
     def compose(self) -> list[Plot]:
         """Every plot; those that are not in sight draw nothing."""
@@ -146,7 +200,9 @@ class HostPlots(Vertical):
             if sample.time.timestamp() > newest:
                 record.add(sample.time.timestamp(), _values(sample))
         shown = self._arrange(room, wide=wide)
-        drawn = (self._host, self.gpu, record.newest, len(record), tuple(shown))
+        drawn: object = (self._host, self.gpu, record.newest, len(record), tuple(shown))
+        if self._is_long:
+            drawn = (self._host, self.gpu, self._long.epoch, self.span, tuple(shown))
         if drawn != self._drawn:
             self._drawn = drawn
             for name in shown:
@@ -176,7 +232,46 @@ class HostPlots(Vertical):
                 ]
         jump = max(1, plot.size.width // _JUMPS)
         plot.jump = jump
-        plot.show(self._records[self._host], series, limits)
+        if not self._is_long:
+            if plot.span is None or plot.span > _KEPT:
+                plot.span = _SPAN
+            plot.show(self._records[self._host], series, limits)
+            return
+        assert self.span is not None
+        plot.span = self.span.seconds
+        plot.show(self._long, series, limits)
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether what the node kept of this host is there, and asked for."""
+        return self.span is not None and self._long_of == (self._host, self.span)
+
+    def next_span(self) -> Span | None:
+        """Plots of the next longer time, after the longest of what was heard here."""
+        order = [None, *SPANS]
+        self.span = order[(order.index(self.span) + 1) % len(order)]
+        return self.span
+
+    def take(self, reply: HistoryReply) -> None:
+        """What a node kept of its host, over the span that is asked for."""
+        if self.span is None:
+            return
+        found = {series.name: series.means for series in reply.series}
+        series: dict[str, Sequence[float | None]] = {}
+        uuids = {name.split("/")[1] for name in found if name.startswith("gpu/")}
+        for topic in TOPICS:
+            if isinstance(topic.kept, str):
+                for uuid in uuids:
+                    values = found.get(f"gpu/{uuid}/{topic.kept}")
+                    if values is not None:
+                        series[f"{topic.name}/{uuid}"] = values
+                continue
+            for key, name in topic.kept.items():
+                if name in found:
+                    series[f"{topic.name}/{key}"] = found[name]
+        self._long = Record(_LONG, 3 * reply.step_seconds)
+        self._long.load(reply.times, series)
+        self._long_of = (reply.host, self.span)
 
     def _gpus(self, sample: HostSample) -> list[Gpu]:
         chosen = [gpu for gpu in sample.gpus if gpu.uuid == self.gpu]
@@ -196,6 +291,8 @@ class HostPlots(Vertical):
             if (topic.of_gpu is None or sample.gpus)
             and (topic.name != "network" or sample.network is not None)
             and (topic.name != "pressure" or sample.pressure)
+            and (topic.name != "nvlink" or any(gpu.nvlink for gpu in sample.gpus))
+            and (topic.name != "tokens" or sample.inference)
         ]
 
     def _arrange(self, room: tuple[int, int], *, wide: bool) -> list[str]:

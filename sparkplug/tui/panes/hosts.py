@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.worker import Worker
 
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.figures import age
 from sparkplug.tui.panes.host_columns import HOST_COLUMNS, is_failing
 from sparkplug.tui.panes.host_lines import host_lines
-from sparkplug.tui.panes.host_plots import HostPlots
+from sparkplug.tui.panes.host_plots import HostPlots, Span
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.words import waiting
+from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.page import Page
 from sparkplug.tui.widgets.table import Table
@@ -36,6 +40,8 @@ class HostsPane(Pane):
     TOPICS: ClassVar[frozenset[str]] = frozenset({"hosts", "telemetry", "link"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "next_plot", "next plot", show=False, id="hosts.plot"),
+        Binding("T", "topology", "links between its GPUs", show=False, id="hosts.topology"),
+        Binding("i", "next_span", "how far back plots go", show=False, id="hosts.span"),
         Binding("V", "next_gpu", "plot the next GPU alone", show=False, id="hosts.plot-gpu"),
     ]
 
@@ -81,8 +87,9 @@ class HostsPane(Pane):
             self.draw(self.TOPICS)
 
     def on_listing_moved(self) -> None:
-        """Another host."""
+        """Another host; how the one before went over a longer time is not its history."""
         self._detail.top = 0
+        self._plots.span = None
         self._draw_detail()
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
@@ -99,6 +106,56 @@ class HostsPane(Pane):
         name = self._plots.next_plot(wide=self._wide)
         self._draw_detail()
         self.centre.tell(f"plot: {name}", "dim")
+
+    def action_topology(self) -> None:
+        """How the GPUs of the selected host hang together."""
+        row = self._rows.row
+        if row is not None:
+            self.centre.open_thing(Opened("topology", "host", row.value.name))
+
+    def action_next_span(self) -> None:
+        """Plots of what was heard, then of the last hour, day and month, as the node kept them."""
+        row = self._rows.row
+        if row is None:
+            return
+        span = self._plots.next_span()
+        if not self._plots.chosen and not self._wide:
+            self._plots.next_plot(wide=False)
+        self._draw_detail()
+        if span is not None:
+            words = f"reading the last {span.name} of {row.value.name} …"
+            self.centre.tell(words, "dim")
+            _: Worker[None] = self.run_worker(
+                self._read_span(row.value.name, span), exclusive=True, group="span"
+            )
+        else:
+            self.centre.tell("plots of what was heard", "dim")
+
+    async def _read_span(self, host: str, span: Span) -> None:
+        """Ask the node, and show what it kept; again while one looks at it."""
+        from sparkplug.client import hosts
+        from sparkplug.schema.history import HistoryRequest
+
+        while self._plots.span is span:
+            client = self.store.client
+            if client is None:
+                self.centre.tell("there is no connection to the mesh", "warn")
+                return
+            request = HistoryRequest(seconds=span.seconds, points=span.points)
+            try:
+                reply = await hosts.history(client, host, request)
+            except SparkplugError as error:
+                self.centre.fail(f"history of {host}", error)
+                return
+            self._plots.take(reply)
+            energy = reply.kilowatt_hours
+            taken = "" if energy is None else f", {energy:.2f} kWh by its GPUs"
+            self.centre.tell(f"{host}: the last {span.name}{taken}", "dim")
+            self._draw_detail()
+            await asyncio.sleep(max(reply.step_seconds, 10.0))
+            row = self._rows.row
+            if not self.in_sight or row is None or row.value.name != host:
+                return
 
     def action_next_gpu(self) -> None:
         """The next GPU alone, after the last all of them."""

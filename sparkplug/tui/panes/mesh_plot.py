@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sparkplug.tui.panes.host_lines import memory_percent
+from sparkplug.schema.shares import memory_percent
 from sparkplug.tui.units import PERCENT
 from sparkplug.tui.widgets.plot.picture import Series
 from sparkplug.tui.widgets.plot.plot import Plot

@@ -18,6 +18,7 @@ from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
 from sparkplug.tui.panes.agent_columns import SHORT_COLUMNS, agent_key, is_failing
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
 from sparkplug.tui.panes.words import waiting
@@ -77,7 +78,7 @@ class Overview(Pane):
     """Hosts and GPUs, agents, who talks to whom, the run, what needs a person, events."""
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
-        {"agents", "hosts", "telemetry", "topology", "runs", "events", "link"}
+        {"agents", "hosts", "telemetry", "topology", "runs", "questions", "events", "link"}
     )
 
     def __init__(self) -> None:
@@ -129,7 +130,7 @@ class Overview(Pane):
             self._draw_talk()
         if topics & {"runs", "hosts", "link"}:
             self._draw_run()
-        if topics & {"hosts", "link"} or ("agents" in topics and self._need_others()):
+        if topics & {"hosts", "questions", "link"} or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -277,9 +278,14 @@ class Overview(Pane):
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
-        self._needs.set_rows(boxes.needs_rows(agents, hosts))
         now = datetime.now(UTC)
+        asked = self.store.questions
+        rows = question_rows(asked, now)
+        asking = {one.asked_by for one in asked}
+        unasked = [a for a in agents if f"{a.name}/{a.replica}" not in asking]
+        self._needs.set_rows([*rows, *boxes.needs_rows(unasked, hosts)])
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
+        ages += [(now - one.asked).total_seconds() for one in asked]
         ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
         self._due = time.monotonic() + min(map(age_lasts, ages), default=_NEVER_S)
 

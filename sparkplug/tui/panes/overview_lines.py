@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
 from sparkplug.tui.figures import age, meter, number, percent, since, size, sparkline
-from sparkplug.tui.panes.host_lines import (
-    driver_words,
-    gpu_memory_percent,
-    memory_percent,
-    throttle,
-)
+from sparkplug.tui.panes.gpu_lines import state_words, throttle
+from sparkplug.tui.panes.host_lines import driver_words
 from sparkplug.tui.widgets.rows import Row
 
 if TYPE_CHECKING:
@@ -114,7 +111,7 @@ def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
     """A GPU in a line: the wider it is, the more is told, and the further back."""
     index: Span = ("dim", f"{gpu.index:>2} ")
     if str(gpu.state) != "ok":
-        return (index, ("bad", f"✖ {gpu.state}"))
+        return (index, ("bad", f"✖ {state_words(gpu)}"))
     share = gpu_memory_percent(gpu)
     memory = (
         f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}" if gpu.memory else "n/s"
@@ -156,7 +153,7 @@ def _small(gpu: Gpu, width: int) -> Line:
     why = throttle(gpu)
     heat = f"{'▲' if why else ' '}{number(gpu.temperature_celsius, '°')}"
     if str(gpu.state) != "ok":
-        return clip((("dim", f"{gpu.index:>2} "), ("bad", f"✖ {gpu.state}")), width)
+        return clip((("dim", f"{gpu.index:>2} "), ("bad", f"✖ {state_words(gpu)}")), width)
     share = gpu_memory_percent(gpu)
     line: Line = (
         ("dim", f"{gpu.index:>2} "),

@@ -57,6 +57,10 @@ class Panes(Part):
 
 
 def _make(name: str) -> Pane:
+    if name == "workflows":
+        from sparkplug.tui.panes.workflows import WorkflowsPane
+
+        return WorkflowsPane()
     if name == "hosts":
         from sparkplug.tui.panes.hosts import HostsPane
 
@@ -69,4 +73,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.memory import MemoryPane
 
         return MemoryPane()
+    if name == "topology":
+        from sparkplug.tui.panes.topology import TopologyPane
+
+        return TopologyPane()
     return Overview()

@@ -42,6 +42,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.processes import Processes
 
                 return Processes(name)
+            case "topology":
+                from sparkplug.tui.dialogs.host_topology import HostTopologyPage
+
+                return HostTopologyPage(name)
             case "logs" | "previous":
                 from sparkplug.tui.dialogs.logs import Logs
 
@@ -56,6 +60,12 @@ class Readings(Part):
                 return MemoryReading(name, opened)
             case "why":
                 return self._why(opened)
+            case "question":
+                return self._question(name)
+            case "graph":
+                from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
+
+                return AgentGraphPage(name)
             case "event":
                 return self._event(opened)
         return self._agent(opened)
@@ -72,6 +82,19 @@ class Readings(Part):
             return agent_nodes(name, found, wanted)
 
         return Described(name, nodes, frozenset({"agents"}), opened)
+
+    def _question(self, name: str) -> Dialog[None] | None:
+        from sparkplug.tui.dialogs.question import QuestionPage
+
+        view = self._centre.store.view
+        found = view.questions.get(name) if view is not None else None
+        return QuestionPage(found) if found is not None else None
+
+    def action_graph(self) -> None:
+        """The graph of the selected agent's work."""
+        subject = self._centre.subject
+        if subject is not None and subject.kind == "agent":
+            self.open_thing(Opened("graph", "agent", subject.name))
 
     def _event(self, opened: Opened) -> Dialog[None] | None:
         from sparkplug.tui.dialogs.describe import event_nodes
@@ -154,6 +177,9 @@ class Readings(Part):
         if subject.kind == "memory":
             self.open_thing(describing(subject))
             return
+        if subject.kind == "question":
+            self.open_thing(describing(subject))
+            return
         self.open_thing(Opened("why", subject.kind, subject.name, foreign=is_foreign(subject)))
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
@@ -169,6 +195,10 @@ class Readings(Part):
         if run is not None:
             self.open_run(run.id)
             return
+        thing = getattr(app.focused, "thing", None)
+        if thing is not None:
+            self._describe(thing)
+            return
         rows = app.focused if isinstance(app.focused, Listing) else app.pane.main
         self._describe(rows.row.value if rows.row else None)
 
@@ -176,7 +206,7 @@ class Readings(Part):
         subject = subject_of(value)
         if subject is not None:
             self.open_thing(describing(subject))
-        elif value is not None:
+        elif hasattr(value, "sequence"):
             self.open_thing(Opened("event", "event", str(value.sequence)))
 
     def action_help(self) -> None:
@@ -216,6 +246,8 @@ def describing(subject: Subject) -> Opened:
         return Opened("run", "run", subject.name)
     if subject.kind == "memory":
         return Opened("memory", "memory", subject.name)
+    if subject.kind == "question":
+        return Opened("question", "question", subject.name)
     if subject.kind == "host":
         return Opened("processes", "host", subject.name)
     return Opened("describe", "agent", subject.name, foreign=is_foreign(subject))

@@ -26,6 +26,9 @@ class Selected(Part):
         run = getattr(focused, "run", None)
         if run is not None:
             return Subject("run", run.id, run)
+        thing = getattr(focused, "thing", None)
+        if thing is not None:
+            return subject_of(thing)
         rows = self.listing
         return subject_of(rows.row.value if rows is not None and rows.row else None)
 
@@ -57,11 +60,17 @@ def subject_of(value: Any) -> Subject | None:
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.memory import MemoryItem
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.question import Question
+    from sparkplug.schema.run import RunView
 
     if isinstance(value, ObservedAgent):
         return Subject("agent", value.name, value)
+    if isinstance(value, RunView):
+        return Subject("run", value.id, value)
     if isinstance(value, HostView):
         return Subject("host", value.name, value)
     if isinstance(value, MemoryItem):
         return Subject("memory", value.id, value)
+    if isinstance(value, Question):
+        return Subject("question", value.id, value)
     return None

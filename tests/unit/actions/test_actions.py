@@ -35,7 +35,8 @@ def test_an_action_is_whole(action: Action) -> None:
     if action.target is not None:
         assert action.target_argument is not None
     given = {argument.name: "x" for argument in action.arguments if argument.required}
-    assert "x" in action.preview(**given)
+    said = action.preview(**given)
+    assert "x" in said if given else said
 
 
 def test_verbs_are_unique_and_keys_are_among_what_can_be_selected() -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from sparkplug.agents.context import Activity, Context, RequestActivity, Routes
 from sparkplug.bus.connection import Bus
-from sparkplug.llm.provider import Model, NoModelError
+from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.errors import NoModelError
+from sparkplug.llm.port import Answer, Ask, TextDelta
 from sparkplug.schema.agent_state import AgentState
 
 
-def context(activity: RequestActivity, model: Model) -> Context:
+def context(activity: RequestActivity, model: ChatModel) -> Context:
     async def progress(_: str) -> None:
         return
 
@@ -85,17 +87,19 @@ def test_in_any_order_of_beginnings_and_ends_the_rule_holds(seed: int) -> None:
     assert (activity.inflight, activity.state) == (0, AgentState.IDLE)
 
 
-class Slow(Model):
+class Slow(ChatModel):
     """A model that answers when it is told to."""
 
     def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:9/v1")
+        super().__init__()
         self.asked, self.go = asyncio.Semaphore(0), asyncio.Event()
 
-    async def _answer(self, prompt: str, system: str):  # type: ignore[no-untyped-def]
-        self.asked.release()
-        await self.go.wait()
-        yield "yes"
+    async def events(self, ask: Ask, *, hold: bool = False):  # type: ignore[no-untyped-def]
+        with self._calling():
+            self.asked.release()
+            await self.go.wait()
+            yield TextDelta("yes")
+            yield Answer("yes")
 
 
 async def test_every_way_to_a_model_counts_and_requests_do_not_mix() -> None:
@@ -104,11 +108,11 @@ async def test_every_way_to_a_model_counts_and_requests_do_not_mix() -> None:
 
     async def complete() -> str:
         with activity.request() as one:
-            return "".join([piece async for piece in context(one, model).complete("?")])
+            return "".join([piece async for piece in context(one, model).llm.stream("?")])
 
     async def answer() -> str:
         with activity.request() as one:
-            return await context(one, model).model.answer("?")
+            return (await context(one, model).llm.answer("?")).text
 
     with activity.request():
         both = asyncio.gather(complete(), answer())
@@ -125,10 +129,10 @@ async def test_a_call_that_fails_or_is_cancelled_is_not_counted_on() -> None:
     activity = Activity(lambda: None)
     with activity.request() as one:
         with pytest.raises(NoModelError):
-            await context(one, Model()).model.answer("?")
+            await context(one, ChatModel()).llm.answer("?")
         assert activity.state is AgentState.RUNNING
         model = Slow()
-        call = asyncio.create_task(context(one, model).model.answer("?"))
+        call = asyncio.create_task(context(one, model).llm.answer("?"))
         await model.asked.acquire()
         assert activity.state is AgentState.THINKING
         call.cancel()

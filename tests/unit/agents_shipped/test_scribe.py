@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from fakes.models import model_at
 from fakes.openai_server import Reply, openai_server
 from fakes.shipped import ask_graph, shipped_module, survey
-from sparkplug.llm.provider import Model
+from sparkplug.llm.chat import ChatModel
 
 BY_MODEL = """\
 # Host brief: gpu-1
@@ -24,7 +25,7 @@ gpu-1 needs attention: memory is short.
 """
 
 
-async def write(model: Model | None = None, **changes: Any) -> dict[str, Any]:
+async def write(model: ChatModel | None = None, **changes: Any) -> dict[str, Any]:
     answer, _ = await ask_graph(
         "scribe", action="write", input={"survey": survey(**changes)}, model=model
     )
@@ -77,7 +78,7 @@ async def test_a_healthy_host_is_called_well_and_simulated_figures_are_marked() 
 async def test_a_model_that_answers_writes_the_brief(split: bool) -> None:
     reply = Reply.text(BY_MODEL)
     async with openai_server(Reply(reply.pieces, split=split)) as server:
-        answer = await write(Model(server.endpoint, "tiny"))
+        answer = await write(model_at(server.endpoint, "tiny"))
     assert answer["written_by"] == "model tiny"
     assert answer["text"].startswith(BY_MODEL.rstrip())
     assert "Written by a model (tiny)" in answer["text"].splitlines()[-1]
@@ -90,7 +91,7 @@ async def test_a_model_that_answers_writes_the_brief(split: bool) -> None:
 
 async def test_a_fence_around_the_answer_is_taken_off() -> None:
     async with openai_server(Reply.text(f"```markdown\n{BY_MODEL}```")) as server:
-        answer = await write(Model(server.endpoint))
+        answer = await write(model_at(server.endpoint))
     assert answer["text"].startswith("# Host brief: gpu-1")
     assert answer["written_by"] == "model scripted"
 
@@ -106,14 +107,16 @@ async def test_a_fence_around_the_answer_is_taken_off() -> None:
         (Reply.text("I cannot do that."), "no brief"),
         (Reply.text(BY_MODEL.replace("disk.space", "disk")), "leaves out disk.space"),
         (Reply.text(BY_MODEL.replace("gpu-1", "gpu-2")), "does not name the host"),
-        (Reply(["# Host"], hang=True), "does not answer"),
+        (Reply(["# Host"], hang=True), "stopped in the middle"),
     ],
 )
 async def test_a_model_that_fails_is_replaced_by_the_template_which_says_so(
     reply: Reply, why: str
 ) -> None:
     async with openai_server(reply) as server:
-        answer = await write(Model(server.endpoint, "tiny", timeout=0.3))
+        answer = await write(
+            model_at(server.endpoint, "tiny", retries=0, first_token_timeout=0.3, token_timeout=0.3)
+        )
     assert answer["written_by"] == "template"
     assert answer["text"].startswith("# Host brief: gpu-1\n")
     last = answer["text"].rstrip().splitlines()[-1]
@@ -123,7 +126,7 @@ async def test_a_model_that_fails_is_replaced_by_the_template_which_says_so(
 
 async def test_an_endpoint_that_is_not_there_is_no_failure() -> None:
     async with openai_server(Reply()) as server:
-        gone = Model(server.endpoint, "tiny")
+        gone = model_at(server.endpoint, "tiny")
     answer = await write(gone)
     assert answer["written_by"] == "template"
     assert "does not answer" in answer["text"]
@@ -139,7 +142,7 @@ async def test_revise_tells_the_model_what_was_wrong() -> None:
                 "previous": "# Host brief: gpu-1\n\n9.9 GiB",
                 "problems": ["the figure 9.9 GiB is not what was measured"],
             },
-            model=Model(server.endpoint, "tiny"),
+            model=model_at(server.endpoint, "tiny"),
         )
     told = server.requests[0]["messages"][-1]["content"]
     assert "the figure 9.9 GiB is not what was measured" in told

@@ -125,7 +125,7 @@ def test_settings_are_set_told_and_brought_elsewhere(run: Run, environment: dict
     assert run("config", "get", "nats.port").stdout == "4555\n"
 
 
-@pytest.mark.parametrize("kind", ["agent", "plan"])
+@pytest.mark.parametrize("kind", ["agent", "crew", "plan"])
 def test_schemas_are_json(run: Run, kind: str) -> None:
     schema = json.loads(run("schema", kind).stdout)
     assert schema["type"] == "object"

@@ -37,7 +37,7 @@ def test_defaults_fill_what_was_not_given() -> None:
 def test_unknown_and_missing_inputs() -> None:
     with pytest.raises(InvalidError, match="no input hots, did you mean host"):
         check_inputs(PLAN, {"hots": "h"})
-    with pytest.raises(InvalidError, match="needs the input host"):
+    with pytest.raises(InvalidError, match="wants the input host"):
         check_inputs(PLAN, {})
 
 

@@ -114,7 +114,7 @@ def test_when(template: str, true: bool) -> None:
     assert holds(template, NAMES, "when") is true
 
 
-def test_templates_name_inputs_and_the_steps_that_have_ended() -> None:
+def test_templates_name_inputs_and_steps() -> None:
     view = RunView(
         id="r",
         plan="p",
@@ -125,10 +125,13 @@ def test_templates_name_inputs_and_the_steps_that_have_ended() -> None:
             StepView(id="z", state=StepState.RUNNING),
         ],
     )
-    assert variables(view) == {
-        "inputs": {"a": 1},
-        "steps": {
-            "x": {"output": [1], "state": "done"},
-            "y": {"output": None, "state": "skipped"},
-        },
+    names = variables(view)
+    assert names["inputs"] == {"a": 1}
+    assert {name: (one["output"], one["state"]) for name, one in names["steps"].items()} == {
+        "x": ([1], "done"),
+        "y": (None, "skipped"),
+        "z": (None, "running"),
+    }
+    assert set(names["steps"]["x"]) == {
+        *("output", "state", "error", "agent", "attempts", "tokens", "seconds")
     }

@@ -225,7 +225,7 @@ def test_a_folder_without_agents(tmp_path: Path) -> None:
         load_agents(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["agent", "plan"])
+@pytest.mark.parametrize("kind", ["agent", "crew", "plan"])
 def test_schema_for_editors(kind: str) -> None:
     schema = document_schema(kind)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -249,5 +249,57 @@ def test_schema_takes_quantities_as_text_and_number() -> None:
 
 
 def test_no_schema_of_that_name() -> None:
-    with pytest.raises(NotFoundError, match="agent, plan"):
-        document_schema("crew")
+    with pytest.raises(NotFoundError, match="agent, crew, plan"):
+        document_schema("garden")
+
+
+CREW = """\
+agents:
+  one: {role: One, goal: g, backstory: b}
+tasks:
+  do: {description: "on {what}", expected_output: e, agent: one}
+"""
+
+
+def test_a_crew_file_is_an_agent_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "my-team.yaml"
+    path.write_text(CREW)
+    ((_, spec),) = load_agents(path)
+    assert (spec.name, spec.runtime, spec.entrypoint) == ("my-team", "crewai", "my-team.yaml")
+    ((_, spec),) = load_agents(tmp_path)
+    assert spec.crew_file == "my-team.yaml"
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "said"),
+    [
+        (("agent: one", "agent: two"), "", "tasks.do.agent two is none of agents: one"),
+        (("role: One", "rule: One"), "2:8", "unknown key rule in agents.one, did you mean role?"),
+        (("agent: one", "agent: one, context: [do]"), "", "names do, which comes later"),
+        (("agents:", "process: hierarchical\nmanager: one\nagents:"), "", "one is the manager"),
+    ],
+)
+def test_what_is_wrong_with_a_crew_file_is_told_where(
+    tmp_path: Path, change: tuple[str, str], place: str, said: str
+) -> None:
+    (tmp_path / "crews").mkdir()
+    (tmp_path / "crews/team.yml").write_text(CREW.replace(*change))
+    (tmp_path / "agent.yaml").write_text("name: a\nruntime: crewai\nentrypoint: crews/team.yml\n")
+    with pytest.raises(InvalidError, match=said) as told:
+        load_agents(tmp_path / "agent.yaml")
+    assert told.value.where is not None
+    assert f"crews/team.yml:{place}" in told.value.where
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("runtime: python", "needs runtime: crewai"),
+        ("runtime: crewai\nisolation: shared", "ended with its process"),
+    ],
+)
+def test_a_crew_has_a_process_of_its_own(tmp_path: Path, more: str, said: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"name: a\nentrypoint: team.yaml\n{more}\n")
+    with pytest.raises(InvalidError, match=said):
+        load_agents(path)

@@ -19,7 +19,8 @@ async def take(count: int, period: float = 0.2) -> tuple[Sampler, list[HostSampl
     samples: list[HostSample] = []
     enough = asyncio.Event()
 
-    async def publish(sample: HostSample) -> None:
+    async def publish(sample: HostSample, body: bytes) -> None:
+        assert HostSample.model_validate_json(body) == sample
         samples.append(sample)
         if len(samples) >= count:
             enough.set()
@@ -55,9 +56,9 @@ async def test_a_sample_agrees_with_the_kernel() -> None:
 
 async def test_the_window_holds_what_was_sampled() -> None:
     sampler, samples = await take(4)
-    assert [s.sequence for s in sampler.window(60)] == [s.sequence for s in samples]
+    assert [s.sequence for s in await sampler.window(60)] == [s.sequence for s in samples]
     assert sampler.latest == samples[-1]
-    assert len(sampler.window(0.001)) <= 1
+    assert len(await sampler.window(0.001)) <= 1
 
 
 async def test_the_process_table_names_owners_and_states() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sparkplug.schema.errors import SparkplugError
 
-SOURCE = Path(__file__).with_name("nvml.c")
+SOURCES = Path(__file__).parent
 LIBRARY = "libnvidia-ml.so.1"
 COMPILE_SECONDS = 60.0
 
@@ -29,7 +29,8 @@ def build_fake_nvml(folder: Path) -> Path:
     compiles nothing; a build is moved into place whole, so several processes may ask at once.
     Raises NoCompilerError without a C compiler, SparkplugError when compiling fails.
     """
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    files = sorted(SOURCES.glob("*.[ch]"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     library = folder / f"fake-nvml-{digest}" / LIBRARY
     if library.exists():
         return library
@@ -38,7 +39,8 @@ def build_fake_nvml(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         built = Path(scratch) / LIBRARY
         command = [compiler, "-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"]
-        command += ["-Wl,-soname," + LIBRARY, "-o", str(built), str(SOURCE), "-lpthread", "-lm"]
+        command += ["-Wl,-soname," + LIBRARY, "-o", str(built)]
+        command += [*(str(path) for path in files if path.suffix == ".c"), "-lpthread", "-lm"]
         try:
             result = subprocess.run(
                 command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
@@ -46,13 +48,13 @@ def build_fake_nvml(folder: Path) -> Path:
         except subprocess.TimeoutExpired as error:
             raise SparkplugError(
                 f"compiling the scripted driver took more than {COMPILE_SECONDS:.0f} s",
-                where=str(SOURCE),
+                where=str(SOURCES),
                 hint="try again when the machine is less busy",
             ) from error
         if result.returncode != 0:
             raise SparkplugError(
                 f"the C compiler refused the scripted driver: {result.stderr.strip()[:500]}",
-                where=str(SOURCE),
+                where=str(SOURCES),
                 hint="check that the C library's headers are there: apt-get install libc6-dev",
             )
         built.replace(library)

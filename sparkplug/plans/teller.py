@@ -1,0 +1,152 @@
+"""Telling the events of runs: out of the journal, in its order, each once.
+
+One teller at a time, under a lease. Where the last one stopped is seen from the events themselves:
+each carries the sequence of the entry that it tells of. So nothing is told twice or left out,
+whoever died in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus
+from sparkplug.bus.journal import follow_after
+from sparkplug.bus.leases import Lease, while_held
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import NoMeshError, SparkplugError
+from sparkplug.schema.event import Event
+from sparkplug.schema.run import JournalEntry
+
+log = logging.getLogger(__name__)
+
+_LEASE = "plans.teller"
+_LEASE_S = 3
+_LOOK_S = 1.0
+_PAUSE_S = 0.2
+#: Where nothing was ever told, what is older than this is not news.
+_NEWS = timedelta(minutes=10)
+
+_NAMES = {
+    "accepted": "plan:accepted",
+    "started": "plan:started",
+    "resumed": "plan:resumed",
+    "pause-asked": "plan:paused",
+    "resume-asked": "plan:resumed",
+    "fallback": "plan:fallback",
+    "completed": "plan:completed",
+    "failed": "plan:failed",
+    "cancelled": "plan:cancelled",
+    "step-started": "step:started",
+    "step-waiting": "step:waiting",
+    "step-answered": "step:answered",
+    "step-retried": "step:retried",
+    "step-fallback": "step:fallback",
+    "step-completed": "step:completed",
+    "step-failed": "step:failed",
+    "step-skipped": "step:skipped",
+}
+
+
+def event_of(entry: JournalEntry) -> Event | None:
+    """The event that tells of an entry; None for those that are the planner's own business."""
+    name = _NAMES.get(entry.kind)
+    if name is None:
+        return None
+    data: dict[str, Any] = {"journal": entry.sequence}
+    if entry.plan is not None:
+        data["plan"] = entry.plan.name
+    for key in ("attempt", "agent", "error", "child", "tokens"):
+        value = getattr(entry, key)
+        if value:
+            data[key] = value
+    if entry.question is not None:
+        data |= {"question": entry.question.text, "reminder": entry.question.reminders}
+    if entry.answer is not None:
+        data |= {"verdict": entry.answer.verdict, "reason": entry.answer.reason}
+    if entry.interrupted:
+        data["interrupted"] = True
+    step = entry.step or ""
+    if entry.item is not None:
+        step = f"{step}[{entry.item}]"
+    return Event(
+        id=f"journal.{entry.sequence}",
+        name=name,
+        time=entry.time,
+        host=entry.node,
+        actor=entry.actor or (f"node {entry.node}" if entry.node else ""),
+        subject=f"{entry.run}/{step}" if step else entry.run,
+        data=data,
+    )
+
+
+class Teller:
+    """The teller of one planner, which tells while it has the lease."""
+
+    def __init__(self, bus: Bus, holder: str) -> None:
+        self._bus = bus
+        self._holder = holder
+
+    async def run(self) -> None:
+        """Tell for ever, whenever no other does."""
+        while True:
+            lease = Lease(self._bus, _LEASE, self._holder, _LEASE_S)
+            if await lease.acquire():
+                try:
+                    await while_held(lease, self._tell())
+                except SparkplugError as error:
+                    log.info("the teller rests: %s", error)
+                finally:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await lease.release()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _tell(self) -> None:
+        after = await self._told()
+        oldest = utc_now() - _NEWS
+        async with contextlib.aclosing(follow_after(self._bus, after)) as entries:
+            async for entry in entries:
+                event = event_of(entry)
+                if event is not None and (after or entry.time >= oldest):
+                    await self._publish(event)
+
+    async def _told(self) -> int:
+        """The sequence of the last entry that was told of; 0: none was."""
+        last = 0
+        for kind in ("plan", "step"):
+            try:
+                found = await self._bus.js.get_last_msg(
+                    subjects.STREAM_EVENTS, f"sparkplug.event.{kind}.>", direct=True
+                )
+            except nats.js.errors.NotFoundError:
+                continue
+            except (TimeoutError, nats.errors.Error) as error:
+                raise NoMeshError(f"the events cannot be read: {error}") from error
+            event = Event.model_validate_json(found.data or b"{}")
+            told = event.data.get("journal")
+            last = max(last, told if isinstance(told, int) else 0)
+        return last
+
+    async def _publish(self, event: Event) -> None:
+        while True:
+            try:
+                await self._bus.js.publish(
+                    subjects.event(event.name, event.subject),
+                    event.model_dump_json().encode(),
+                    headers={"Nats-Msg-Id": event.id},
+                )
+            except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+                if self._bus.nc.is_closed:
+                    raise NoMeshError("the connection is closed") from error
+                log.debug("event %s waits: %s", event.name, error)
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return

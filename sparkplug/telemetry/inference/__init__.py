@@ -1,0 +1,1 @@
+"""Inference servers of this host: found by port and process, asked over their own HTTP."""

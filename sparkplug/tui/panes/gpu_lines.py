@@ -1,0 +1,333 @@
+"""A GPU in lines: what is measured, how it went, whose it is, and what is not supported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sparkplug.schema.shares import gpu_memory_percent
+from sparkplug.schema.text import one_line
+from sparkplug.tui.cells import Line, Span, fit
+from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, size, sparkline
+
+if TYPE_CHECKING:
+    from sparkplug.schema.gpu import Gpu, GpuProcess
+
+LABEL = 8
+_PROCESSES = 12
+#: The bars of a GPU whose figures stand in few lines, in cells.
+_BAR = 10
+_JOULES_IN_KWH = 3.6e6
+#: This near to where it slows down it is hot (degrees).
+_NEAR = 3
+
+
+def throttle(gpu: Gpu) -> str:
+    """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
+    return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
+
+
+def state_words(gpu: Gpu) -> str:
+    """The state of a GPU that is not well, with the age of its last figures where it is stale."""
+    state = str(gpu.state)
+    if state == "stale" and gpu.age_seconds is not None:
+        return f"stale {age(gpu.age_seconds)}"
+    return state
+
+
+def small_gpu(gpu: Gpu) -> list[Line]:
+    """A GPU in few lines, where nothing is plotted beside its figures."""
+    if str(gpu.state) != "ok":
+        return _head(gpu)
+    share = gpu_memory_percent(gpu)
+    both = figure_line(
+        "busy",
+        *meter(gpu.utilization_percent, _BAR, fills=False),
+        ("text", percent(gpu.utilization_percent)),
+        ("dim", "  memory "),
+        *meter(share, _BAR),
+        ("text", f"{percent(share)} "),
+        *_memory(gpu),
+    )
+    clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
+    apart = [clocks, figure_line("ecc", *ecc)]
+    below = apart if throttle(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    return [
+        *_head(gpu),
+        both,
+        figure_line("power", *_power(gpu)),
+        *below,
+        *_activity(gpu),
+        *_links(gpu),
+        *_slices(gpu),
+        *_processes(gpu),
+    ]
+
+
+def gpu_lines(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list[Line]:
+    """A GPU with how it went; a bar is `bar` cells wide, a small plot `plot`."""
+    if str(gpu.state) != "ok":
+        return _head(gpu)
+    utilizations = sparkline([old.utilization_percent if old else None for old in past], plot)
+    memories = sparkline([gpu_memory_percent(old) if old else None for old in past], plot)
+    share = gpu_memory_percent(gpu)
+    return [
+        *_head(gpu),
+        figure_line(
+            "busy",
+            *meter(gpu.utilization_percent, bar, fills=False),
+            ("text", f"{percent(gpu.utilization_percent)} "),
+            ("past", utilizations),
+        ),
+        figure_line(
+            "memory", *meter(share, bar), ("text", f"{percent(share)} "), ("past", memories)
+        ),
+        figure_line("", *_memory(gpu)),
+        figure_line("power", *_power(gpu)),
+        figure_line("clocks", *_clocks(gpu)),
+        figure_line("ecc", *_ecc(gpu)),
+        *_activity(gpu),
+        *_links(gpu),
+        *_slices(gpu),
+        *_processes(gpu),
+    ]
+
+
+def _head(gpu: Gpu) -> list[Line]:
+    name: Line = (("title", f"gpu {gpu.index} "), ("text", gpu.name), ("dim", f"  {gpu.uuid}"))
+    state = (
+        [] if str(gpu.state) == "ok" else [figure_line("state", ("bad", f"✖ {state_words(gpu)}"))]
+    )
+    return [(), name, *state]
+
+
+def _memory(gpu: Gpu) -> Line:
+    bus = f" · bus {number(gpu.memory_bus_percent, '%')}"
+    if gpu.memory is None:
+        known = [p.used_bytes for p in gpu.processes if p.used_bytes is not None]
+        resident = size(sum(known)) if known else UNSUPPORTED
+        if gpu.unified_memory:
+            return (("dim", f"shared with the host; its processes hold {resident}{bus}"),)
+        return (("dim", f"{UNSUPPORTED}; its processes hold {resident}{bus}"),)
+    memory = gpu.memory
+    kept = f", {size(memory.reserved_bytes)} reserved" if memory.reserved_bytes else ""
+    return (("dim", f"{size(memory.used_bytes)} used of {size(memory.total_bytes)}{kept}{bus}"),)
+
+
+def _power(gpu: Gpu) -> Line:
+    margin, limit = gpu.temperature_margin_celsius, gpu.slowdown_celsius
+    if margin is None and gpu.temperature_celsius is not None and limit is not None:
+        margin = limit - gpu.temperature_celsius
+    hot = margin is not None and margin <= _NEAR
+    memory = gpu.temperature_memory_celsius
+    most = gpu.memory_max_celsius
+    burning = memory is not None and most is not None and memory >= most - _NEAR
+    default = gpu.power_limit_default_watts
+    lowered = default is not None and gpu.power_limit_watts not in (None, default)
+    return (
+        ("text", f"{number(gpu.power_watts, 'W')} of {number(gpu.power_limit_watts, 'W')}"),
+        ("warn", f" (default {number(default, 'W')})" if lowered else ""),
+        ("text", " · "),
+        ("warn" if hot else "text", f"{number(gpu.temperature_celsius, '°')}{'▲' if hot else ''}"),
+        ("dim", f" slows at {number(limit, '°')}"),
+        (
+            "warn" if burning else "dim",
+            "" if memory is None else f" · memory {memory:.0f}°{'▲' if burning else ''}",
+        ),
+        ("dim", f" · fan {number(gpu.fan_percent, '%')}"),
+        (
+            "dim",
+            "" if gpu.energy_joules is None else f" · {gpu.energy_joules / _JOULES_IN_KWH:.1f} kWh",
+        ),
+    )
+
+
+def _clocks(gpu: Gpu) -> Line:
+    why = throttle(gpu)
+    words: Line = (
+        (("warn", f" ! {why}"),) if why else (("dim", " idle" if gpu.clock_event_reasons else ""),)
+    )
+    state = f" {gpu.performance_state}" if gpu.performance_state else ""
+    memory = "" if gpu.memory_clock_mhz is None else f" · memory {gpu.memory_clock_mhz}"
+    return (
+        ("text", f"{number(gpu.sm_clock_mhz)} of {number(gpu.sm_clock_max_mhz)} MHz"),
+        ("dim", f"{memory}{state}"),
+        *words,
+    )
+
+
+def _ecc(gpu: Gpu) -> Line:
+    bad = gpu.ecc_uncorrected_volatile
+    remap = {
+        None: f"row remap {UNSUPPORTED}",
+        True: "row remap pending",
+        False: "no row remap",
+    }[gpu.remapped_rows_pending]
+    if gpu.remapped_rows_failed:
+        remap = "row remap failed"
+    ever = gpu.ecc_uncorrected_aggregate
+    retired = [gpu.retired_pages_single_bit, gpu.retired_pages_double_bit]
+    pages = sum(count for count in retired if count is not None)
+    rows = (gpu.remapped_rows_corrected or 0) + (gpu.remapped_rows_uncorrected or 0)
+    return (
+        ("bad" if bad else "text", f"{number(bad)} uncorrected"),
+        ("bad" if ever else "dim", f" ({ever} ever)" if ever else ""),
+        ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
+        ("warn" if gpu.remapped_rows_pending or gpu.remapped_rows_failed else "dim", f" · {remap}"),
+        ("dim", f", {rows} remapped" if rows else ""),
+        ("warn", f" · {pages} pages retired" if pages else ""),
+        ("dim", " · ecc off" if gpu.ecc_enabled is False else ""),
+    )
+
+
+def _activity(gpu: Gpu) -> list[Line]:
+    """What its units did, where the chip tells; video engines where they are at work."""
+    found: list[str] = []
+    if gpu.gpm is not None:
+        named = (
+            ("sm", gpu.gpm.sm_percent),
+            ("tensor", gpu.gpm.tensor_percent),
+            ("occupancy", gpu.gpm.occupancy_percent),
+            ("dram", gpu.gpm.dram_percent),
+            ("fp64", gpu.gpm.fp64_percent),
+            ("fp32", gpu.gpm.fp32_percent),
+            ("fp16", gpu.gpm.fp16_percent),
+        )
+        found += [f"{name} {value:.0f}%" for name, value in named if value is not None]
+    engines = (
+        ("encoder", gpu.encoder_percent),
+        ("decoder", gpu.decoder_percent),
+        ("jpeg", gpu.jpeg_percent),
+        ("optical flow", gpu.optical_flow_percent),
+    )
+    found += [f"{name} {value:.0f}%" for name, value in engines if value]
+    return [figure_line("active", ("dim", " · ".join(found)))] if found else []
+
+
+def _links(gpu: Gpu) -> list[Line]:
+    """PCIe, NVLink, fabric."""
+    lines: list[Line] = []
+    pcie, nvlink, fabric = gpu.pcie, gpu.nvlink, gpu.fabric
+    if pcie is not None and pcie.generation is not None:
+        narrow = pcie.width is not None and pcie.width_max and pcie.width < pcie.width_max
+        width = f" ×{number(pcie.width)}" + (f" of ×{pcie.width_max}" if narrow else "")
+        most = (
+            "" if pcie.generation == pcie.generation_max else f" of {number(pcie.generation_max)}"
+        )
+        down, up = pcie.receive_bytes_per_second, pcie.transmit_bytes_per_second
+        lines.append(
+            figure_line(
+                "pcie",
+                ("text", f"gen {pcie.generation}{most}"),
+                ("warn" if narrow else "text", width),
+                ("dim", f" · ↓ {size(down)}/s ↑ {size(up)}/s"),
+                ("warn" if pcie.replays else "dim", f" · {number(pcie.replays)} replays"),
+            )
+        )
+    if nvlink is not None:
+        down, up = nvlink.receive_bytes_per_second, nvlink.transmit_bytes_per_second
+        counts = (nvlink.crc_errors, nvlink.replay_errors, nvlink.recovery_errors)
+        known = [count for count in counts if count is not None]
+        whole = nvlink.active == nvlink.links
+        lines.append(
+            figure_line(
+                "nvlink",
+                ("text" if whole else "bad", f"{nvlink.active} of {nvlink.links} up"),
+                ("dim", f" · {nvlink.version or UNSUPPORTED} · ↓ {size(down)}/s ↑ {size(up)}/s"),
+                (
+                    "warn" if any(known) else "dim",
+                    f" · {number(sum(known) if known else None)} errors",
+                ),
+                *_fabric(fabric.state, fabric.health) if fabric is not None else (),
+            )
+        )
+    return lines
+
+
+def _fabric(state: str, health: str | None) -> Line:
+    well = state == "completed" and health in ("healthy", None)
+    words = f"{state}, {health}" if health else state
+    return (("dim" if well else "warn", f" · fabric {words}"),)
+
+
+def _slices(gpu: Gpu) -> list[Line]:
+    """MIG devices; what an operator set that is not as it comes."""
+    lines: list[Line] = []
+    for device in gpu.mig_devices:
+        memory = device.memory
+        share = 100.0 * memory.used_bytes / memory.total_bytes if memory else None
+        held = f"{size(memory.used_bytes)} of {size(memory.total_bytes)}" if memory else UNSUPPORTED
+        lines.append(
+            figure_line(
+                "mig",
+                ("text", f"{one_line(device.name):<10} "),
+                *meter(share, _BAR),
+                ("text", f" {held}"),
+                ("dim", f" · {number(device.multiprocessors)} SMs"),
+                ("dim", f" · gi {number(device.gpu_instance)}"),
+            )
+        )
+    mode = gpu.compute_mode if gpu.compute_mode not in (None, "default") else None
+    if mode:
+        lines.append(figure_line("mode", ("warn", f"compute {mode}")))
+    return lines
+
+
+def _processes(gpu: Gpu) -> list[Line]:
+    """As a tree: those that one process started stand below it."""
+    lines: list[Line] = []
+    shown = gpu.processes[:_PROCESSES]
+    parents = _shared_parents(shown)
+    told: set[int] = set()
+    for process in sorted(shown, key=lambda p: (parents.get(p.pid, (p.pid, ""))[0], p.pid)):
+        parent = parents.get(process.pid)
+        if parent is not None and parent[0] not in told:
+            told.add(parent[0])
+            if all(parent[0] != other.pid for other in shown):
+                head = ("dim", f"{'':18} {'':5} {'':7} {one_line(parent[1])}")
+                lines.append(figure_line(f"{parent[0]:>7}", head))
+        lines.append(_process(process, below=parent is not None))
+    if len(gpu.processes) > _PROCESSES:
+        more = len(gpu.processes) - _PROCESSES
+        lines.append(figure_line("", ("dim", f"and {more} more processes")))
+    return lines
+
+
+def _shared_parents(processes: Sequence[GpuProcess]) -> dict[int, tuple[int, str]]:
+    """For each process the nearest above it that is one of them, or is above another too."""
+    above: dict[int, int] = {}
+    for process in processes:
+        for link in process.ancestors:
+            above[link.pid] = above.get(link.pid, 0) + 1
+    own = {process.pid for process in processes}
+    found: dict[int, tuple[int, str]] = {}
+    for process in processes:
+        for link in process.ancestors[:3]:
+            # What everything descends from (a shell, a session) makes no family.
+            several = above[link.pid] > 1 and link.name not in ("bash", "sh", "zsh", "sshd", "tmux")
+            if link.pid in own or several:
+                found[process.pid] = (link.pid, link.name)
+                break
+    return found
+
+
+def _process(process: GpuProcess, *, below: bool) -> Line:
+    owner = process.agent or process.user or ""
+    where = [process.container, f"job {process.slurm_job}" if process.slurm_job else None]
+    if process.gpu_instance is not None:
+        where.append(f"gi {process.gpu_instance}")
+    branch = "└ " if below else ""
+    return figure_line(
+        f"{process.pid:>7}",
+        ("focus" if process.agent else "dim", fit(owner, 18) + " "),
+        ("text", f"{size(process.used_bytes):>5} "),
+        ("dim", f"sm {number(process.sm_percent, '%'):>4} "),
+        ("dim", branch),
+        ("text", one_line(process.name or "")),
+        ("dim", "".join(f" · {one_line(text)}" for text in where if text)),
+    )
+
+
+def figure_line(label: str, *spans: Span) -> Line:
+    """A line of figures behind what they are of."""
+    return (("dim", f"{label:<{LABEL}} "), *spans)

@@ -1,0 +1,258 @@
+"""Workflows: plans and their runs, the steps of the selected run as a graph that lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.events import Resize
+
+from sparkplug.schema.run import STEP_ENDED, RunView
+from sparkplug.schema.run_stats import critical_path, plan_stats
+from sparkplug.schema.text import one_line
+from sparkplug.tui import symbols
+from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.figures import duration
+from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.words import waiting
+from sparkplug.tui.run_keys import RUN_KEYS, RunKeys
+from sparkplug.tui.widgets.canvas.canvas import Canvas
+from sparkplug.tui.widgets.canvas.model import Graph, Key
+from sparkplug.tui.widgets.lines import Lines
+from sparkplug.tui.widgets.listing import Listing, Row
+from sparkplug.tui.widgets.rows import Rows
+from sparkplug.tui.widgets.steps import run_graph
+from sparkplug.tui.widgets.table import Column, Table
+
+if TYPE_CHECKING:
+    from sparkplug.tui.store import Topics
+
+#: Columns of a screen from which the plans stand beside their runs; rows below which no graph is.
+_WIDE, _TALL = 90, 18
+_BARS = "▁▂▃▄▅▆▇█"
+_NO_GRAPH = Graph((), ())
+
+
+class WorkflowsPane(RunKeys, Pane):
+    """A table of runs and one of plans; below them the selected run: its graph, what it waits
+    for, what its time was made of."""
+
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"runs", "link"})
+    BINDINGS: ClassVar[list[BindingType]] = [*RUN_KEYS]
+
+    def __init__(self) -> None:
+        super().__init__(id="workflows")
+        self._plans = Rows("plans", id="workflows-plans")
+        self._runs = Table(
+            RUN_COLUMNS,
+            key=lambda run: run.id,
+            title="runs",
+            failing=_is_failing,
+            id="workflows-runs",
+        )
+        self._canvas = Canvas("steps", empty="select a run")
+        self._told = Lines(id="workflows-told")
+        #: The runs that the plans' figures were made of.
+        self._seen: tuple[tuple[str, str], ...] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Plans beside runs, the graph, and what is told of the run."""
+        with Horizontal(id="workflows-lists"):
+            yield self._plans
+            yield self._runs
+        yield self._canvas
+        yield self._told
+
+    @property
+    def main(self) -> Listing:
+        """The runs."""
+        return self._runs
+
+    def run_view(self) -> RunView | None:
+        """The run under the cursor."""
+        row = self._runs.row
+        found = row.value if row is not None else None
+        return found if isinstance(found, RunView) else None
+
+    def run_step(self) -> str:
+        """The step that is selected in the graph."""
+        item = self._canvas.selected
+        return (item.source if isinstance(item, Key) else item) or ""
+
+    def on_resize(self, event: Resize) -> None:
+        """Where there is little room the runs have it."""
+        self._plans.display = event.size.width >= _WIDE
+        self._canvas.display = event.size.height >= _TALL
+        self.call_after_refresh(self._draw_run)
+
+    def draw(self, topics: Topics) -> None:
+        """Show the runs there are."""
+        runs = self.store.runs
+        self._runs.set_empty(
+            waiting(self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan")
+        )
+        self._runs.set_rows(runs)
+        self._draw_plans(runs)
+        self._draw_run()
+
+    def tick(self) -> None:
+        """Ages, and the time that steps take."""
+        self._runs.tick()
+        view = self.run_view()
+        if view is not None and view.finished is None:
+            self._draw_run()
+
+    def on_listing_moved(self) -> None:
+        """Another run."""
+        self._draw_run()
+
+    def on_canvas_moved(self, _event: Canvas.Moved) -> None:
+        """Another step."""
+        self._draw_told(self.run_view())
+
+    def on_canvas_chosen(self, _event: Canvas.Chosen) -> None:
+        """Read the run."""
+        view = self.run_view()
+        if view is not None:
+            self.centre.open_run(view.id)
+
+    def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Enter on a plan runs it; on a run the centre opens it."""
+        if isinstance(event.row.value, str):
+            event.stop()
+            self.run_worker(self._run_plan(event.row.value), exclusive=True)
+
+    async def _run_plan(self, name: str) -> None:
+        from sparkplug.actions.registry import ACTIONS
+        from sparkplug.tui.commands import Command
+
+        if self.centre.readonly:
+            self.centre.tell("this was started with --readonly", "warn")
+            return
+        submit = ACTIONS["runs.submit"]
+        command = Command(submit.title, "run", action=submit)
+        await self.centre.open_arguments(command, {"plan": name})
+
+    def _draw_plans(self, runs: Sequence[RunView]) -> None:
+        seen = tuple((run.id, str(run.state)) for run in runs)
+        if seen == self._seen and self._plans.shown:
+            return
+        self._seen = seen
+        names = sorted({*self.store.plans, *(run.plan for run in runs)})
+        self._plans.set_empty(waiting(self.store, "no plan has a name"))
+        self._plans.set_rows([Row(name, _plan_line(name, runs), name) for name in names])
+
+    def _draw_run(self) -> None:
+        view = self.run_view()
+        if view is None:
+            self._canvas.show(_NO_GRAPH)
+            self._told.retitle("")
+            self._told.set_lines([])
+            return
+        if self._canvas.display:
+            self._canvas.show(run_graph(view, datetime.now(UTC)))
+        self._draw_told(view)
+
+    def _draw_told(self, view: RunView | None) -> None:
+        if view is None:
+            return
+        self._told.retitle(f"run {view.id}")
+        self._told.set_lines(run_told(view, self.run_step()))
+
+
+def run_told(view: RunView, step: str) -> list[Line]:
+    """What a person wants to know of a run: what it waits for, what was slow, why it failed."""
+    lines: list[Line] = []
+    for one, question in view.questions:
+        lines.append((("warn", f"? {one.id} "), ("text", one_line(question.text))))
+    found = view.step(step) if step else None
+    if found is not None:
+        parts: list[Span] = [("focus", f"{found.id} "), ("text", f"{found.state} ")]
+        if found.attempts > 1:
+            parts.append(("warn", f"{found.attempts} attempts "))
+        if found.fallback:
+            parts.append(("warn", f"stood in for by {found.fallback} "))
+        if found.items:
+            done = sum(item.state in STEP_ENDED for item in found.items)
+            parts.append(("text", f"{done}/{len(found.items)} "))
+        if found.waited_seconds:
+            parts.append(("dim", f"waited {duration(found.waited_seconds)} "))
+        if found.tokens:
+            parts.append(("dim", f"{found.tokens} tokens "))
+        if found.error:
+            parts.append(("bad", one_line(found.error)))
+        lines.append(tuple(parts))
+    path = critical_path(view)
+    if path:
+        told = " → ".join(f"{one.step} {duration(one.working_seconds)}" for one in path)
+        waited = sum(one.waiting_seconds for one in path)
+        lines.append(
+            (
+                ("dim", "critical path "),
+                ("text", told),
+                ("dim", f", waiting {duration(waited)}" if waited >= 1 else ""),
+            )
+        )
+    if view.past is not None:
+        lines.append((("dim", f"shares the past of {view.past.run}"),))
+    if view.error:
+        lines.append((("bad", f"✖ {one_line(view.error)}"),))
+    return lines
+
+
+def _plan_line(name: str, runs: Sequence[RunView]) -> Line:
+    """A plan: how many of its runs came through, what they took, and how that went."""
+    stats = plan_stats(name, runs)
+    if not stats.runs:
+        return (("text", f"{name} "), ("dim", "never run"))
+    good = f"{stats.success_share * 100:.0f}% " if stats.success_share is not None else ""
+    pen = "ok" if stats.success_share == 1 else "warn"
+    took = f"{duration(stats.took.p50)} " if stats.took.p50 is not None else ""
+    top = max(stats.trend, default=0.0)
+    bars = "".join(_BARS[min(7, int(v / top * 7.99))] for v in stats.trend[-8:]) if top else ""
+    return (("text", f"{name} "), (pen, good), ("dim", f"{stats.runs}× {took}"), ("focus", bars))
+
+
+def _is_failing(run: Any) -> bool:
+    return str(run.state) in ("failed", "waiting")
+
+
+def _steps(run: RunView) -> str:
+    return f"{sum(step.state in STEP_ENDED for step in run.steps)}/{len(run.steps)}"
+
+
+def _draw_state(state: Any) -> Span:
+    symbol, pen = symbols.of_step(str(state))
+    return pen, f"{symbol} {state}"
+
+
+def _took(run: RunView) -> float | None:
+    if run.finished is None:
+        return None
+    return (run.finished - run.created).total_seconds()
+
+
+def _said(run: RunView) -> str | None:
+    if run.questions:
+        return f"{run.questions[0][0].id} waits for a person"
+    return run.error
+
+
+RUN_COLUMNS = (
+    Column("run", 18, lambda run: run.id, grows=True, full=30),
+    Column("plan", 12, lambda run: run.plan, rank=4, pen="dim", full=24),
+    Column("state", 11, lambda run: run.state, draw=_draw_state, order=str),
+    Column("steps", 7, _steps, align="right", rank=2),
+    Column("took", 6, _took, kind="number", rank=3, draw=lambda v: ("dim", _span(v)), pen="dim"),
+    Column("age", 4, lambda run: run.created, kind="age", pen="dim"),
+    Column("by", 10, lambda run: run.actor or None, extra=True, rank=8, pen="dim"),
+    Column("says", 12, _said, rank=6, grows=True, pen="warn", none=""),
+)
+
+
+def _span(seconds: Any) -> str:
+    return "—" if seconds is None else duration(seconds)
