@@ -19,13 +19,14 @@ Kind = Literal[
     "agent",
     "host",
     "run",
+    "task",
     "plan",
     "question",
     "path",
     "decision",
     "memory",
 ]
-TargetKind = Literal["agent", "host", "run", "question", "decision", "memory"]
+TargetKind = Literal["agent", "host", "run", "task", "question", "decision", "memory"]
 
 
 @dataclass(frozen=True, slots=True)

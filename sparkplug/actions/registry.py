@@ -14,6 +14,7 @@ from sparkplug.actions.questions import QUESTION_ACTIONS
 from sparkplug.actions.runs import RUN_ACTIONS
 from sparkplug.actions.schedules import SCHEDULE_ACTIONS
 from sparkplug.actions.talk import TALK_ACTIONS
+from sparkplug.actions.tasks import TASK_ACTIONS
 from sparkplug.actions.threads import THREAD_ACTIONS
 from sparkplug.schema.errors import RefusedError
 
@@ -31,6 +32,7 @@ ACTIONS: dict[str, Action] = {
         *THREAD_ACTIONS,
         *RUN_ACTIONS,
         *MEMORY_ACTIONS,
+        *TASK_ACTIONS,
         *MESH_ACTIONS,
         *TALK_ACTIONS,
         *DECISION_ACTIONS,

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from synadia_ai.agent_service import PromptStream, RequestRejectedError
 from synadia_ai.agents import Envelope, StatusChunk
 
+from sparkplug.agents import publishing
 from sparkplug.agents.activity import Activity, RequestActivity
 from sparkplug.agents.asking import Asking
 from sparkplug.agents.authoring import as_json, as_text
-from sparkplug.agents.context import Context, Routes
+from sparkplug.agents.cancelling import Requests
+from sparkplug.agents.context import Context, Request
 from sparkplug.agents.conversation import Conversations
 from sparkplug.agents.envelopes import Asked, read_envelope, restore, save
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.parking import Parked, parked
+from sparkplug.agents.routes import Routes
 from sparkplug.agents.runtimes.port import (
     Output,
     Result,
@@ -35,8 +41,11 @@ from sparkplug.agents.step_events import StepEvents
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.llm.chat import ChatModel
-from sparkplug.schema.errors import DeadlineError
+from sparkplug.llm.metering import spent_here
+from sparkplug.schema.errors import DeadlineError, InvalidError
+from sparkplug.schema.published import Published
 from sparkplug.schema.question import LONGEST_OUTCOME, Answer
+from sparkplug.schema.task_services import GivenTask
 from sparkplug.schema.text import one_line
 
 log = logging.getLogger("sparkplug.agent")
@@ -45,6 +54,10 @@ log = logging.getLogger("sparkplug.agent")
 _MOST_OUTCOMES = 64
 #: After the caller's own deadline: it is told by whoever notices first, which is itself.
 _GRACE_S = 0.5
+
+
+#: A method marked `@on`.
+Listener = Callable[[Context, Published], Awaitable[None]]
 
 
 class Answering:
@@ -66,13 +79,15 @@ class Answering:
         self._model = model
         self._activity = activity
         self._events = events
-        self._routes = Routes(bus)
+        self.routes = Routes(bus, job.host)
         self.asking = Asking(bus, job.agent, job.replica)
         self._conversations = Conversations(bus, job.agent)
         #: One that keeps its threads itself has the conversation in them.
         self._keeps_turns = not isinstance(runtime, Stateful)
         self._going: dict[str, asyncio.Event] = {}
         self._outcomes: OrderedDict[str, str] = OrderedDict()
+        self._hearing: set[asyncio.Task[None]] = set()
+        self._hands = asyncio.Semaphore(job.concurrency)
 
     async def answer(
         self, envelope: Envelope, stream: PromptStream, activity: RequestActivity
@@ -101,6 +116,94 @@ class Answering:
                 self._outcomes.popitem(last=False)
         finally:
             self._going.pop(request).set()
+
+    async def do_task(self, given: GivenTask, activity: RequestActivity) -> Any:
+        """Do a task: its answer, JSON to an action, else text.
+
+        Raises InvalidError for one that needs a person: nobody waits for a task's question.
+        """
+        structured = given.action is not None
+        request = Request(given.text, given.action or "prompt", given.input, (), structured)
+        ids = {**given.context, "task": given.id, "attempt": given.attempt, "key": given.key}
+        said = _Said(given.id)
+        try:
+            await self._serve(Asked(request, ids, given.timeout), said, activity, given.id, {})
+        except BaseException as error:
+            if parked(error) is None:
+                raise
+            raise InvalidError(
+                "a task cannot wait for a person",
+                hint="ask people in a prompt, or in a step of a plan",
+            ) from error
+        text = "".join(said.pieces)
+        return json.loads(text) if structured and text else text
+
+    async def listen(self, requests: Requests) -> list[Subscription]:
+        """Have the methods marked `@on` hear what they listen to: one replica hears each."""
+        found = []
+        listeners: Mapping[str, Listener] = getattr(self._runtime, "listeners", {})
+        for topic, listener in listeners.items():
+
+            async def heard(message: Msg, listener: Listener = listener) -> None:
+                said = publishing.read(message)
+                if said is not None:
+                    hearing = asyncio.create_task(self._hear(requests, listener, said))
+                    self._hearing.add(hearing)
+                    hearing.add_done_callback(self._hearing.discard)
+
+            found.append(
+                await self._bus.nc.subscribe(
+                    publishing.listened(topic), queue=self._job.agent, cb=heard
+                )
+            )
+        return found
+
+    async def _hear(self, requests: Requests, listener: Listener, said: Published) -> None:
+        """Have one method hear of something; what it raises is in the agent's log."""
+        async with self._hands:
+            with self._activity.request() as activity:
+                ctx = self._context(activity, said.ids, _Said(f"on {said.topic}"))
+
+                async def work() -> None:
+                    with ctx.bound():
+                        await listener(ctx, said)
+
+                try:
+                    await requests.run_named(work(), f"on {said.topic}", said.ids, activity)
+                    self._activity.served += 1
+                except Exception:
+                    # The agent's own code: nobody waits for what it answers.
+                    self._activity.failed += 1
+                    log.exception("on %s", said.topic)
+
+    def _context(
+        self,
+        activity: RequestActivity,
+        ids: Mapping[str, Any],
+        stream: PromptStream | _Heard | _Said,
+        *,
+        tokens: Callable[[int, int], None] | None = None,
+        **more: Any,
+    ) -> Context:
+        async def progress(text: str) -> None:
+            await stream.send(StatusChunk(status=text))
+
+        return Context(
+            bus=self._bus,
+            agent=self._job.agent,
+            replica=self._job.replica,
+            host=self._job.host,
+            activity=activity,
+            routes=self.routes,
+            model=self._model,
+            progress=progress,
+            ids=ids,
+            owner=self._job.owner,
+            tokens=tokens or self._count,
+            asking=self.asking,
+            conversations=self._conversations,
+            **more,
+        )
 
     async def _within(
         self,
@@ -141,7 +244,7 @@ class Answering:
     async def _serve(
         self,
         asked: Asked,
-        stream: PromptStream | _Heard,
+        stream: PromptStream | _Heard | _Said,
         activity: RequestActivity,
         id_: str,
         answers: Mapping[str, Answer],
@@ -151,24 +254,23 @@ class Answering:
 
         request = asked.request
         activity.action = request.action
-        ctx = Context(
-            bus=self._bus,
-            agent=self._job.agent,
-            replica=self._job.replica,
-            host=self._job.host,
-            activity=activity,
-            routes=self._routes,
-            model=self._model,
-            progress=progress,
-            ids=asked.ids,
-            owner=self._job.owner,
+        told: list[int] = []
+        called: list[int] = []
+        spent_here.set(called)
+
+        def count(given: int, made: int) -> None:
+            self._count(given, made)
+            told.append(given + made)
+
+        ctx = self._context(
+            activity,
+            asked.ids,
+            stream,
+            tokens=count,
             thread=request.thread,
             request=id_,
             answers=answers,
             deadline=asked.deadline,
-            tokens=self._count,
-            asking=self.asking,
-            conversations=self._conversations,
         )
         pieces: list[str] = []
         value: Any = None
@@ -189,9 +291,13 @@ class Answering:
                         case Step():
                             self._note(output, activity, asked, id_)
                         case Tokens(input=given, output=made):
-                            self._count(given, made)
+                            count(given, made)
             finally:
                 await _close(outputs)
+        # A runtime may tell of calls that are in the ledger as well.
+        used = max(sum(told), sum(called))
+        if used and asked.ids.get("run"):
+            await progress(f'usage {{"total_tokens": {used}}}')
         if request.structured:
             await stream.send(as_json("".join(pieces) if pieces else value))
             return
@@ -212,6 +318,21 @@ class Answering:
     def _count(self, given: int, made: int) -> None:
         self._activity.tokens_in += max(0, given)
         self._activity.tokens_out += max(0, made)
+
+
+class _Said:
+    """Where the answer of a task goes; its words of status go to the agent's log."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self.pieces: list[str] = []
+
+    async def send(self, chunk: str | StatusChunk) -> None:
+        """Keep a piece of the answer."""
+        if isinstance(chunk, str):
+            self.pieces.append(chunk)
+        else:
+            log.info("task %s: %s", self._task, one_line(chunk.status))
 
 
 class _Heard:

@@ -13,6 +13,7 @@ from sparkplug.schema.errors import InvalidError
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _MARK = "_sparkplug_action"
+_HEARS = "_sparkplug_on"
 
 
 def action(function: FunctionT) -> FunctionT:
@@ -22,6 +23,33 @@ def action(function: FunctionT) -> FunctionT:
     """
     setattr(function, _MARK, True)
     return function
+
+
+def on(topic: str) -> Callable[[FunctionT], FunctionT]:
+    """Have a method hear what other agents publish: `@on("builds.*")` over
+    `async def built(self, ctx, said)`.
+
+    Of the replicas of an agent one hears each.
+    """
+
+    def mark(function: FunctionT) -> FunctionT:
+        setattr(function, _HEARS, topic)
+        return function
+
+    return mark
+
+
+def listeners_of(instance: object) -> dict[str, Callable[..., Any]]:
+    """Every method of an agent that is marked with `@on`, by topic. Raises InvalidError."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name, method in inspect.getmembers(instance, callable):
+        topic = getattr(method, _HEARS, None)
+        if topic is None:
+            continue
+        if topic in found:
+            raise InvalidError(f"{name}: another method listens to {topic} already")
+        found[topic] = method
+    return found
 
 
 class Action:

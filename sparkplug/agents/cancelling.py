@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nats.aio.msg import Msg
+from pydantic import ValidationError
 from synadia_ai.agent_service import RequestRejectedError
 from synadia_ai.agents import Envelope
 
 from sparkplug.agents.activity import RequestActivity
 from sparkplug.bus import synadia as wire
-from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
+from sparkplug.schema.agent_control import (
+    LET_GO_S,
+    ControlReply,
+    ControlRequest,
+    RequestView,
+    Withdrawal,
+)
 
 _MOST_SHOWN = 100
 
@@ -29,6 +37,8 @@ class _Request:
     task: asyncio.Task[None]
     activity: RequestActivity
     thread: str = ""
+    #: The id under which its caller may take it back; empty: it may not.
+    call: str = ""
     cancelled: str = ""
 
     def view(self) -> RequestView:
@@ -61,15 +71,29 @@ class Requests:
         """
         ids = envelope.extras.get(wire.CONTEXT_FIELD)
         ids = ids if isinstance(ids, dict) else {}
+        thread = str(envelope.extras.get(wire.THREAD_FIELD) or "")
+        action = str(envelope.extras.get("action") or "prompt")
+        await self.run_named(work, action, ids, activity, thread)
+
+    async def run_named(
+        self,
+        work: Coroutine[Any, Any, None],
+        action: str,
+        ids: Mapping[str, Any],
+        activity: RequestActivity,
+        thread: str = "",
+    ) -> None:
+        """As `run`, of what came by another way than a prompt."""
         request = _Request(
             id=secrets.token_hex(4),
-            action=str(envelope.extras.get("action") or "prompt"),
+            action=action,
             run=str(ids.get("run") or ""),
             step=str(ids.get("step") or ""),
             began=time.monotonic(),
             task=asyncio.create_task(work),
             activity=activity,
-            thread=str(envelope.extras.get(wire.THREAD_FIELD) or ""),
+            thread=thread,
+            call=str(ids.get("call") or ""),
         )
         self._hand[request.id] = request
         try:
@@ -97,6 +121,17 @@ class Requests:
             cancelled=[r.id for r in chosen if r not in stuck],
             stuck=[r.id for r in stuck],
         )
+
+    async def withdraw(self, message: Msg) -> None:
+        """Let go of what its caller no longer waits for; only it knows the id."""
+        try:
+            told = Withdrawal.model_validate_json(message.data)
+        except ValidationError:
+            return
+        for request in list(self._hand.values()):
+            if request.call == told.call and not request.cancelled:
+                request.cancelled = "its caller no longer waits"
+                request.task.cancel()
 
     async def abandon(self, why: str, within: float) -> None:
         """Cancel all that is in hand, its callers told why, for at most `within` seconds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import secrets
@@ -17,22 +16,23 @@ from pydantic import ValidationError
 
 from sparkplug.agents.activity import Activity as Activity
 from sparkplug.agents.activity import RequestActivity as RequestActivity
+from sparkplug.agents.handing_in import Tasks
 from sparkplug.agents.memory import AgentMemory
 from sparkplug.agents.parking import Parked
+from sparkplug.agents.patterns import Patterns
+from sparkplug.agents.routes import Routes
+from sparkplug.agents.talking import QUESTION_FIELD, Talk
 from sparkplug.bus import deciding, subjects
-from sparkplug.bus import synadia as wire
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call as call_service
 from sparkplug.llm.chat import ChatModel
 from sparkplug.llm.metering import Labels
 from sparkplug.llm.prompts import Prompts
-from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.decision import DecisionView, Proposal, ProposeRequest, VoteRequest
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
     InvalidError,
-    NotFoundError,
 )
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.node_services import (
@@ -48,11 +48,6 @@ if TYPE_CHECKING:
     from sparkplug.agents.conversation import Conversations, Turn
 
 _current: ContextVar[Context] = ContextVar("sparkplug_context")
-_ROUTE_AGE_S = 2.0
-#: Beside the ids of run and step: the id a question was asked under, so that who waits for whom
-#: is known request by request.
-QUESTION_FIELD = "question"
-_DEFAULT_DEADLINE_S = 60.0
 
 
 def current() -> Context:
@@ -76,39 +71,7 @@ class Request:
     thread: str = ""
 
 
-class Routes:
-    """Which replicas answer to a name, remembered for a moment."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._known: dict[ResolveKey, tuple[float, list[Target]]] = {}
-
-    async def find(self, name: str | None, capability: str | None) -> Target:
-        """The least busy replica. Raises NotFoundError when there is none."""
-        key = (name, capability)
-        age, targets = self._known.get(key, (0.0, []))
-        if time.monotonic() - age > _ROUTE_AGE_S:
-            reply = await call_service(
-                self._bus,
-                subjects.AGENTS_RESOLVE,
-                ResolveRequest(name=name, capability=capability),
-                ResolveReply,
-            )
-            targets = reply.targets
-            self._known[key] = (time.monotonic(), targets)
-        if not targets:
-            self._known.pop(key, None)
-            what = f"agent {name}" if name else f"agent with the capability {capability}"
-            raise NotFoundError(f"no {what} is ready", hint="`sparkplug agents list` shows them")
-        # Rotating spreads a burst over the replicas between two looks at their load.
-        targets.append(targets.pop(0))
-        return targets[-1]
-
-
-ResolveKey = tuple[str | None, str | None]
-
-
-class Context:
+class Context(Patterns):
     """The context of one request.
 
     `run`, `step` and `attempt` name the run it belongs to (empty outside one), `key` is
@@ -138,7 +101,6 @@ class Context:
     ) -> None:
         self._bus = bus
         self._activity = activity
-        self._routes = routes
         self._progress = progress
         self._ids = dict(ids)
         activity.answers(str(self._ids.pop(QUESTION_FIELD, "")))
@@ -152,6 +114,10 @@ class Context:
         self._ends = time.monotonic() + deadline if deadline is not None else None
         self._count_tokens = tokens
         self._asking = asking
+        self._talk = Talk(
+            bus, routes, activity, self._ids, lambda: self.deadline, self._have_answered
+        )
+        self._tasks = Tasks(bus, agent, replica, self._onward)
         self._conversations = conversations
         # Every call of it counts, however the agent's code gets at it.
         self._llm = model.bound(
@@ -175,6 +141,11 @@ class Context:
         )
         self.log = logging.getLogger(f"agent.{agent}")
 
+    def _onward(self) -> dict[str, Any]:
+        """The ids that go with a task: two that say the same are no loop."""
+        trail = self._talk.trail.onward("tasks", "submit", secrets.token_hex(4))
+        return {name: value for name, value in self._ids.items() if name != "task"} | trail
+
     @property
     def run(self) -> str:
         """The run this request belongs to."""
@@ -191,8 +162,13 @@ class Context:
         return int(self._ids.get("attempt", 0))
 
     @property
+    def task(self) -> str:
+        """The task this is a try at; empty when it is none."""
+        return str(self._ids.get("task", ""))
+
+    @property
     def key(self) -> str:
-        """The idempotency key: equal for every attempt at the same step of the same run."""
+        """The idempotency key: equal for every attempt at the same step, or the same task."""
         return str(self._ids.get("key", ""))
 
     @property
@@ -263,42 +239,6 @@ class Context:
     def interrupting(self, interrupt: Callable[[Draft], Answer]) -> None:
         """Have `human` ask by a way of the runtime's own, which gives the answer or raises."""
         self._interrupt = interrupt
-
-    async def ask(
-        self,
-        agent: str | None = None,
-        text: str = "",
-        *,
-        capability: str | None = None,
-        action: str | None = None,
-        thread: str = "",
-        timeout: float = _DEFAULT_DEADLINE_S,
-        **input: Any,  # noqa: A002
-    ) -> Any:
-        """Ask another agent and return its answer: text for a prompt, JSON for an action.
-
-        `thread` names a conversation with it, `timeout` is in seconds. What a foreign agent asks
-        back, a person is asked. Raises NotFoundError, DeadlineError, WaitingError when the agent
-        itself waits for a person, or the agent's own error.
-        """
-        with self._activity.doing("asking"):
-            async with asyncio.timeout(timeout):
-                target = await self._routes.find(agent, capability)
-                with self._activity.waiting_for(target, action) as asked:
-                    stream = wire.prompt(
-                        self._bus,
-                        target,
-                        text or action or "",
-                        action=action,
-                        input=input,
-                        context={**self._ids, QUESTION_FIELD: asked},
-                        thread=thread,
-                        deadline=timeout,
-                    )
-                    answer = await wire.whole(
-                        stream, lambda question: self._have_answered(question, target.name)
-                    )
-                return wire.parsed(answer) if action is not None else answer
 
     async def _have_answered(self, question: str, agent: str) -> str:
         """A person's answer to what another agent asks back. Raises as `human` does."""

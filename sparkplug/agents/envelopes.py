@@ -12,12 +12,14 @@ from synadia_ai.agent_service import RequestRejectedError
 from synadia_ai.agents import Envelope
 
 from sparkplug.agents.context import Request
+from sparkplug.agents.talking import QUESTION_FIELD
+from sparkplug.agents.trail import TRAIL_IDS
 from sparkplug.bus import synadia as wire
 from sparkplug.schema.question import SavedFile, SavedRequest
 from sparkplug.schema.thread import LONGEST_THREAD
 
 #: The ids of the run that go on to whom it asks in its turn.
-_IDS = ("run", "step", "attempt", "key")
+_IDS = ("run", "step", "attempt", "key", QUESTION_FIELD, *TRAIL_IDS)
 #: Bytes of a request that is kept while its agent waits for a person.
 MOST_SAVED = 512 << 10
 

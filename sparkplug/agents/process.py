@@ -11,9 +11,10 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
@@ -38,6 +39,7 @@ from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_r
 from sparkplug.agents.signing import KnownSenders
 from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
+from sparkplug.agents.tasking import TaskWorker
 from sparkplug.agents.thinking import Thinking
 from sparkplug.agents.threads import Threads
 from sparkplug.agents.waits import WaitTeller
@@ -60,6 +62,7 @@ from sparkplug.schema.errors import (
     RefusedError,
     SparkplugError,
 )
+from sparkplug.schema.task_services import GivenTask
 from sparkplug.schema.thread import ThreadsRequest
 from sparkplug.schema.units import bytes_text
 from sparkplug.schema.usage import AgentCounts, Latency
@@ -70,6 +73,7 @@ _CONNECT_DEADLINE_S = 20.0
 _REPORT_SPACING_S = 0.1
 _GOODBYE_DEADLINE_S = 1.0
 _ABANDON_S = 0.5
+_END_S = 3.0
 _MAX_DESCRIPTION = 200
 #: What the process is when it is to hold many agents; it imports this module in its turn.
 _SHARED = "sparkplug.agents.shared.process"
@@ -135,6 +139,7 @@ class AgentProcess:
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
             if self._must_end is not None:
+                _end_soon(job, self._must_end)
                 raise self._must_end
         finally:
             await end(events)
@@ -197,7 +202,21 @@ class AgentProcess:
             ThreadsRequest,
             Threads(self._runtime, job.agent).answer,
         )
+        withdrawn = await self._bus.nc.subscribe(
+            subjects.withdraw(job.agent, job.replica), cb=self._requests.withdraw
+        )
+        heard = await self._answering.listen(self._requests)
         await service.start()
+        tasks = TaskWorker(
+            self._bus,
+            job.agent,
+            job.replica,
+            instance=service.instance_id,
+            capacity=lambda: 0 if self._stopping.is_set() else job.concurrency,
+            work=self._do_task,
+        )
+        if job.capabilities:
+            await tasks.start()
         self._activity.park(*await self._answering.asking.mine())
         self._changed()
         self._bus.on_reconnect(self._tell)
@@ -212,7 +231,9 @@ class AgentProcess:
             log.info("%s/%s is on the bus, and asks whether it is ready", job.agent, job.replica)
         try:
             await self._stopping.wait()
+            await tasks.say_all()
             await self._drain()
+            await tasks.close()
         finally:
             await end(reporter, prober, teller)
             # On a link that is cut it would wait until long after the lease of its node.
@@ -220,6 +241,8 @@ class AgentProcess:
                 async with asyncio.timeout(_GOODBYE_DEADLINE_S):
                     await service.stop()
                     await control.close()
+                    for subscription in (withdrawn, *heard):
+                        await subscription.unsubscribe()
 
     async def _drain(self) -> None:
         """Finish what is in hand, for a while; the callers of what is not done are told."""
@@ -264,6 +287,24 @@ class AgentProcess:
             finally:
                 self._latency.note(time.monotonic() - began)
 
+    async def _do_task(self, given: GivenTask) -> Any:
+        """Do a task as a prompt or a structured call is answered; its answer."""
+        answer: list[Any] = []
+
+        async def work() -> None:
+            answer.append(await self._answering.do_task(given, activity))
+
+        with self._activity.request() as activity:
+            try:
+                await self._requests.run_named(
+                    work(), given.action or "task", given.context, activity
+                )
+            except BaseException:
+                self._activity.failed += 1
+                raise
+            self._activity.served += 1
+        return answer[0]
+
     def _changed(self) -> None:
         """The counts changed: say so, but a burst of requests says it once."""
         self._dirty.set()
@@ -290,6 +331,7 @@ class AgentProcess:
             inflight=activity.inflight,
             served=activity.served,
             failed=activity.failed,
+            breakers=self._answering.routes.breakers.views(),
         )
 
     def _own_state(self) -> tuple[AgentState, str | None, ReasonKind | None]:
@@ -350,6 +392,14 @@ def _seat(job: SpawnJob) -> Seat:
         checkpoints=job.checkpoints,
         state=job.state,
     )
+
+
+def _end_soon(job: SpawnJob, why: ProcessMustEnd) -> None:
+    """See that the process ends, though a thread it would wait for never does."""
+    record_reason(Path(job.exits), os.getpid(), str(why))
+    timer = threading.Timer(_END_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _gist(error: BaseException) -> str:

@@ -24,11 +24,12 @@ from sparkplug.schema.decision import (
 )
 from sparkplug.schema.errors import DeadlineError, NoMeshError
 
-_ANSWER_S = 5.0
+_ANSWER_S = 3.0
 #: The lease of a keeper that was killed lapses within it, and another takes over.
-_TAKE_OVER_S = 12.0
+_TAKE_OVER_S = 15.0
 _AGAIN_S = 0.25
-_LONGEST_WAIT_S = 20.0
+#: A keeper that goes does not say so to who waits: asked anew so often.
+_LONGEST_WAIT_S = 5.0
 
 
 async def propose(bus: Bus, request: ProposeRequest) -> DecisionView:

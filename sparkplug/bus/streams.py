@@ -86,14 +86,19 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             name=subjects.STREAM_WORK,
             subjects=["sparkplug.work.>"],
             storage=StorageType.FILE,
-            retention=RetentionPolicy.WORK_QUEUE,
+            # The last word of each task, by one writer: see `sparkplug.tasks.store`.
+            max_msgs_per_subject=1,
             max_bytes=share(subjects.STREAM_WORK),
             discard=DiscardPolicy.NEW,
+            allow_direct=True,
+            allow_atomic=True,
+            allow_msg_ttl=True,
         ),
         StreamConfig(
             name=subjects.STREAM_DEAD,
             subjects=["sparkplug.dead.>"],
             storage=StorageType.FILE,
+            max_msgs_per_subject=1,
             max_bytes=share(subjects.STREAM_DEAD),
             discard=DiscardPolicy.NEW,
             allow_direct=True,
@@ -158,7 +163,7 @@ async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_ke
     """Create what is missing. What exists is left as it is: an operator may have changed it.
 
     Only the specs of a mesh made by an earlier release are given their longer history, and its
-    journal no age.
+    journal no age; its streams for tasks, which nothing was written to, are laid out anew.
     """
     existing = {info.config.name: info.config for info in await bus.js.streams_info()}
     for config in layout(max_store, events_max, events_keep):
@@ -167,7 +172,8 @@ async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_ke
                 await _lengthen_history(bus, existing[config.name])
             elif config.name == subjects.STREAM_JOURNAL and existing[config.name].max_age:
                 await _keep_for_ever(bus, existing[config.name])
-            continue
+            if not await _emptied(bus, config, existing[config.name]):
+                continue
         try:
             await bus.js.add_stream(config)
         except nats.js.errors.APIError as error:
@@ -179,6 +185,22 @@ async def ensure_streams(bus: Bus, *, max_store: int, events_max: int, events_ke
                 where=bus.shown_url,
                 hint="give it more room: nats.max_store in the settings, or the account's limits",
             ) from error
+
+
+async def _emptied(bus: Bus, config: StreamConfig, before: StreamConfig) -> bool:
+    """Remove a stream for tasks that an earlier release laid out and nothing was written to."""
+    names = (subjects.STREAM_WORK, subjects.STREAM_DEAD)
+    if config.name not in names or before.max_msgs_per_subject == config.max_msgs_per_subject:
+        return False
+    info = await bus.js.stream_info(config.name)
+    if info.state.messages:
+        log.warning("%s is laid out otherwise and not empty: left as it is", config.name)
+        return False
+    try:
+        return bool(await bus.js.delete_stream(config.name))
+    except nats.js.errors.APIError as error:
+        log.warning("%s stays as it is: %s", config.name, error.description)
+        return False
 
 
 async def _lengthen_history(bus: Bus, config: StreamConfig) -> None:

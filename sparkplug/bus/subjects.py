@@ -31,6 +31,22 @@ RUNS_REPLAY = "sparkplug.runs.replay"
 SCHEDULES_SET = "sparkplug.schedules.set"
 SCHEDULES_CHANGE = "sparkplug.schedules.change"
 
+# Answered by the node that keeps the tasks. An agent asks under its own name (`tasks_by`).
+TASKS_SUBMIT = "sparkplug.tasks.submit"
+TASKS_LIST = "sparkplug.tasks.list"
+TASKS_GET = "sparkplug.tasks.get"
+TASKS_CANCEL = "sparkplug.tasks.cancel"
+TASKS_REQUEUE = "sparkplug.tasks.requeue"
+TASKS_DROP = "sparkplug.tasks.drop"
+TASKS_FIGURES_GET = "sparkplug.tasks.figures.get"
+#: Where the figures of all queues are published, once a second while they change.
+TASKS_FIGURES = "sparkplug.tasks.figures"
+#: Who has taken the tasks over asks every replica what it holds.
+TASKS_HELLO = "sparkplug.tasks.hello"
+ALL_WORK = "sparkplug.work.*.*.*"
+WORK_FENCE = "sparkplug.work.fence"
+ALL_DEAD = "sparkplug.dead.*.*"
+
 # Answered by the node that runs the mesh's server.
 MESH_INVITE = "sparkplug.mesh.invite"
 MESH_REDEEM = "sparkplug.mesh.redeem"
@@ -108,6 +124,19 @@ def agent_of_service(subject: str) -> tuple[str, str]:
 def agent_threads(agent: str, replica: str) -> str:
     """Where a replica is asked about the threads it keeps."""
     return f"sparkplug.threads.{agent}.{replica}"
+
+
+def withdraw(agent: str, replica: str) -> str:
+    """Where a replica is told that an answer is no longer wanted."""
+    return f"sparkplug.withdraw.{agent}.{replica}"
+
+
+def published(agent: str, replica: str, topic: str) -> str:
+    """Where a replica publishes what it has to say of a topic (dotted words)."""
+    return f"sparkplug.pub.{agent}.{replica}.{topic}"
+
+
+ALL_PUBLISHED = "sparkplug.pub.>"
 
 
 def telemetry(host: str) -> str:
@@ -191,16 +220,33 @@ def memory_write(caller: str) -> str:
     return f"sparkplug.memory.write.{caller}"
 
 
+def work(capability: str, priority: str, task: str) -> str:
+    """Where the last word of a task is kept while it lives, and for a while after."""
+    return f"sparkplug.work.{token(capability)}.{priority}.{task}"
+
+
+def dead(capability: str, task: str) -> str:
+    """Where a dead letter is kept until it is requeued or dropped."""
+    return f"sparkplug.dead.{token(capability)}.{task}"
+
+
+def tasks_by(agent: str, replica: str, verb: str) -> str:
+    """Where a replica asks the task service: `submit`, `get`, `cancel`."""
+    return f"sparkplug.tasks.by.{agent}.{replica}.{verb}"
+
+
+def tasks_to(agent: str, replica: str) -> str:
+    """Where a replica is handed tasks."""
+    return f"sparkplug.tasks.to.{agent}.{replica}"
+
+
+def tasks_from(agent: str, replica: str) -> str:
+    """Where a replica says which tasks it works on, and how they ended."""
+    return f"sparkplug.tasks.from.{agent}.{replica}"
+
+
 #: Under which people publish: no agent has that name's replicas.
 HUMAN = "_human"
-
-
-def published(agent: str, replica: str, topic: str) -> str:
-    """Where a replica publishes what it has to say of a topic (dotted words)."""
-    return f"sparkplug.pub.{agent}.{replica}.{topic}"
-
-
-ALL_PUBLISHED = "sparkplug.pub.>"
 
 # Answered by the node that keeps the decisions. Who votes signs the request.
 DECISIONS_PROPOSE = "sparkplug.decisions.propose"

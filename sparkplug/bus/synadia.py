@@ -12,7 +12,8 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import nats.errors
 from synadia_ai import agent_service
@@ -98,19 +99,43 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
 
     Setting `close_event` ends the streams of this handle.
     """
+    info = _info(
+        target.name,
+        target.owner,
+        target.replica,
+        target.subject,
+        target.max_payload,
+        target.senders,
+    )
+    # Signing asks the server who we are, each time: only for who wants it.
+    signed = target.senders == "signed"
+    identity = sender_identity(bus.name, bus.credentials) if signed else None
+    return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity)
+
+
+@lru_cache(maxsize=1024)
+def _info(
+    name: str,
+    owner: str,
+    replica: str,
+    subject: str,
+    max_payload: int | None,
+    senders: Literal["any", "signed"],
+) -> AgentInfo:
+    """What the SDK wants to know of a replica; it only reads it."""
     endpoint = EndpointInfo(
         name="prompt",
-        subject=target.subject,
+        subject=subject,
         queue_group="agents",
-        max_payload_bytes=target.max_payload,
+        max_payload_bytes=max_payload,
         attachments_ok=True,
-        min_sender_trust=target.senders,
+        min_sender_trust=senders,
     )
-    info = AgentInfo(
+    return AgentInfo(
         instance_id="",
-        agent=target.name,
-        owner=target.owner,
-        session_name=target.replica,
+        agent=name,
+        owner=owner,
+        session_name=replica,
         protocol_version="0.3",
         description="",
         version="",
@@ -118,10 +143,6 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
         endpoints=(endpoint,),
         prompt_endpoint=endpoint,
     )
-    # Signing asks the server who we are, each time: only for who wants it.
-    signed = target.senders == "signed"
-    identity = sender_identity(bus.name, bus.credentials) if signed else None
-    return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity)
 
 
 def waiting_words(questions: Sequence[str], text: str) -> str:

@@ -128,7 +128,7 @@ def _tell(cli: Cli, result: ActionResult) -> None:
     if cli.out.format == "name":
         names = result.data if isinstance(result.data, dict) else {}
         for name in names.get("agents") or [
-            names.get("agent") or names.get("run") or names.get("host") or ""
+            names.get("agent") or names.get("run") or names.get("host") or names.get("task") or ""
         ]:
             cli.out.text(name)
     elif result.text:

@@ -37,7 +37,7 @@ async def list_agents(cli: Cli) -> int:
             labels = {name: agent.spec.labels for name, agent in specs.items()}
             return [a for a in found if has_labels(labels.get(a.name, {}), wanted)]
 
-        if cli.out.format != "wide":
+        if cli.out.format not in ("wide", "json", "yaml"):
             return await show(cli, fetch, AGENTS)
         used: UsageByReplica = {}
 

@@ -1,6 +1,6 @@
 """`sparkplug completion`: scripts for bash, zsh and fish, made from the parser itself.
 
-Verbs and flags are in the script; names of agents, hosts and runs are asked of the mesh.
+Verbs and flags are in the script; names of agents, hosts, runs and tasks are asked of the mesh.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _ASK = {
     "agent": "sparkplug agents list -o name",
     "host": "sparkplug hosts -o name",
     "run": "sparkplug runs list -o name",
+    "task": "sparkplug tasks list -o name",
     "decision": "sparkplug decisions list -o name",
     "question": "sparkplug questions list -o name",
     "context": "sparkplug contexts list -o name",

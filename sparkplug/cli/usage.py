@@ -74,8 +74,15 @@ def with_usage(listing: Listing[ObservedAgent], used: UsageByReplica) -> Listing
 
         return value
 
-    columns = [Column(column.title, cell(column.cell), wide=True, right=True) for column in _TAKEN]
-    return replace(listing, columns=(*listing.columns[:-1], *columns, listing.columns[-1]))
+    taken = [Column(column.title, cell(column.cell), wide=True, right=True) for column in _TAKEN]
+
+    def data(agent: ObservedAgent) -> dict[str, Any]:
+        found = None if agent.foreign else used.get((agent.name, agent.replica))
+        thought = {name: None if found is None else getattr(found, name) for name in _THOUGHT}
+        return {**listing.data(agent), **thought}
+
+    columns = (*listing.columns[:-1], *taken, listing.columns[-1])
+    return replace(listing, columns=columns, data=data)
 
 
 def _print_history(cli: Cli, found: list[UsageHistory]) -> None:
@@ -107,6 +114,9 @@ def _cost(usage: AgentUsage) -> str | None:
 def _size(value: int | None) -> str | None:
     return None if value is None else figures.size(value)
 
+
+#: What `agents list --json` tells of models.
+_THOUGHT = ("tokens_in", "tokens_out", "tokens_per_second", "model_cost")
 
 _TAKEN: tuple[Column[AgentUsage], ...] = (
     Column("cpu", lambda u: _percent(u.cpu_percent), right=True),

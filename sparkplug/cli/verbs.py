@@ -7,6 +7,8 @@ import argparse
 from sparkplug.cli.verb import Verb, seconds
 
 _ROOM = "sparkplug.cli"
+#: `schema.task.TaskState`, which is not imported for it.
+_TASK_STATES = ("scheduled", "queued", "running", "retrying", "done", "dead", "cancelled")
 
 
 def _host(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +74,20 @@ def _model_usage(parser: argparse.ArgumentParser) -> None:
 
 def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", help="id of the run, or its beginning").kind = "run"  # type: ignore[attr-defined]
+
+
+def _task(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", help="id of the task, or its beginning").kind = "task"  # type: ignore[attr-defined]
+
+
+def _dead(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--capability", metavar="NAME", help="of this capability alone")
+    parser.add_argument("-n", "--limit", type=int, default=500, help="the newest so many (500)")
+
+
+def _tasks(parser: argparse.ArgumentParser) -> None:
+    _dead(parser)
+    parser.add_argument("--state", choices=_TASK_STATES, help="how they are")
 
 
 def _validate(parser: argparse.ArgumentParser) -> None:
@@ -328,6 +344,16 @@ VERBS: tuple[Verb, ...] = (
     Verb(("memory", "stats"), "where it is, and how much", f"{_ROOM}.memory:stats"),
     Verb(("memory", "export"), "all as JSON lines", f"{_ROOM}.memory:export", _export),
     Verb(
+        ("tasks", "list"),
+        "tasks that wait, are worked on, or ended",
+        f"{_ROOM}.tasks:list_tasks",
+        _tasks,
+        listing=True,
+    ),
+    Verb(("tasks", "describe"), "all about a task", f"{_ROOM}.tasks:describe", _task),
+    Verb(("tasks", "dead"), "the dead letters", f"{_ROOM}.tasks:dead", _dead, listing=True),
+    Verb(("tasks", "queues"), "the queues", f"{_ROOM}.tasks:queues", listing=True),
+    Verb(
         ("decisions", "list"),
         "the decisions that are kept",
         f"{_ROOM}.decisions:list_decisions",
@@ -440,6 +466,7 @@ GROUPS: dict[str, str] = {
     "plans": "plans: list, validate, stats",
     "schedules": "plans run by the clock: list, add, remove, pause, resume",
     "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",
+    "tasks": "queued work: list, queues, submit, describe, cancel, dead, requeue, drop",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
     "mesh": "several hosts: init, invite, members, expel, leave, backup, restore",
     "contexts": "meshes you work with: list, use, add, remove",

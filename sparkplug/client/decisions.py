@@ -13,6 +13,7 @@ from sparkplug.bus import deciding, subjects
 from sparkplug.bus import decision_journal as journal
 from sparkplug.client.session import Client
 from sparkplug.schema.decision import (
+    HUMAN,
     CloseRequest,
     DecisionEntry,
     DecisionView,
@@ -108,6 +109,23 @@ async def history(client: Client, decision: str) -> list[DecisionEntry]:
             f"no decision {decision}", hint="`sparkplug decisions list` shows those that are kept"
         )
     return await journal.read_decision(client.bus, near[0])
+
+
+async def follow_asked(client: Client) -> AsyncGenerator[dict[str, DecisionView], None]:
+    """The decisions a person is asked to settle, by id, whenever others are; for ever."""
+    asked: dict[str, DecisionView] = {}
+    async with contextlib.aclosing(follow(client)) as entries:
+        async for entry in entries:
+            known = entry.decision in asked
+            if entry.kind == "asked" and entry.why == HUMAN and not known:
+                asked[entry.decision] = fold(
+                    await journal.read_decision(client.bus, entry.decision)
+                )
+            elif known and entry.kind != "refused":
+                del asked[entry.decision]
+            else:
+                continue
+            yield dict(asked)
 
 
 async def follow(client: Client) -> AsyncGenerator[DecisionEntry, None]:

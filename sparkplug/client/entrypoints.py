@@ -22,10 +22,13 @@ def doubt_entrypoint(entrypoint: str, folder: str, python: str | None = None) ->
     (`python`) has is not known here, nor what is on another host. Reads the disk: for a thread.
     """
     module, _, name = entrypoint.partition(":")
-    if not module or not name:
-        return ""
     place = expanded(folder)
     try:
+        if entrypoint.endswith((".yaml", ".yml")):
+            found = (place / entrypoint).is_file()
+            return "" if found else f"no {entrypoint} in {place} on this host"
+        if not module or not name:
+            return ""
         return _doubt(place, module, name, python)
     except (OSError, ValueError):
         return f"{place} cannot be read on this host"
@@ -62,9 +65,18 @@ def entrypoint_names(folder: str, typed: str) -> list[str]:
         entries = sorted(islice(place.iterdir(), _READ))
         files = [entry.stem for entry in entries if entry.suffix == ".py"]
         files += [entry.name for entry in entries if (entry / "__init__.py").is_file()]
+        crews = [entry.name for entry in entries if _is_crew(entry)]
     except (OSError, ValueError):
         return []
-    return [f"{stem}:" for stem in sorted(files) if stem.isidentifier()]
+    return [*(f"{stem}:" for stem in sorted(files) if stem.isidentifier()), *crews]
+
+
+def _is_crew(file: Path) -> bool:
+    """Whether a file looks like a crew file."""
+    if file.suffix not in (".yaml", ".yml") or file.stat().st_size > _LARGEST:
+        return False
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(line.startswith("tasks:") for line in lines)
 
 
 def _module_file(folder: Path, module: str) -> Path | None:

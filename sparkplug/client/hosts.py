@@ -42,6 +42,10 @@ _TABLE_DEADLINE_S = 5.0
 _HISTORY_DEADLINE_S = 15.0
 _LATEST_S = 2.0
 _SAMPLES_QUEUED = 1000
+#: Samples of one host that come sooner after another wait, the newest; larger ones are dropped.
+_SAMPLES_APART_S = 0.4
+_BATCH_S = 0.1
+_SAMPLE_BYTES = 1 << 20
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -144,11 +148,43 @@ async def kernel_log(client: Client, host: str) -> KernelLogReply:
 
 
 async def follow(client: Client, host: str | None = None) -> AsyncGenerator[HostSample, None]:
-    """The samples of one host, or of all, as they are published (1 Hz each), for ever."""
+    """The samples of one host, or of all, as they are published (1 Hz each), for ever.
+
+    A host that babbles is heard two or three times a second, its newest each time; what is too
+    large, is no sample, or speaks for another host is not heard at all.
+    """
     subject = subjects.telemetry(host) if host else subjects.ALL_TELEMETRY
-    async with contextlib.aclosing(subscribe(client, subject, HostSample)) as samples:
-        async for sample in samples:
-            yield sample
+    loop = asyncio.get_running_loop()
+    newest: dict[str, bytes] = {}
+    heard: dict[str, float] = {}
+    told = asyncio.Event()
+
+    async def take(message: Msg) -> None:
+        if message.subject in newest or len(newest) < _SAMPLES_QUEUED:
+            newest[message.subject] = message.data
+            told.set()
+
+    subscription = await client.bus.nc.subscribe(subject, cb=take)
+    try:
+        while True:
+            await told.wait()
+            told.clear()
+            due = loop.time() - _SAMPLES_APART_S
+            for came in [came for came in newest if heard.get(came, 0.0) <= due]:
+                data = newest.pop(came)
+                heard[came] = loop.time()
+                if len(data) > _SAMPLE_BYTES:
+                    continue
+                with contextlib.suppress(ValidationError):
+                    sample = HostSample.model_validate_json(data)
+                    if subjects.telemetry(sample.host) == came:
+                        yield sample
+            await asyncio.sleep(_BATCH_S)
+            if newest:
+                told.set()
+    finally:
+        if not client.bus.nc.is_closed:
+            await subscription.unsubscribe()
 
 
 async def subscribe(

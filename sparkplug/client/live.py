@@ -15,15 +15,17 @@ import nats.js.errors
 
 from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.client import hosts, questions, runs, topology
+from sparkplug.client import decisions, hosts, questions, runs, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
+from sparkplug.client.tasks import follow_figures
 from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
 from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent, ObservedAgent
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.decision import DecisionView
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
@@ -32,6 +34,7 @@ from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.question import Question
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
+from sparkplug.schema.task_services import TaskFigures
 from sparkplug.schema.topology import Topology
 from sparkplug.schema.usage import NodeUsage
 
@@ -41,6 +44,9 @@ EVENTS_KEPT = 200
 RUNS_KEPT = 20
 #: Samples kept of each host, one a second.
 HISTORY = 120
+#: Of all GPUs together, so many figures of a second; of each host so many at least.
+_GPU_SAMPLES = 2400
+_LEAST_SAMPLES = 30
 
 _AGAIN_S = 1.0
 _LOOK_S = 1.0
@@ -59,9 +65,13 @@ class MeshView:
     orders: dict[str, NodeOrder] = field(default_factory=dict)
     history: dict[str, deque[HostSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
+    #: Decisions that a person is asked to settle, by id.
+    decisions: dict[str, DecisionView] = field(default_factory=dict)
     #: What people are asked, and were lately, by id.
     questions: dict[str, Question] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    #: The queues of tasks; None until whoever keeps them was heard.
+    tasks: TaskFigures | None = None
     #: Whether what nodes wrote, and what is wanted, have been read.
     observed_read: bool = False
     desired_read: bool = False
@@ -143,8 +153,8 @@ class LiveMesh:
     """Follows a mesh over a connection and keeps a `MeshView` true.
 
     `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
-    their states), `telemetry`, `topology`, `runs`, `questions`, `events`, `link`, and while
-    somebody wants it `usage` (see `wanting_usage`).
+    their states), `telemetry`, `topology`, `runs`, `questions`, `decisions`, `events`, `link`, and
+    while somebody wants it `usage` (see `wanting_usage`).
     """
 
     def __init__(self, client: Client, view: MeshView | None = None) -> None:
@@ -177,7 +187,9 @@ class LiveMesh:
                 self._fill_histories,
                 self._follow_topology,
                 self._follow_events,
+                self._follow_decisions,
                 self._follow_usage,
+                self._follow_tasks,
             ):
                 group.create_task(self._again(follower))
             group.create_task(self._again(lambda: self._follow_runs(group)))
@@ -314,8 +326,20 @@ class LiveMesh:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
+                if history:
+                    _slim(history[-1])
                 history.append(sample)
+                self._forget_oldest()
                 self._touch("telemetry")
+
+    def _forget_oldest(self) -> None:
+        """With many GPUs in the mesh less of each host is kept: memory is for what is looked at."""
+        histories = self.view.history.values()
+        gpus = sum(len(history[-1].gpus) for history in histories if history)
+        most = max(_LEAST_SAMPLES, _GPU_SAMPLES // max(gpus, 1))
+        for history in histories:
+            while len(history) > most:
+                history.popleft()
 
     def _note_hosts(self) -> None:
         """Have the histories of hosts that were not known before filled."""
@@ -362,6 +386,19 @@ class LiveMesh:
                         break
                     self.view.take_usage(piece)
                     self._touch("usage")
+
+    async def _follow_tasks(self) -> None:
+        async with contextlib.aclosing(follow_figures(self.client)) as pieces:
+            async for figures in pieces:
+                if figures != self.view.tasks:
+                    self.view.tasks = figures
+                    self._touch("tasks")
+
+    async def _follow_decisions(self) -> None:
+        async with contextlib.aclosing(decisions.follow_asked(self.client)) as found:
+            async for asked in found:
+                self.view.decisions = asked
+                self._touch("decisions")
 
     async def _follow_events(self) -> None:
         last = self.view.events[-1].sequence if self.view.events else None
@@ -431,3 +468,15 @@ class LiveMesh:
                 self._stale = stale
                 self._touch("hosts", "agents")
             await asyncio.sleep(until_next(_LOOK_S))
+
+
+def _slim(sample: HostSample) -> None:
+    """Let go of what nobody plots of a sample that is not the newest any more: two minutes of
+    eight hosts with eight GPUs are a thousand samples of eight."""
+    for gpu in sample.gpus:
+        gpu.processes, gpu.mig_devices = [], []
+        gpu.pcie = gpu.fabric = gpu.bar1 = None
+        gpu.model_fields_set.clear()
+    sample.interfaces, sample.block_devices, sample.numa = [], [], []
+    sample.sensors, sample.top_processes, sample.disks = [], [], []
+    sample.xids, sample.gpu_events, sample.control_groups = [], [], []

@@ -10,12 +10,13 @@ from sparkplug.bus import journal, subjects
 from sparkplug.bus.results import Results
 from sparkplug.bus.service import call
 from sparkplug.client.session import Client
-from sparkplug.schema.errors import ConflictError, NotFoundError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.journal_fold import advance, begin, fold
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.problems import did_you_mean
 from sparkplug.schema.run import (
+    LONGEST_REASON,
     AnswerRequest,
     CancelRequest,
     PauseRequest,
@@ -28,12 +29,15 @@ from sparkplug.schema.run_stats import PlanStats, plan_stats
 
 _SUBMIT_DEADLINE_S = 10.0
 _CANCEL_DEADLINE_S = 5.0
+_HIGHEST = 9
 
 
 async def submit(
     client: Client, plan: Plan, inputs: Mapping[str, Any], priority: int | None = None
 ) -> str:
     """Have a planner accept a run of the plan; its id. It runs whether or not anybody watches."""
+    if priority is not None and not 0 <= priority <= _HIGHEST:
+        raise InvalidError(f"a priority is 0 to {_HIGHEST}, not {priority}")
     request = SubmitRequest(plan=plan, inputs=dict(inputs), actor=client.actor, priority=priority)
     reply = await call(
         client.bus, subjects.RUNS_SUBMIT, request, SubmitReply, deadline=_SUBMIT_DEADLINE_S
@@ -136,6 +140,8 @@ async def answer(
     Raises NotFoundError, ConflictError when it was answered already or it is not clear which
     step is meant, InvalidError for what is no answer to it.
     """
+    if len(reason) > LONGEST_REASON:
+        raise InvalidError(f"a note is at most {LONGEST_REASON} characters")
     request = AnswerRequest(
         run=run,
         step=step,

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 _LEASE_S = 3
 _AGAIN_S = 0.5
 _LOOK_S = 0.1
+#: A round is open for so long at least once another has taken it over (or as long as it has).
+_GRACE_S = 4.0
 _MOST_OPEN = 1_000
 _MOST_REFUSED = 200
 
@@ -163,6 +165,9 @@ class Decisions:
             if view.state in DECISION_ENDED:  # a late vote was its last entry
                 continue
             one = _Open(view, time.monotonic() - _ago(view.round_since, now))
+            if one.seconds is not None:
+                # Who voted while nobody kept it votes again now.
+                one.since = max(one.since, time.monotonic() + min(0.0, _GRACE_S - one.seconds))
             for entry in await read_decision(self._bus, view.id):
                 if entry.kind == "voted" and entry.vote:
                     one.ids[entry.vote] = (entry.voter, entry.round)

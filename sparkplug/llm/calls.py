@@ -20,7 +20,7 @@ from sparkplug.llm.errors import (
     ModelTimeoutError,
     NoModelError,
 )
-from sparkplug.llm.metering import Labels, Measured
+from sparkplug.llm.metering import Labels, Measured, spent_here
 from sparkplug.llm.models import Models
 from sparkplug.llm.port import (
     Answer,
@@ -244,7 +244,11 @@ class Call:
             health.inflight -= 1
             measured.whole = outcome == "ok"
             got.usage = measured.used
-            models.note(measured.record(self._labels, outcome, settings.currency))
+            record = measured.record(self._labels, outcome, settings.currency)
+            models.note(record)
+            spent = spent_here.get()
+            if spent is not None:
+                spent.append(record.tokens_in + record.tokens_out)
 
     def _late(self, phase: str, patience: float, view: ModelView) -> ModelTimeoutError:
         whole = self._loop.time() >= self._ends

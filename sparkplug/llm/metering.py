@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,6 +12,9 @@ from typing import Any, Protocol
 from sparkplug.llm.port import Usage
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.llm import CallRecord, ModelView, Reach
+
+#: Tokens that the calls of the request in hand have used, counted by whoever serves it.
+spent_here: ContextVar[list[int] | None] = ContextVar("sparkplug_spent", default=None)
 
 
 class Sink(Protocol):

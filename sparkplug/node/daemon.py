@@ -69,6 +69,8 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
+from sparkplug.tasks.dispatcher import Limits
+from sparkplug.tasks.service import TaskService
 from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
@@ -226,6 +228,14 @@ class Daemon:
         directory = Directory(bus)
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
+        work = TaskService(
+            bus,
+            self.name,
+            self._events,
+            observed=directory.replica,
+            known=lambda: directory.complete,
+            limits=Limits(settings.tasks.queue_max, settings.tasks.keep, settings.tasks.keep_max),
+        )
         observer = Observer(
             bus,
             self.name,
@@ -287,7 +297,13 @@ class Daemon:
             lambda: sampler.latest.gpus if sampler.latest else (),
         )
         models = NodeModels(
-            bus, self.name, settings.llm, local_models, lambda: sampler.latest, sampler.window
+            bus,
+            self.name,
+            settings.llm,
+            local_models,
+            lambda: sampler.latest,
+            sampler.window,
+            settings.nats.advertise or settings.nats.listen,
         )
         gpu_events = GpuEvents(self._events)
         board = Board(bus)
@@ -334,6 +350,7 @@ class Daemon:
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
             ("memory", memory.run),
+            ("tasks", work.run),
             ("decisions", decisions.run),
             ("questions", board.run),
             ("answers", keeper_of_questions.run),

@@ -8,6 +8,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
+from sparkplug.node.observed import agent_key
 from sparkplug.schema.agent import ObservedAgent, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.agent_state import AgentState
 
@@ -20,6 +21,8 @@ class Directory:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._agents: dict[str, ObservedAgent] = {}
+        #: Whether all that is written down has been read since the server was reached.
+        self.complete = False
 
     async def run(self, services: Services) -> None:
         """Follow for ever and answer."""
@@ -29,6 +32,7 @@ class Directory:
             async for change in changes:
                 if change.reset:
                     self._agents.clear()
+                self.complete = not change.reset and (self.complete or change.entry is None)
                 if change.entry is None or change.entry.key.startswith("nodes."):
                     continue
                 observed = decode(ObservedAgent, change.entry)
@@ -40,6 +44,10 @@ class Directory:
     def replicas(self) -> list[ObservedAgent]:
         """Every replica there is, foreign ones too."""
         return list(self._agents.values())
+
+    def replica(self, name: str, replica: str) -> ObservedAgent | None:
+        """What is known of a replica of ours; None when there is none."""
+        return self._agents.get(agent_key(name, replica))
 
     async def names(self) -> set[str]:
         """The names of all agents there are."""
@@ -85,7 +93,14 @@ class Directory:
             and (request.name is None or agent.name == request.name)
             and (request.user is None or agent.user == request.user)
             and (request.capability is None or request.capability in agent.capabilities)
+            and request.type in (None, agent.type)
+            and all(_has(agent.labels, label) for label in request.labels)
         ]
         # Ours first: a foreign agent of the same name does not take over. A degraded one last.
         found.sort(key=lambda a: (a.foreign, a.state is AgentState.DEGRADED, a.inflight, a.replica))
         return ResolveReply(targets=[Target.of(agent) for agent in found])
+
+
+def _has(labels: dict[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)

@@ -25,6 +25,7 @@ from sparkplug.llm.providers import provider_for
 from sparkplug.llm.routing import Needs, route
 from sparkplug.node.energy import joules
 from sparkplug.node.local_models import LocalModels
+from sparkplug.node.reach import open_ports, own_address, reached_at
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.inference import InferenceServer, ServerState
@@ -67,7 +68,11 @@ class NodeModels:
         local: LocalModels,
         latest: Callable[[], HostSample | None],
         window: Callable[[float], Awaitable[list[HostSample]]],
+        advertised: str = "",
     ) -> None:
+        self._advertised = advertised
+        self._address = ""
+        self._open: frozenset[int] = frozenset()
         self._bus = bus
         self._node = node
         self._settings = settings
@@ -153,7 +158,16 @@ class NodeModels:
             for server in by_url.values():
                 if server.openai and server.pid not in mine:
                     found += _found(server, self._node)
-        return found
+        return [self._for_all(view) for view in found]
+
+    def _for_all(self, view: ModelView) -> ModelView:
+        """A server here that listens at every address is one of the mesh, by this host's own."""
+        if view.source == "local" or not is_loopback(view.endpoint):
+            return view
+        url = reached_at(view.endpoint, self._address, self._open)
+        if url is None:
+            return view
+        return view.model_copy(update={"endpoint": url, "reach": Reach.MESH})
 
     async def _hear(self, message: Msg) -> None:
         try:
@@ -183,6 +197,8 @@ class NodeModels:
     async def _look_for_ever(self) -> None:
         """Ask the endpoints of the settings what they serve: that they answer, and how fast."""
         while True:
+            self._address = await asyncio.to_thread(own_address, self._bus.url, self._advertised)
+            self._open = await asyncio.to_thread(open_ports) if self._address else frozenset()
             views = [v for v in configured(self._settings, self._node) if v.provider != "local"]
             # A hosted service is not asked for nothing: calls tell how it is.
             near = [view for view in views if _near(view)]
@@ -192,12 +208,14 @@ class NodeModels:
     async def _look(self, view: ModelView) -> None:
         began = time.monotonic()
         try:
+            provider = self._providers.get(view.name)
+            if provider is None:
+                # Importing its client is no part of what the endpoint is judged by.
+                limit = self._settings.connect_timeout
+                provider = await asyncio.to_thread(provider_for, view, limit)
+                self._providers[view.name] = provider
+            began = time.monotonic()
             async with asyncio.timeout(_LOOK_DEADLINE_S):
-                provider = self._providers.get(view.name)
-                if provider is None:
-                    limit = self._settings.connect_timeout
-                    provider = await asyncio.to_thread(provider_for, view, limit)
-                    self._providers[view.name] = provider
                 names = await provider.models()
         except (NoModelError, TimeoutError) as error:
             why = error.message if isinstance(error, NoModelError) else "no answer in time"

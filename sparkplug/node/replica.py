@@ -204,7 +204,7 @@ class Replica:
         before = _counts(observed)
         observed.instance, observed.accepting = report.instance, report.accepting
         observed.inflight, observed.served = report.inflight, report.served
-        observed.failed = report.failed
+        observed.failed, observed.breakers = report.failed, report.breakers
         told = told or before != _counts(observed)
         if not self._reported.is_set():
             self._reported.set()
@@ -583,6 +583,7 @@ def _counts(observed: ObservedAgent) -> tuple[object, ...]:
         observed.inflight,
         observed.served,
         observed.failed,
+        observed.breakers,
     )
 
 

@@ -624,4 +624,5 @@ def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:
     observed.senders = spec.senders
     observed.description = spec.description
     observed.capabilities = list(spec.capabilities)
+    observed.labels = dict(spec.labels)
     observed.scale = f"{spec.scale.min}..{spec.scale.max}" if spec.scale else None

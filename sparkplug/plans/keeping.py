@@ -19,9 +19,10 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import last_entries, read_journal
 from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.results import Results
+from sparkplug.plans.away import AWAY
 from sparkplug.plans.journal import MAX_ENTRY_BYTES, append_after
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import NoMeshError, SparkplugError
+from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.journal_fold import LAST_WORDS, fold
 from sparkplug.schema.run import JournalEntry, RunView
 
@@ -50,7 +51,7 @@ class Keeping:
             if await lease.acquire():
                 try:
                     await while_held(lease, self._rounds())
-                except SparkplugError as error:
+                except AWAY as error:
                     log.info("old runs: %s", error)
                 finally:
                     with contextlib.suppress(TimeoutError):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import nats.errors
+import nats.js.errors
 
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.questions import outcome
@@ -16,6 +20,8 @@ from sparkplug.schema.run import AnswerRequest, RunAnswer, RunQuestion, StepStat
 
 if TYPE_CHECKING:
     from sparkplug.plans.unit import Unit
+
+log = logging.getLogger(__name__)
 
 #: Characters of a question.
 _LONGEST = 4000
@@ -167,7 +173,12 @@ async def agents_outcome(unit: Unit) -> str:
     """Go on waiting for it."""
     question = unit.view.question
     assert question is not None
-    return await outcome(unit.run.desk.bus, question.questions[0])
+    while True:
+        try:
+            return await outcome(unit.run.desk.bus, question.questions[0])
+        except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+            log.debug("question %s: %s", question.questions[0], error)
+            await asyncio.sleep(1.0)
 
 
 def _at(now: datetime, seconds: float | None) -> datetime | None:

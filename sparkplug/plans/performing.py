@@ -7,8 +7,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import nats.errors
+import nats.js.errors
+
 from sparkplug.bus import synadia as wire
-from sparkplug.plans.attempt import Answer, Ask, attempt
+from sparkplug.plans.attempt import Answer, Ask, InterruptedAttemptError, attempt
 from sparkplug.plans.children import child_id
 from sparkplug.plans.people import agents_answer
 from sparkplug.plans.teams import change_team
@@ -77,8 +80,10 @@ async def _within(unit: Unit, work: Any) -> None:
     try:
         async with asyncio.timeout(unit.step.limit):
             await work
+    except (nats.errors.Error, nats.js.errors.Error) as error:
+        raise InterruptedAttemptError(f"the server did not answer: {error}") from error
     except TimeoutError as error:
-        raise DeadlineError(f"not done after {unit.step.limit:g} s") from error
+        raise DeadlineError(f"not done after {unit.step.limit or 0:g} s") from error
 
 
 def _edited(unit: Unit) -> dict[str, Any]:

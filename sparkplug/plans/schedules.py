@@ -18,9 +18,10 @@ from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.plans.away import AWAY
 from sparkplug.plans.journal import accept, last_entry
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, SparkplugError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan_check import check_plan
@@ -69,7 +70,7 @@ class Schedules:
             if await lease.acquire():
                 try:
                     await while_held(lease, self._see_to_all())
-                except SparkplugError as error:
+                except AWAY as error:
                     log.info("schedules: %s", error)
                 finally:
                     with contextlib.suppress(TimeoutError):

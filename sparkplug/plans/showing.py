@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from sparkplug.bus.buckets import decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.questions import change_question, question_key, questions
+from sparkplug.plans.away import AWAY
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, SparkplugError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.question import Answer, Question, QuestionKind, QuestionState, QuestionSubject
 from sparkplug.schema.run import AnswerRequest, RunAnswer, RunQuestion
 
@@ -38,8 +39,13 @@ async def show(bus: Bus, run: str, step: str, asked: RunQuestion) -> None:
         asked_by=f"run {run}",
         asked=asked.asked,
     )
-    with contextlib.suppress(ConflictError):
+    try:
         await questions(bus).put(question_key(question.id), question, revision=0)
+    except ConflictError:
+        return
+    except AWAY as error:
+        # It is asked all the same, and answered through the run.
+        log.warning("question %s is not shown: %s", question.id, error)
 
 
 def shown_id(asked: RunQuestion) -> str:
@@ -102,5 +108,5 @@ async def over(bus: Bus, asked: RunQuestion, given: RunAnswer | None) -> None:
         await change_question(bus, shown_id(asked), make)
     except NotFoundError:
         return
-    except SparkplugError as error:
+    except AWAY as error:
         log.info("question %s: %s", shown_id(asked), error)

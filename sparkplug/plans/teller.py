@@ -20,8 +20,9 @@ from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_after
 from sparkplug.bus.leases import Lease, while_held
+from sparkplug.plans.away import AWAY
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import NoMeshError, SparkplugError
+from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.event import Event
 from sparkplug.schema.run import JournalEntry
 
@@ -101,7 +102,7 @@ class Teller:
             if await lease.acquire():
                 try:
                     await while_held(lease, self._tell())
-                except SparkplugError as error:
+                except AWAY as error:
                     log.info("the teller rests: %s", error)
                 finally:
                     with contextlib.suppress(TimeoutError):

@@ -362,6 +362,14 @@ class ScaledAgent(Record):
         return spec.scale.clamp(self.replicas) if spec.scale else spec.replicas
 
 
+class BreakerView(Record):
+    """A circuit breaker that is not closed: whom its holder does not ask now."""
+
+    target: str = Field(description="where the target takes prompts")
+    state: Literal["open", "half-open"]
+    failures: int = 0
+
+
 class ObservedAgent(Record):
     """How one replica is, in the `observed` bucket: written by the node that runs it."""
 
@@ -371,6 +379,10 @@ class ObservedAgent(Record):
     type: str = "agent"
     description: str = ""
     capabilities: list[str] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
+    breakers: list[BreakerView] = Field(
+        default_factory=list, description="whom it does not ask now, for they failed of late"
+    )
     owner: str
     host: str | None = None
     node: str | None = None
@@ -462,13 +474,16 @@ class AgentReport(Record):
     served: int = 0
     failed: int = 0
     actions: dict[str, Any] | None = None
+    breakers: list[BreakerView] = Field(default_factory=list)
 
 
 class ResolveRequest(Record):
-    """Ask which replicas could take a prompt, by name or by capability."""
+    """Ask which replicas could take a prompt: those that are all of what is given."""
 
     name: str | None = None
     capability: str | None = None
+    type: str | None = None
+    labels: list[str] = Field(default_factory=list, description="`key=value`, or a key")
     user: str | None = Field(None, description="the replica whose process is this NATS user")
     any_state: bool = Field(False, description="include those that take no prompts now")
 
@@ -488,6 +503,7 @@ class Target(Record):
     user: str = Field("", description="public key of its process's own NATS user")
     state: AgentState = AgentState.IDLE
     reason: str | None = None
+    host: str | None = None
 
     @classmethod
     def of(cls, agent: ObservedAgent) -> Target:
@@ -505,6 +521,7 @@ class Target(Record):
             user=agent.user,
             state=agent.state,
             reason=agent.reason,
+            host=agent.host,
         )
 
 

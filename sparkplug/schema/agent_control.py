@@ -20,6 +20,12 @@ class ControlRequest(Record):
     drain: float | None = Field(None, ge=0, description="seconds to finish once it is to stop")
 
 
+class Withdrawal(Record):
+    """Sent to one replica by who asked it: the answer is no longer wanted."""
+
+    call: str = Field(min_length=16, max_length=64, description="the id it was asked under")
+
+
 class RequestView(Record):
     """One request a replica works on."""
 

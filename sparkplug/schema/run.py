@@ -12,6 +12,9 @@ from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_policies import Slots
 
+#: Characters of why something was answered so.
+LONGEST_REASON = 2000
+
 
 class RunState(StrEnum):
     """How a run is. It ends done, failed with a reason, or cancelled."""
@@ -68,7 +71,7 @@ class RunAnswer(Record):
     verdict: Literal["approve", "reject", "answer"]
     value: Any = Field(None, description="the answer; of an approval, the input as it was edited")
     edited: bool = False
-    reason: str = Field("", max_length=2000)
+    reason: str = Field("", max_length=LONGEST_REASON)
     by: str = ""
     how: Literal["person", "default"] = "person"
 
@@ -272,7 +275,7 @@ class AnswerRequest(Record):
     verdict: Literal["approve", "reject", "answer"]
     value: Any = None
     edited: bool = False
-    reason: str = Field("", max_length=2000)
+    reason: str = Field("", max_length=LONGEST_REASON)
     actor: str = ""
 
 

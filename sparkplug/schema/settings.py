@@ -240,6 +240,18 @@ class ObserveSection(Document):
         return value
 
 
+class TasksSection(Document):
+    """The queues of tasks, as the node that keeps them has it."""
+
+    queue_max: int = Field(
+        100_000, ge=1, strict=True, description="tasks that may wait for one capability"
+    )
+    keep: Seconds = Field(3600.0, ge=5, description="seconds the end and answer of a task is kept")
+    keep_max: int = Field(
+        10_000, ge=10, strict=True, description="ended tasks that are kept; then shorter"
+    )
+
+
 class MeshSection(Document):
     """The mesh this host belongs to."""
 
@@ -259,4 +271,5 @@ class SettingsDocument(Document):
     plans: PlansSection = Field(default_factory=PlansSection)
     events: EventsSection = Field(default_factory=EventsSection)
     observe: ObserveSection = Field(default_factory=ObserveSection)
+    tasks: TasksSection = Field(default_factory=TasksSection)
     mesh: MeshSection = Field(default_factory=MeshSection)

@@ -25,7 +25,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 READ_SECONDS = 2.0
 DISKS_EVERY_SECONDS = 10.0
 GROUPS_EVERY_SECONDS = 2.0
-PROCESSES_EVERY_SECONDS = 2.0
+PROCESSES_EVERY_SECONDS = 3.0
 HARDWARE_EVERY_SECONDS = 5.0
 #: Of one core, for each value that is read less often where reading it is dear.
 SHARE = 0.005

@@ -39,7 +39,7 @@ from sparkplug.tui.store import Store, Topics
 from sparkplug.tui.themes import DEFAULT, Look, Terminal
 
 #: What the header says nothing of.
-_NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "events", "usage"})
+_NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "decisions", "events", "usage"})
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
 _TICK_S = 1.0

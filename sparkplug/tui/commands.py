@@ -18,6 +18,7 @@ PANES: dict[str, str] = {
     "hosts": "2",
     "agents": "3",
     "topology": "4",
+    "tasks": "5",
     "workflows": "6",
     "memory": "7",
 }

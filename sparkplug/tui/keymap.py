@@ -39,6 +39,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "logs": "L",
         "agents.remove": "X",
         "memory.delete": "X",
+        "processes.kill": "X",
     },
 }
 
@@ -147,6 +148,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.actions.registry import ACTIONS
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
+    from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
     from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
     from sparkplug.tui.dialogs.decision import Decision
@@ -195,6 +197,7 @@ def _places() -> dict[str, list[_Bound]]:
         "conversation": _of(TopologyPane, Canvas),
         "messages": _of(Dialog, Reading, Page, Messages),
         "plot": [*_of(SparkplugApp, HostsPane, Plot), *actions],
+        "tasks": [*_of(SparkplugApp, Listing, Marks, Table), *actions],
         "run box": [*_of(SparkplugApp, RunBox), *actions],
         "workflows": [*_of(SparkplugApp, WorkflowsPane, Listing, Marks, Table), *actions],
         "run": _of(Dialog, Reading, Page, RunPage),
@@ -203,6 +206,7 @@ def _places() -> dict[str, list[_Bound]]:
         "canvas": _of(Canvas, EditableCanvas),
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
+        "graph of an agent": _of(Dialog, Canvas, AgentGraphPage),
         "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),

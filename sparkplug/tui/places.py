@@ -15,6 +15,7 @@ What = Literal[
     "run",
     "processes",
     "event",
+    "task",
     "question",
     "graph",
     "topology",

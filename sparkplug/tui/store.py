@@ -47,7 +47,10 @@ _LONGEST_S = 0.5
 Topics = frozenset[str]
 #: What is told when everything may have changed.
 ALL: Topics = frozenset(
-    {"agents", "hosts", "telemetry", "topology", "runs", "questions", "events", "link"}
+    {
+        *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
+        *("decisions", "events", "link", "tasks"),
+    }
 )
 
 

@@ -40,6 +40,15 @@ _STEP: dict[str, tuple[str, str]] = {
     "skipped": ("⊘", "dim"),
     "cancelled": ("■", "dim"),
 }
+_TASK = {
+    "scheduled": ("◌", "dim"),
+    "queued": ("◌", "text"),
+    "running": ("◐", "active"),
+    "retrying": ("↻", "warn"),
+    "done": ("✔", "ok"),
+    "dead": ("✖", "bad"),
+    "cancelled": ("○", "dim"),
+}
 _UNKNOWN = ("?", "dim")
 
 
@@ -56,6 +65,11 @@ def of_node(state: str) -> tuple[str, str]:
 def of_step(state: str) -> tuple[str, str]:
     """Symbol and pen of the state of a step or a run."""
     return _STEP.get(state, _UNKNOWN)
+
+
+def of_task(state: str) -> tuple[str, str]:
+    """Symbol and pen of a task's state."""
+    return _TASK.get(state, _UNKNOWN)
 
 
 def of_event(name: str) -> str:

@@ -16,6 +16,7 @@ from bench import (
     far,
     forms,
     graphs,
+    hosts,
     logs,
     memory,
     models,
@@ -28,6 +29,8 @@ from bench import (
     spawn,
     starts,
     table,
+    talk,
+    task_rates,
 )
 
 _PARTS = {
@@ -35,10 +38,13 @@ _PARTS = {
     "spawn": spawn.run,
     "crowd": crowd_agents.run,
     "prompts": prompts.run,
-    "graphs": graphs.run,
-    "models": models.run,
+    "talk": talk.run,
+    "tasks": task_rates.run,
     "plans": plans.run,
+    "models": models.run,
+    "graphs": graphs.run,
     "screen": screen.run,
+    "hosts": hosts.run,
     "canvas": canvas.run,
     "far": far.run,
     "monkey": monkey.run,

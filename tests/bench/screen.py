@@ -131,4 +131,10 @@ def _crowded(pane: str) -> list[Figure]:
 
 def run() -> list[Figure]:
     """All figures of this file; the bars are those of the terminal's design."""
-    return [*_quiet(), *_eight_gpus(), *_crowded("overview"), *_crowded("agents")]
+    return [
+        *_quiet(),
+        *_eight_gpus(),
+        *_crowded("overview"),
+        *_crowded("agents"),
+        *_crowded("topology"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import sys
 import tempfile
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chaos.kills import PARTS, Arena
 from chaos.run_kills import MOMENTS, VICTIMS, RunArena
+from chaos.task_kills import TaskArena
 from fakes.node import Node
 
 
@@ -24,7 +26,10 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=0, help="kill every part so often instead")
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
     parser.add_argument("--cases", type=int, default=0, help="runs in which something is killed")
+    parser.add_argument("--tasks", type=int, default=0, help="so many tasks while parts are killed")
     arguments = parser.parse_args()
+    if arguments.tasks:
+        return _tasks(arguments.tasks, arguments.seed)
     parts = arguments.part or PARTS
     generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
@@ -64,6 +69,24 @@ def kill_in_runs(cases: int, generator: random.Random) -> int:
             print(arena.report(), flush=True)
             node.close()
     return sum(bool(case.problems) for case in arena.cases)
+
+
+def _tasks(count: int, seed: int) -> int:
+    """So many tasks, with a kill every few seconds until they are handed in."""
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        # So that how each ended can be asked at the end.
+        node = Node(Path(folder) / "state", {"SPARKPLUG_TASKS_KEEP_MAX": str(2 * count)})
+        node.up()
+        arena = TaskArena(node, Path(folder) / "recorder")
+        try:
+            arena.begin(8)
+            asyncio.run(arena.run(count, max(5, count // 1000), 2.0, seed, 0.02))
+        finally:
+            print(f"seed {seed}\n{arena.report()}", flush=True)
+            node.close()
+        faults = arena.faults()
+    print("\n".join(faults[:50]) or "no fault")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

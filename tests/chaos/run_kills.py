@@ -114,7 +114,7 @@ class RunArena:
         file = self.folder / "plan.yaml"
         file.write_text(json.dumps(plan))
         before = len(self.effects)
-        run = self.node.cli("run", str(file), "--detach").stdout.split()[-1]
+        run = self._submit(file)
         what = "end" if moment == "as a step ends" else "begin"
         wanted = self.chance.randint(1, max(1, len(plan["steps"]) // 2))
 
@@ -129,6 +129,18 @@ class RunArena:
         self.cases.append(case)
         self._judge(case, plan)
         return case
+
+    def _submit(self, file: Path) -> str:
+        """Have it accepted, as soon as the node is back from the last kill."""
+        said: list[str] = []
+
+        def accepted() -> bool:
+            told = self.node.cli("run", str(file), "--detach", check=False)
+            said[:] = told.stdout.split()
+            return told.returncode == 0
+
+        assert wait_until(accepted, _DEADLINE_S), "nobody takes a run"
+        return said[-1]
 
     def _kill(self, victim: str) -> float:
         arena = Arena(self.node, agents=("worker",))

@@ -25,6 +25,7 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.service import Services
 from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
 from sparkplug.schema.base import Record, utc_now
+from sparkplug.schema.gpu import Gpm, NvLinks, Pcie
 from sparkplug.schema.host import (
     Cpu,
     Driver,
@@ -68,6 +69,10 @@ class Size:
     messages: int = 2000
     #: Whether hosts tell what they measure, and who talks to whom, once a second.
     telemetry: int = 1
+    #: Hosts that have those GPUs, the first ones; one more that is dead, or one that babbles.
+    gpu_hosts: int = 1
+    dead: int = 0
+    babbling: int = 0
 
 
 class Crowd:
@@ -97,6 +102,8 @@ class Crowd:
                 if self._size.telemetry:
                     group.create_task(self._tell())
                 group.create_task(self._live())
+                if self._size.babbling:
+                    group.create_task(self._babble())
         finally:
             await services.close()
 
@@ -140,6 +147,9 @@ class Crowd:
         for number in range(size.hosts):
             await self._node(f"gpu-{number + 1}")
             await self._serve(services, f"gpu-{number + 1}")
+        for number in range(size.dead + size.babbling):
+            # Written once: a dead one is silent from then on.
+            await self._node(f"gpu-{size.hosts + number + 1}")
 
         async def graph(_: Nothing) -> Topology:
             return self._graph
@@ -201,8 +211,9 @@ class Crowd:
         async for _ in _ticks(1.0):
             self._sequence += 1
             for number in range(self._size.hosts):
-                sample = self.sample(f"gpu-{number + 1}", self._size.gpus if not number else 0)
-                data = sample.model_dump_json().encode()
+                gpus = self._size.gpus if number < self._size.gpu_hosts else 0
+                sample = self.sample(f"gpu-{number + 1}", gpus)
+                data = sample.model_dump_json(exclude_none=True).encode()
                 await self._bus.nc.publish(subjects.telemetry(sample.host), data)
             if self._edges:
                 await self._tell_graph()
@@ -229,6 +240,15 @@ class Crowd:
         self._graph = Topology(nodes=nodes, edges=edges, messages_per_second=rate)
         data = self._graph.model_dump_json(by_alias=True).encode()
         await self._bus.nc.publish(subjects.TOPOLOGY, data)
+
+    async def _babble(self) -> None:
+        """A host that says a hundred times a second what it should say once, and rubbish too."""
+        host = f"gpu-{self._size.hosts + self._size.dead + 1}"
+        async for _ in _ticks(0.01):
+            sample = self.sample(host, self._size.gpus)
+            subject = subjects.telemetry(host)
+            await self._bus.nc.publish(subject, sample.model_dump_json().encode())
+            await self._bus.nc.publish(subject, b"{" * 500)
 
     async def _live(self) -> None:
         async for _ in _ticks(_NODE_S):
@@ -282,6 +302,30 @@ class Crowd:
             power_limit_watts=700.0,
             sm_clock_mhz=chance.randrange(1200, 1981),
             sm_clock_max_mhz=1980,
+            temperature_memory_celsius=chance.randrange(60, 90),
+            performance_state="P0",
+            energy_joules=1e9 + 600.0 * self._sequence,
+            ecc_uncorrected_volatile=0,
+            ecc_corrected_volatile=0,
+            remapped_rows_pending=False,
+            gpm=Gpm(sm_percent=chance.randrange(101), tensor_percent=chance.randrange(101)),
+            pcie=Pcie(
+                generation=5,
+                generation_max=5,
+                width=16,
+                width_max=16,
+                receive_bytes_per_second=chance.uniform(1e9, 9e9),
+                transmit_bytes_per_second=chance.uniform(1e9, 9e9),
+                replays=0,
+            ),
+            nvlink=NvLinks(
+                links=18,
+                active=18,
+                version="4.0",
+                receive_bytes_per_second=chance.uniform(1e11, 2e11),
+                transmit_bytes_per_second=chance.uniform(1e11, 2e11),
+                crc_errors=0,
+            ),
             clock_event_reasons=["software power cap"] if chance.random() < 0.1 else [],
             processes=[GpuProcess(pid=4000 + index, used_bytes=used, agent=f"writer-001/{index}")],
         )

@@ -100,7 +100,7 @@ class PlanMesh:
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 try:
-                    return await call(self.bus, subject, request, reply)
+                    return await call(self.bus, subject, request, reply, deadline=20.0)
                 except NoMeshError:
                     await asyncio.sleep(0.02)
 

@@ -220,3 +220,41 @@ async def test_killed_in_the_midst_the_caller_is_told_and_a_step_goes_on(
     left = [p for p in psutil.process_iter(["status"]) if p.info["status"] == "zombie"]
     ours = {p.pid for p in node.processes()}
     assert not [p for p in left if p.ppid() in ours]
+
+
+HELD = """
+import asyncio
+import time
+
+from sparkplug.agents.runtimes.port import ProcessMustEnd
+
+
+async def handle(ctx, request):
+    if request.action == "hold":
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+        raise ProcessMustEnd("a thread is held")
+    return "well"
+"""
+
+
+async def test_a_process_that_must_end_does_though_a_thread_holds_it(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    path = node.write_agent(tmp_path, "held", HELD, restart={"max": 0, "backoff": "100ms"})
+    node.cli("agents", "deploy", str(path))
+
+    async def replica() -> Any:
+        return next(one for one in await agents.list_agents(client) if one.name == "held")
+
+    before = (await replica()).pid
+    target = await agents.target(client, "held")
+    with pytest.raises(SparkplugError, match="a thread is held"):
+        await wire.call(client.bus, target, "hold", {}, context={}, deadline=DEADLINE_S)
+
+    async def another() -> bool:
+        now = await replica()
+        return bool(now.takes_prompts and now.pid not in (None, before))
+
+    await eventually(another, DEADLINE_S)
+    errors = [e["data"] for e in node.json("events") if e["name"] == "agent:error"]
+    assert any("a thread is held" in json.dumps(data) for data in errors)

@@ -20,7 +20,15 @@ from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.revocation import Revocations, by_account
 
-_MAY_PUBLISH = {"agents.prompt.>", "sparkplug.agents.resolve"}
+_MAY_PUBLISH = {
+    "agents.prompt.>",
+    "sparkplug.agents.resolve",
+    # Whose vote or proposal it is is told by its signature, see docs/decisions.md.
+    subjects.DECISIONS_PROPOSE,
+    subjects.DECISIONS_VOTE,
+    subjects.DECISIONS_GET,
+}
+_MAY_SUBSCRIBE = {subjects.TASKS_HELLO, subjects.ALL_PUBLISHED}
 
 
 class RawClient:
@@ -74,6 +82,12 @@ def every_subject() -> list[str]:
         subjects.node_service("host", "logs"),
         subjects.node_service("host", "listen"),
         subjects.event("agent:changed", "victim"),
+        subjects.event("agent:step", "victim"),
+        subjects.event("question:answered", "mine"),
+        subjects.agent_service("victim", "0", "ask"),
+        subjects.agent_service("victim", "0", "checkpoints"),
+        subjects.agent_threads("victim", "0"),
+        "sparkplug.checkpoint.victim.t.%.c.1",
         subjects.journal("r1"),
         subjects.journal_fence("r1"),
         subjects.memory_call("search", subjects.memory_caller("victim", "o", "0")),
@@ -81,6 +95,11 @@ def every_subject() -> list[str]:
         subjects.memory_call("search", subjects.memory_face("root")),
         subjects.memory_write(subjects.memory_caller("victim", "o", "0")),
         subjects.memory_write(subjects.memory_face("root")),
+        subjects.tasks_to("victim", "0"),
+        subjects.tasks_from("victim", "0"),
+        *(subjects.tasks_by("victim", "0", verb) for verb in ("submit", "get", "cancel")),
+        subjects.work("cap", "low", "t1"),
+        subjects.dead("cap", "t1"),
         subjects.inbox("node", "host") + ".x",
         subjects.inbox("agent", "victim=0") + ".x",
     ]
@@ -98,6 +117,7 @@ def api() -> list[str]:
         elif name.startswith("STREAM_"):
             found += [f"$JS.API.STREAM.{verb}.{value}" for verb in ("INFO", "DELETE", "MSG.GET")]
             found += [f"$JS.API.CONSUMER.CREATE.{value}", f"$JS.API.DIRECT.GET.{value}"]
+            found.append(f"$JS.API.DIRECT.GET.{value}.sparkplug.checkpoint.victim.t.%.c.1")
     return found
 
 
@@ -127,6 +147,7 @@ async def test_every_other_subject_is_refused(
         tried += ["agents.prompt.*.*.*", "agents.prompt.mine.*.0", "agents.prompt.mine.o.*"]
         tried += ["agents.prompt.victim.o.0", "agents.prompt.mine.other.0", "agents.hb.mine.o.0"]
         tried += [subjects.inbox("agent", "mine=1") + ".>", "_INBOX.sp.agent.*.>"]
+        tried = [subject for subject in tried if subject not in _MAY_SUBSCRIBE]
         for subject in dict.fromkeys(tried):
             for queue in ("", "agents", "directory", "x"):
                 await raw.nc.subscribe(subject, queue=queue)

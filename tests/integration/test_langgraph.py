@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from fakes.chains import ALL, DONE, Place
-from fakes.node import eventually
-from sparkplug.client import agents, cancelling, prompts, questions, threads
+from fakes.node import Node, eventually
+from sparkplug.client import agents, cancelling, node_orders, prompts, questions, threads
 from sparkplug.client.session import Client
 from sparkplug.schema.errors import (
     ConflictError,
@@ -99,6 +99,50 @@ async def test_killed_in_mid_graph_it_goes_on_and_runs_no_finished_node_again(
         assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.slow
+async def test_killed_on_one_host_it_goes_on_on_another(place: Place, client: Client) -> None:
+    env = await asyncio.to_thread(place.node.json, "env")
+    other = Node(
+        place.folder / "other",
+        {
+            "SPARKPLUG_NODE_NAME": "other",
+            "SPARKPLUG_NATS_URL": env["NATS_URL"],
+            "SPARKPLUG_NATS_CREDS": env["NATS_CREDS"],
+        },
+    )
+    try:
+        await asyncio.to_thread(other.up)
+        place.go(on=False)
+        await asyncio.to_thread(place.deploy, "wanderer")
+        asking = asyncio.create_task(ask(client, "wanderer", "wander", "far"))
+
+        async def slow_runs() -> bool:
+            return "slow" in await steps(client, "wanderer")
+
+        await eventually(slow_runs, _DEADLINE_S)
+        (before,) = [a for a in await agents.list_agents(client) if a.name == "wanderer"]
+        assert before.host is not None
+        assert before.pid is not None
+        await node_orders.drain(client, before.host)
+        os.kill(before.pid, signal.SIGKILL)
+        with pytest.raises(SparkplugError, match=r"restarted|ended|SIGKILL|removed"):
+            await asking
+
+        async def moved() -> bool:
+            found = [a for a in await agents.list_agents(client) if a.name == "wanderer"]
+            return bool(found) and found[0].host != before.host and found[0].takes_prompts
+
+        await eventually(moved, _DEADLINE_S)
+        place.go()
+        assert (await ask(client, "wanderer", "wander", "far")).split() == DONE[:-1]
+        assert place.ran("wander") == ALL
+    finally:
+        for host in (place.node.json("status")["node"]["name"], "other"):
+            await node_orders.uncordon(client, host)
+        await asyncio.to_thread(place.node.cli, "agents", "remove", "wanderer", "--yes")
+        await asyncio.to_thread(other.close)
+
+
 async def test_the_graph_is_drawn_with_what_runs(place: Place, client: Client) -> None:
     graph = await threads.graph(client, "chain")
     assert graph is not None
@@ -106,12 +150,14 @@ async def test_the_graph_is_drawn_with_what_runs(place: Place, client: Client) -
     assert {"__start__", "first", "under:inner", "slow", "ask", "last", "__end__"} <= names
     assert ("first", "under:inner") in {(edge.source, edge.target) for edge in graph.edges}
     place.go(on=False)
-    asking = asyncio.create_task(ask(client, "chain", "drawn"))
+    asking = asyncio.create_task(ask(client, "chain", "drawn", "drawn"))
 
     async def slow_runs() -> bool:
         return await steps(client, "chain") == ["slow"]
 
     await eventually(slow_runs, _DEADLINE_S)
+    with pytest.raises(ConflictError, match="at work"):
+        await threads.update(client, "chain", "drawn", {"text": "x"})
     place.go()
     await asking
     assert set(ALL) - names <= {"inner", "unasked"}

@@ -16,9 +16,18 @@ from typing import Any
 import psutil
 import pytest
 
-from fakes.node import Node, wait_until
+from fakes.node import Node, eventually
 from fakes.openai_server import OpenAiServer, Reply, openai_server
 from fakes.tiny_model import REPLIES, make_tiny_model
+from sparkplug.client import agents, prompts
+from sparkplug.client import models as room
+from sparkplug.client.events import read_events
+from sparkplug.client.readiness import wait_ready
+from sparkplug.client.session import Client
+from sparkplug.client.usage import read_usage
+from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.errors import NotFoundError, SparkplugError
+from sparkplug.schema.llm import ModelState, ModelUsage
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +51,22 @@ async def handle(ctx, request):
         tokens = await model.count([Message("user", "count to five")])
         return {"number": tokens.number, "exact": tokens.exact}
     return "".join([piece async for piece in ctx.llm.stream(request.text)])
+"""
+
+GRAPH = """\
+from langgraph.graph import END, START, MessagesState, StateGraph
+from sparkplug.llm.langchain import SparkplugChatModel
+
+thinking = SparkplugChatModel()
+
+async def think(state):
+    return {"messages": [await thinking.ainvoke(state["messages"])]}
+
+made = StateGraph(MessagesState)
+made.add_node("think", think)
+made.add_edge(START, "think")
+made.add_edge("think", END)
+graph = made.compile()
 """
 
 
@@ -95,127 +120,150 @@ def host(remote: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
         node.up()
         try:
-            for name, model in (("thinker", "tiny"), ("payer", "far")):
-                path = node.write_agent(base / name, name, THINKER, model=model)
-                node.cli("agents", "deploy", str(path))
-                node.cli("wait", f"agent/{name}", "--for", "ready", "--timeout", "60s")
+            asyncio.run(_deploy(node, base))
             yield node
         finally:
             node.close()
 
 
-def ask(node: Node, agent: str, action: str, **given: Any) -> Any:
-    words = [f"{key}={value}" for key, value in given.items()]
-    options = [part for word in words for part in ("--input", word)]
-    return json.loads(node.cli("prompt", agent, ".", "--action", action, *options).stdout)
+async def _deploy(node: Node, base: Path) -> None:
+    (base / "thinking.py").write_text(THINKER)
+    (base / "graphs.py").write_text(GRAPH)
+    specs = [
+        AgentSpec(name="thinker", entrypoint="thinking:handle", model="tiny"),
+        AgentSpec(name="payer", entrypoint="thinking:handle", model="far"),
+        AgentSpec(name="drawn", entrypoint="graphs:graph", runtime="langgraph", model="tiny"),
+    ]
+    async with node.client() as client:
+        for spec in specs:
+            await agents.deploy(client, spec, base)
+        await wait_ready(client, [spec.name for spec in specs], 60)
 
 
-def test_models_of_a_host_are_told_and_a_broken_one_says_why(host: Node) -> None:
+async def say(client: Client, agent: str, text: str) -> str:
+    target = await agents.target(client, agent)
+    return await prompts.answer(prompts.prompt(client, target, text))
+
+
+async def ask(client: Client, agent: str, action: str, **given: Any) -> Any:
+    target = await agents.target(client, agent)
+    asked = prompts.prompt(client, target, ".", action=action, input=given or {"x": 1})
+    return json.loads(await prompts.answer(asked))
+
+
+async def used_by(client: Client, by: room.By = "agent") -> dict[str, ModelUsage]:
+    return {one.key: one for one in room.add_up(await room.read_calls(client), by)}
+
+
+async def test_models_of_a_host_are_told_and_a_broken_one_says_why(host: Node) -> None:
     found = {row["name"]: row for row in host.json("models")}
     assert set(found) >= {"tiny", "far", "broken"}
     assert found["far"]["price_out"] == 2000000
     assert found["tiny"]["source"] == "local"
-    failed = host.cli("models", "load", "broken", check=False)
-    assert failed.returncode == 1
-    assert "it has no config.json" in failed.stderr
-    assert host.cli("models", "load", "far", check=False).returncode == 3
-    assert host.cli("models", "describe", "tinny", check=False).returncode == 3
     described = host.cli("models", "describe", "far").stdout
     assert "from FAR_KEY" in described
     assert "it is named" in described
+    async with host.client() as client:
+        with pytest.raises(SparkplugError, match=r"it has no config\.json"):
+            await room.load(client, "broken")
+        with pytest.raises(NotFoundError, match="no local model"):
+            await room.load(client, "far")
+        with pytest.raises(NotFoundError, match="did you mean tiny"):
+            await room.describe(client, "tinny")
 
 
-def test_an_agent_thinks_with_a_local_model(host: Node) -> None:
-    assert host.cli("prompt", "thinker", "count to five").stdout.strip() == REPLIES["count to five"]
-    answer = ask(host, "thinker", "whole", ask="what is your name?")
-    assert answer["text"] == REPLIES["what is your name?"]
-    assert answer["model"] == "tiny"
-    assert answer["out"] > 3
-    assert not answer["estimated"]
-    assert ask(host, "thinker", "tool", x="1") == {"calls": [["add", {"a": 1, "b": 2}]]}
-    assert ask(host, "thinker", "count", x="1")["exact"]
-    (view,) = [row for row in host.json("models") if row["name"] == "tiny"]
-    assert (view["state"], view["device"], view["dtype"]) == ("ready", "cpu", "float32")
-    assert view["memory_bytes"] > 1_000_000
-    assert view["context"] == 512
+async def test_agents_think_with_a_local_model_eight_at_once(host: Node) -> None:
+    async with host.client() as client:
+        asked = [*REPLIES, *REPLIES]
+        found = await asyncio.gather(*(say(client, "thinker", text) for text in asked))
+        assert found == [REPLIES[text] for text in asked]
+        # The same through a LangGraph graph that was made at import.
+        found = await asyncio.gather(*(say(client, "drawn", text) for text in asked))
+        assert [text.strip() for text in found] == [REPLIES[text] for text in asked]
+        answer = await ask(client, "thinker", "whole", ask="what is your name?")
+        assert answer["text"] == REPLIES["what is your name?"]
+        assert answer["model"] == "tiny"
+        assert answer["out"] > 3
+        assert not answer["estimated"]
+        assert await ask(client, "thinker", "tool") == {"calls": [["add", {"a": 1, "b": 2}]]}
+        assert (await ask(client, "thinker", "count"))["exact"]
+        (view,) = await room.describe(client, "tiny")
+        assert (view.state, view.device, view.dtype) == (ModelState.READY, "cpu", "float32")
+        assert view.context == 512
+        assert view.memory_bytes is not None
+        assert view.memory_bytes > 1_000_000
+
+        async def counted() -> bool:
+            used = await used_by(client)
+            return {name: used[name].calls for name in used} == {"thinker": 10, "drawn": 8}
+
+        assert await eventually(counted, 30)
 
 
-def test_a_model_process_that_is_killed_is_started_by_the_next_call(host: Node) -> None:
-    (view,) = [row for row in host.json("models") if row["name"] == "tiny"]
-    os.kill(view["pid"], signal.SIGKILL)
-    assert host.cli("prompt", "thinker", "count to five").stdout.strip() == REPLIES["count to five"]
-    (again,) = [row for row in host.json("models") if row["name"] == "tiny"]
-    assert again["pid"] != view["pid"]
-    host.cli("models", "unload", "tiny")
-    assert wait_until(lambda: not psutil.pid_exists(again["pid"]), 30)
-    (view,) = [row for row in host.json("models") if row["name"] == "tiny"]
-    assert view["state"] == "unloaded"
-
-
-def test_every_call_is_in_the_ledger_with_its_money(host: Node, remote: Serving) -> None:
+async def test_every_call_is_in_the_ledger_with_its_money(host: Node, remote: Serving) -> None:
     before = (remote.server.tokens_in, remote.server.tokens_out)
-    assert host.cli("prompt", "payer", "one two three").stdout.strip() == "far away"
+    async with host.client() as client:
+        assert await say(client, "payer", "one two three") == "far away"
 
-    def row() -> dict[str, Any]:
-        rows = {one["agent"]: one for one in host.json("models", "usage")}
-        return rows.get("payer", {})
+        async def written() -> ModelUsage | None:
+            return (await used_by(client)).get("payer")
 
-    assert wait_until(lambda: row().get("calls"), 30)
-    used = row()
-    told = (remote.server.tokens_in - before[0], remote.server.tokens_out - before[1])
-    assert (used["tokens_in"], used["tokens_out"]) == told == (3, 2)
-    assert used["cost"] == 3 * 1 + 2 * 2
-    assert used["currency"] == "USD"
-    by_model = {one["model"]: one for one in host.json("models", "usage", "--by", "model")}
-    assert by_model["far"]["tokens_out"] == 2
+        used: ModelUsage = await eventually(written, 30)
+        told = (remote.server.tokens_in - before[0], remote.server.tokens_out - before[1])
+        assert (used.tokens_in, used.tokens_out) == told == (3, 2)
+        assert (used.cost, used.currency) == (3 * 1 + 2 * 2, "USD")
+        assert (await used_by(client, "model"))["far"].tokens_out == 2
+
+        async def accounted() -> bool:
+            taken = (await read_usage(client)).get(("payer", "0"))
+            return taken is not None and (taken.tokens_out, taken.model_cost) == (2, 7)
+
+        assert await eventually(accounted, 30)
     assert host.json("models", "usage", "--since", "0s") == []
-    assert wait_until(
-        lambda: any(
-            one["agent"] == "payer" and one["tokens_out"] == 2 and one["model_cost"] == 7
-            for one in host.json("agents", "usage")
-        ),
-        30,
-    )
-    assert "7 " in host.cli("agents", "list", "-o", "wide").stdout
+    assert "tokens/s" in host.cli("agents", "list", "-o", "wide").stdout.lower()
 
 
-def test_nothing_is_lost_when_an_agent_is_stopped(host: Node) -> None:
-    def calls() -> int:
-        rows = {one["agent"]: one["calls"] for one in host.json("models", "usage")}
-        return int(rows.get("payer", 0))
+async def test_nothing_is_lost_when_an_agent_is_stopped(host: Node) -> None:
+    async with host.client() as client:
+        before = (await used_by(client))["payer"].calls
+        await say(client, "payer", "one")
+        await agents.stop(client, "payer")
 
-    host.cli("prompt", "payer", "one")
-    before = calls()
-    host.cli("prompt", "payer", "one")
-    host.cli("agents", "stop", "payer", "--yes")
-    host.cli("wait", "agent/payer", "--for", "stopped", "--timeout", "60s")
-    assert calls() >= before + 1
-    host.cli("agents", "start", "payer")
-    host.cli("wait", "agent/payer", "--for", "ready", "--timeout", "60s")
+        async def stopped() -> bool:
+            found = (await agents.describe(client, "payer")).replicas
+            return all(replica.pid is None for replica in found)
+
+        assert await eventually(stopped, 60)
+        assert (await used_by(client))["payer"].calls == before + 1
+        await agents.start(client, "payer")
+        await wait_ready(client, ["payer"], 60)
 
 
 def test_the_choice_is_explained(host: Node) -> None:
     told = host.cli("models", "explain", "auto", "--needs", "vision", check=False)
     assert told.returncode == 1
     assert "cannot do vision" in told.stdout
-    told = host.cli("models", "explain", "auto")
-    assert "a million" in told.stdout
-    assert "free" in told.stdout
     assert host.cli("models", "explain", "auto", "--needs", "juggling", check=False).returncode == 2
     assert host.cli("models", "explain", "auto", "--host", "nowhere", check=False).returncode == 3
-    assert "MODEL" in host.cli("models", "show").stdout
+    shown = host.cli("models", "show").stdout
+    assert "a million" in shown
+    assert "free" in shown
+    assert "MODEL" in shown
 
 
-def test_a_key_is_nowhere_to_be_seen(host: Node, remote: Serving) -> None:
-    host.cli("prompt", "payer", "one two three")
+async def test_a_key_is_nowhere_to_be_seen(host: Node, remote: Serving) -> None:
+    async with host.client() as client:
+        await say(client, "payer", "one two three")
+        (view,) = await room.describe(client, "tiny")
+        assert view.state is ModelState.READY
+        events = await read_events(client)
     assert KEY in remote.server.keys
     shown = [
+        *(event.model_dump_json() for event in events),
         host.cli("config", "show", "--json").stdout,
         host.cli("config", "export").stdout,
         host.cli("models", "--json").stdout,
         host.cli("models", "describe", "far").stdout,
-        host.cli("agents", "describe", "payer").stdout,
-        host.cli("events", "--since", "1h").stdout,
         host.cli("agents", "logs", "payer").stdout,
     ]
     assert not any(KEY in text for text in shown)
@@ -229,3 +277,18 @@ def test_a_key_is_nowhere_to_be_seen(host: Node, remote: Serving) -> None:
             words = " ".join(process.cmdline())
             assert KEY not in words
             assert not any(token in words for token in tokens)
+
+
+async def test_a_model_process_that_is_killed_is_started_by_the_next_call(host: Node) -> None:
+    async with host.client() as client:
+        (view,) = await room.describe(client, "tiny")
+        assert view.pid is not None
+        os.kill(view.pid, signal.SIGKILL)
+        assert await say(client, "thinker", "count to five") == REPLIES["count to five"]
+        (again,) = await room.describe(client, "tiny")
+        assert again.pid is not None
+        assert again.pid != view.pid
+        assert await room.unload(client, "tiny")
+        assert await eventually(lambda: not psutil.pid_exists(again.pid or 0), 30)
+        (view,) = await room.describe(client, "tiny")
+        assert view.state is ModelState.UNLOADED

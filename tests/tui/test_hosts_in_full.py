@@ -298,3 +298,19 @@ async def test_a_process_is_killed_and_reniced_after_asking(mesh: Mesh) -> None:
         await seen.shows("would set the niceness of process 77 on gpu-1 to 7")
         await seen.press("y")
         await seen.until(lambda: done[1:] == [("renice", 77, 7)])
+
+
+async def test_a_host_that_babbles_or_lies_harms_no_other(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    await mesh.node("gpu-2")
+    forged = sample("gpu-1", 8, driver=DRIVER, gpus=[gpu(0, name="FORGED")]).model_dump_json()
+    loud = sample("gpu-2", 7, driver=DRIVER, gpus=[gpu(n) for n in range(8)]).model_dump_json()
+    async with centre((120, 40), pane="hosts") as seen:
+        for _ in range(300):
+            for rubbish in (loud.encode(), b"{" * 2000, b"\xff\x00", forged.encode()):
+                await mesh.bus.nc.publish(subjects.telemetry("gpu-2"), rubbish)
+        await mesh.bus.nc.publish(subjects.telemetry("gpu-2"), b"x" * (2 << 20))
+        quiet = sample("gpu-1", 9, driver=DRIVER, gpus=[gpu(0, name="HONEST")])
+        await mesh.tell(quiet)
+        await seen.shows("HONEST")
+        assert "FORGED" not in seen.screen

@@ -18,6 +18,8 @@ from sparkplug.schema.thread import (
     GraphNode,
     ThreadsReply,
     ThreadsRequest,
+    ThreadState,
+    ThreadView,
 )
 
 
@@ -116,7 +118,13 @@ async def test_the_graph_of_an_agent_is_drawn_with_what_runs(mesh: Mesh) -> None
         target = Target(name="graphy", replica="0", owner="tester", subject=subject)
         return ResolveReply(targets=[target])
 
-    async def threads(_: ThreadsRequest) -> ThreadsReply:
+    async def threads(request: ThreadsRequest) -> ThreadsReply:
+        if request.verb == "list":
+            return ThreadsReply(threads=[ThreadView(thread="tides"), ThreadView(thread="moons")])
+        if request.verb == "get":
+            values = {"of": request.thread}
+            state = ThreadState(thread=request.thread, step=3, next=["check"], values=values)
+            return ThreadsReply(states=[state])
         nodes = [GraphNode(id=name, label=name) for name in ("plan", "write", "check")]
         edges = [
             GraphEdge(source="plan", target="write"),
@@ -138,3 +146,9 @@ async def test_the_graph_of_an_agent_is_drawn_with_what_runs(mesh: Mesh) -> None
         await seen.type("graph")
         await seen.press("enter")
         await seen.shows("plan", "● runs", "check", "graphy/0 write")
+        await seen.press("t")
+        await seen.shows("thread tides", "next: check", '"of": "tides"')
+        await seen.press("t")
+        await seen.shows("thread moons")
+        await seen.press("t")
+        await seen.shows("graphy/0 write")

@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter
 from fakes.shipped import shipped_module
 from sparkplug.actions.registry import ACTIONS
 from sparkplug.agents.context import Context
+from sparkplug.agents.patterns import Patterns
 from sparkplug.cli.completion import read_words
 from sparkplug.cli.parser import build_parser
 from sparkplug.node.permissions import agent_permissions, scoped_template
@@ -39,7 +40,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_EMITTED = re.compile(r'"((?:agent|decision|gpu|host|plan|question|step):[a-z]+)"')
+_EMITTED = re.compile(r'"((?:agent|decision|gpu|host|plan|question|step|task):[a-z]+)"')
 #: Plans in the pages that are shown because they do not hold.
 _BROKEN = frozenset({"broken.plan.yml", "broken-team.yaml"})
 
@@ -278,6 +279,8 @@ def test_all_that_ctx_offers_is_documented() -> None:
     for name in {*kept, *vars(Context)}:
         if not name.startswith("_"):
             assert f"ctx.{name}" in page, name
+    told = page + text_of("messages.md")
+    assert all(f"ctx.{name}" in told for name in vars(Patterns) if not name.startswith("_"))
 
 
 def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
@@ -286,7 +289,9 @@ def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
         "hosts": "hosts.md",
         "agents": "agents-pane.md",
         "memory": "memory.md",
+        "workflows": "workflows.md",
         "topology": "topology.md",
+        "tasks": "tasks.md",
     }
     assert set(pages) == set(PANES)
     for pane, key in PANES.items():

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from sparkplug.agents.authoring import Action, actions_of
+from sparkplug.agents.authoring import Action, actions_of, listeners_of
 from sparkplug.agents.context import Context, Request
 from sparkplug.agents.runtimes.port import Output, Result, Runtime, Seat, Text
 from sparkplug.bus.connection import Bus
@@ -68,7 +68,8 @@ class ClassAgent(_Plain):
     def __init__(self, instance: object) -> None:
         self.instance = instance
         self._actions = actions_of(instance)
-        if not self._actions:
+        self.listeners = listeners_of(instance)
+        if not self._actions and not self.listeners:
             raise InvalidError(
                 f"{type(instance).__name__} has no action",
                 hint="mark its methods: from sparkplug.agents import action",

@@ -21,6 +21,8 @@ _MAX_OPEN = 50_000
 _MAX_EDGES = 5_000
 _MAX_KNOWN = 20_000
 _OPEN_FOR_S = 900.0
+#: A replica that was just started may be asked before it is known here.
+_UNHEARD_S = 5.0
 #: No answer comes back sooner over loopback: both were waiting to be read, and when is not known.
 _SHORTEST_S = 0.0002
 
@@ -185,6 +187,19 @@ class EdgeCounts:
         """Replicas ended: what they were asked, or asked themselves, is answered no more."""
         for reply, pending in list(self._open.items()):
             if pending.receiver in replicas or pending.sender in replicas:
+                self._close(self._open.pop(reply))
+
+    def unheard(self, there: Collection[Replica]) -> None:
+        """What was asked of replicas that are not there, and not begun, comes to nothing.
+
+        The server tells the asker so, and nobody else.
+        """
+        horizon = self._now() - _UNHEARD_S
+        for reply, pending in list(self._open.items()):
+            if pending.since > horizon:
+                return
+            if not pending.begun and pending.receiver not in there:
+                pending.edge.errors += 1
                 self._close(self._open.pop(reply))
 
     def _edge(self, sender: str, receiver: str) -> EdgeCount | None:

@@ -193,6 +193,7 @@ class Observer:
         if ended:
             self._counts.gone(ended)
             self._waits.gone(ended)
+        self._counts.unheard(now.keys())
         self._instances = now
 
     async def _look(self) -> None:

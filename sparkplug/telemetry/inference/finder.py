@@ -8,6 +8,7 @@ is such a server's usual port, or one that settings name.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _COMMANDS = re.compile(
 )
 #: Where they listen when nobody says otherwise: vLLM, llama.cpp, Ollama, SGLang, Triton's metrics.
 USUAL_PORTS = frozenset({8000, 8080, 11434, 30000, 8002})
+LOOK_AGAIN_SECONDS = 60.0
 #: Ancestors and descendants that are looked at from a process that holds GPU memory.
 _FAMILY = 4
 
@@ -52,9 +54,25 @@ class Finder:
     def __init__(self, urls: Iterable[str] = ()) -> None:
         self._urls = [url.strip().rstrip("/") for url in urls if url.strip()]
         self._named: dict[tuple[int, int], bool] = {}
+        self._found: list[Candidate] = []
+        self._seen: object = None
+        self._looked = 0.0
 
     def find(self, on_gpu: frozenset[int]) -> list[Candidate]:
-        """The candidates now; `on_gpu` are the processes that hold GPU memory. Blocking."""
+        """The candidates now; `on_gpu` are the processes that hold GPU memory. Blocking.
+
+        A server that is new listens, or holds a GPU, that was not there before: while neither
+        changes, the process table is not gone through but once a minute.
+        """
+        listeners = listening()
+        seen = (frozenset(listeners), on_gpu)
+        now = time.monotonic()
+        if seen != self._seen or now - self._looked > LOOK_AGAIN_SECONDS:
+            self._found = self._look(listeners, on_gpu)
+            self._seen, self._looked = seen, now
+        return self._found
+
+    def _look(self, listeners: list[Listener], on_gpu: frozenset[int]) -> list[Candidate]:
         table = _table()
         children: dict[int, list[int]] = {}
         for pid, row in table.items():
@@ -63,7 +81,6 @@ class Finder:
         wanted = set(named)
         for pid in on_gpu & table.keys():
             wanted |= _ancestors(pid, table) | {pid}
-        listeners = listening()
         usual = {listener.inode for listener in listeners if listener.port in USUAL_PORTS}
         found = owners(wanted, {listener.inode for listener in listeners})
         if usual - found.keys():

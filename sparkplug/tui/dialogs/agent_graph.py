@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.dialogs.dialog import Reading
 from sparkplug.tui.places import Opened
@@ -17,13 +20,20 @@ from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph
 
 if TYPE_CHECKING:
     from sparkplug.client.cancelling import InHand
-    from sparkplug.schema.thread import AgentGraph
+    from sparkplug.schema.thread import AgentGraph, ThreadState
 
 _LOOK_S = 0.5
 
 
 class AgentGraphPage(Reading):
-    """Asks the agent while it is open: for its graph once, for what runs twice a second."""
+    """Asks the agent while it is open: for its graph once, for what runs twice a second.
+
+    `t` reads the state of its threads below the graph, the newest first, one after the other.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "thread", "state of the next thread", id="graph.thread"),
+    ]
 
     def __init__(self, agent: str) -> None:
         super().__init__(f"{agent} ▸ graph", Opened("graph", "agent", agent))
@@ -33,6 +43,8 @@ class AgentGraphPage(Reading):
         self._graph: AgentGraph | None = None
         self._hands: list[InHand] = []
         self._problem = ""
+        self._threads: list[str] = []
+        self._state: ThreadState | None = None
 
     def compose(self) -> ComposeResult:
         """The graph, and below it what is in hand."""
@@ -66,6 +78,37 @@ class AgentGraphPage(Reading):
             self._show()
             await asyncio.sleep(_LOOK_S)
 
+    def action_thread(self) -> None:
+        """Read the state of the next thread; after the last, what is in hand again."""
+        self.run_worker(self._next_thread(), name="thread", exclusive=True, group="thread")
+
+    async def _next_thread(self) -> None:
+        from sparkplug.client import threads
+
+        async with self.centre.telling("State of a thread"):
+            client = self.centre.client
+            if self._state is None:
+                found = await threads.list_threads(client, self._agent)
+                self._threads = [one.thread for one in found]
+                if not self._threads:
+                    self.centre.tell(f"{self._agent} keeps no threads yet", "dim")
+            self._state = (
+                await threads.state(client, self._agent, self._threads.pop(0))
+                if self._threads
+                else None
+            )
+            self.page.scroll_lines(-len(self.page.lines))
+            self._show()
+
+    def _state_lines(self, state: ThreadState, width: int) -> list[Line]:
+        following = f"next: {', '.join(state.next)}" if state.next else "at rest"
+        head: Line = (
+            ("focus", f"thread {one_line(state.thread)}"),
+            ("dim", f"  step {state.step}  {following}"),
+        )
+        text = json.dumps(state.values, indent=2, ensure_ascii=False)
+        return [head, *((("text", line),) for line in wrap(text, width))]
+
     def _show(self) -> None:
         if self._graph is not None:
             self.canvas.show(graph_of(self._graph, self._lit()))
@@ -78,6 +121,8 @@ class AgentGraphPage(Reading):
     def _layout(self, width: int) -> Sequence[Line]:
         if self._problem:
             return [(("warn", line),) for line in wrap(self._problem, width)]
+        if self._state is not None:
+            return self._state_lines(self._state, width)
         lines: list[Line] = []
         for hand in self._hands:
             for one in hand.requests or ():

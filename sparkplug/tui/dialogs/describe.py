@@ -45,8 +45,8 @@ def agent_nodes(
         line = (("title", "wanted  "), ("dim", one_line(by).strip() if wanted.changed_by else ""))
         spec = wanted.spec.model_dump(mode="json", exclude_defaults=True)
         below = [
-            _fact("runs", "yes" if wanted.run else "no, it was stopped"),
-            _fact("folder", wanted.folder),
+            fact("runs", "yes" if wanted.run else "no, it was stopped"),
+            fact("folder", wanted.folder),
             *data_nodes(spec),
         ]
         found.append(Node("wanted", line, spec, below))
@@ -73,7 +73,7 @@ def _facts(agent: ObservedAgent, now: datetime) -> list[Node]:
         ("subject", agent.subject),
     ]
     found = [
-        _fact(label, value, "warn" if label == "reason" else "text")
+        fact(label, value, "warn" if label == "reason" else "text")
         for label, value in facts
         if value not in (None, "")
     ]
@@ -105,7 +105,7 @@ def _history(agent: ObservedAgent) -> Node:
     return Node("history", count, values, lambda: below)
 
 
-def _fact(label: str, value: object, pen: str = "text") -> Node:
+def fact(label: str, value: object, pen: str = "text") -> Node:
     text = str(value)
     return Node(label, (("dim", f"{label:<{_LABEL}}"), (pen, one_line(text[:_LOOKED_AT]))), text)
 
@@ -120,5 +120,5 @@ def event_nodes(event: Event) -> list[Node]:
         ("host", event.host or "", "text"),
         ("by", event.actor, "text"),
     ]
-    found = [_fact(label, value, pen) for label, value, pen in facts]
+    found = [fact(label, value, pen) for label, value, pen in facts]
     return [*found, *data_nodes(event.data)]

@@ -21,6 +21,7 @@ from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
+from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing
@@ -29,8 +30,11 @@ from sparkplug.tui.widgets.steps import run_lines, took
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.run import RunView
+    from sparkplug.schema.topology import WaitRing
     from sparkplug.tui.panes.mesh_plot import MeshPlot
     from sparkplug.tui.store import Topics
 
@@ -78,7 +82,10 @@ class Overview(Pane):
     """Hosts and GPUs, agents, who talks to whom, the run, what needs a person, events."""
 
     TOPICS: ClassVar[frozenset[str]] = frozenset(
-        {"agents", "hosts", "telemetry", "topology", "runs", "questions", "events", "link"}
+        {
+            *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
+            *("decisions", "events", "link", "tasks"),
+        }
     )
 
     def __init__(self) -> None:
@@ -105,6 +112,7 @@ class Overview(Pane):
         self._talk_rows = self._run_rows = 1
         #: What the rows were shared by.
         self._shared: tuple[object, ...] = ()
+        self._stuck: Sequence[WaitRing] = ()
         #: What needs a person, as it was drawn last.
         self._needing: tuple[object, ...] = ()
 
@@ -128,9 +136,11 @@ class Overview(Pane):
             self._draw_agents()
         if topics & {"topology", "hosts", "link"}:
             self._draw_talk()
-        if topics & {"runs", "hosts", "link"}:
+        if topics & {"runs", "hosts", "link", "tasks"}:
             self._draw_run()
-        if topics & {"hosts", "questions", "link"} or ("agents" in topics and self._need_others()):
+        stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
+        needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
+        if needs or ("agents" in topics and self._need_others()):
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -202,6 +212,11 @@ class Overview(Pane):
         if self.in_sight:
             self.draw(self.TOPICS)
 
+    async def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Into what needs one: a deadlock is looked at, a decision settled."""
+        if await open_need(self.centre, event.row.value):
+            event.stop()
+
     def _draw_hosts(self) -> None:
         view = self.store.view
         hosts = self.store.hosts
@@ -246,8 +261,9 @@ class Overview(Pane):
         runs = self.store.runs
         run = next((run for run in runs if run.finished is None), runs[0] if runs else None)
         self._run.run = run
+        queues = boxes.queue_words(self.store.view.tasks if self.store.view else None)
         if run is None:
-            self._run.retitle("run")
+            self._run.retitle("run", queues)
             text = waiting(
                 self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan"
             )
@@ -255,7 +271,7 @@ class Overview(Pane):
             return
         now = datetime.now(UTC)
         symbol, pen = symbols.of_step(str(run.state))
-        self._run.retitle(f"run {run.id} {took(run.created, run.finished, now)}")
+        self._run.retitle(f"run {run.id} {took(run.created, run.finished, now)}", queues)
         size = self._run.size
         lines = run_lines(run, size.width, size.height - 1, now)
         words = f"{symbol} {run.state}"
@@ -278,11 +294,13 @@ class Overview(Pane):
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
+        self._stuck = deadlocks(self.store.view)
         now = datetime.now(UTC)
         asked = self.store.questions
         rows = question_rows(asked, now)
         asking = {one.asked_by for one in asked}
         unasked = [a for a in agents if f"{a.name}/{a.replica}" not in asking]
+        rows += talk_needs(self.store.view)
         self._needs.set_rows([*rows, *boxes.needs_rows(unasked, hosts)])
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
         ages += [(now - one.asked).total_seconds() for one in asked]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.task_services import TaskFigures
 
 #: From so many columns on a GPU has its power and its last seconds, and then its caps too.
 _WIDE = 56
@@ -206,3 +207,10 @@ def needs_rows(agents: Sequence[ObservedAgent], hosts: Sequence[HostView]) -> li
             line = ((pen, "✖ "), ("text", f"{view.name}: {text}"))
             rows.append(Row(f"driver/{view.name}", line, view))
     return rows
+
+
+def queue_words(figures: TaskFigures | None) -> str:
+    """The queues of tasks in a few words; empty while there never was one."""
+    if figures is None or not figures.queues:
+        return ""
+    return f"queue {figures.waiting} · in hand {figures.running} · dead {figures.dead}"

@@ -258,9 +258,13 @@ def _box(
     elif waiting:
         pen = "warn" if waiting >= 10 else "active"
     note = f"{min(depth, 9999)}" if depth else ""
-    lines = ((("active" if depth else "dim", _depth(depth, waiting)),),)
+    words = _depth(depth, waiting)
+    if ring is not None:
+        lines = (((pen, f"{symbol} {words}"),),)
+    else:
+        lines = ((("active" if depth else "dim", words),),)
     return Box(
-        name, name, lines=lines, pen=pen, symbol=symbol, width=12, height=1, note=note, room=_NOTE
+        name, name, lines=lines, pen=pen, symbol=symbol, width=14, height=1, note=note, room=_NOTE
     )
 
 

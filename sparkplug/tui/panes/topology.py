@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _WIDE = 150
 #: From this many on, edges have their rates beside them.
 _LABELS = 90
+#: From so many pairs on, every other graph is drawn: one in two seconds.
+_VERY_MANY = 600
 #: Rows of the pairs below the graph, and of what is told of the selection.
 _PAIRS, _PAIRS_SMALL, _DETAIL = 11, 7, 4
 
@@ -75,6 +77,8 @@ class TopologyPane(Pane):
         self._area = Container(id="topology-area")
         self._talk = TalkGraph()
         self._drawn = Drawn()
+        #: Whether there are very many pairs, and whose turn it then is.
+        self._many = self._turn = False
         #: The row the cursor was on last; None: it has not been moved yet.
         self._row: str | None = None
 
@@ -110,12 +114,16 @@ class TopologyPane(Pane):
     def draw(self, topics: Topics) -> None:
         """Show the graph as it was counted last."""
         view = self.store.view
+        self._turn = not self._turn
+        if topics == {"topology"} and self._turn and self._many:
+            return
         topology = view.topology if view is not None else None
         nothing = waiting(self.store, "nobody has spoken to anybody yet")
         self._rows.set_empty(nothing)
         self._canvas.set_empty(nothing)
         if topology is None:
             return
+        self._many = len(topology.edges) >= _VERY_MANY
         self._rows.set_rows(topology.edges)
         self._draw_graph()
         self._draw_detail()

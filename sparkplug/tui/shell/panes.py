@@ -77,4 +77,8 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.topology import TopologyPane
 
         return TopologyPane()
+    if name == "tasks":
+        from sparkplug.tui.panes.tasks import TasksPane
+
+        return TasksPane()
     return Overview()

@@ -38,6 +38,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.run import RunPage
 
                 return RunPage(name)
+            case "task":
+                from sparkplug.tui.dialogs.task import TaskPage
+
+                return TaskPage(name)
             case "processes":
                 from sparkplug.tui.dialogs.processes import Processes
 
@@ -206,7 +210,7 @@ class Readings(Part):
         subject = subject_of(value)
         if subject is not None:
             self.open_thing(describing(subject))
-        elif hasattr(value, "sequence"):
+        elif getattr(value, "sequence", None) is not None:
             self.open_thing(Opened("event", "event", str(value.sequence)))
 
     def action_help(self) -> None:
@@ -246,6 +250,8 @@ def describing(subject: Subject) -> Opened:
         return Opened("run", "run", subject.name)
     if subject.kind == "memory":
         return Opened("memory", "memory", subject.name)
+    if subject.kind == "task":
+        return Opened("task", "task", subject.name)
     if subject.kind == "question":
         return Opened("question", "question", subject.name)
     if subject.kind == "host":

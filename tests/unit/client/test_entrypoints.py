@@ -19,6 +19,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "stars.py").write_text("from plain import *\n")
     (tmp_path / "lazy.py").write_text("def __getattr__(name): ...\n")
     (tmp_path / "broken.py").write_text("def (\n")
+    (tmp_path / "team.yaml").write_text("agents: {}\ntasks: {}\n")
+    (tmp_path / "agent.yaml").write_text("name: x\n")
     (tmp_path / "pack" / "deep").mkdir(parents=True)
     (tmp_path / "pack" / "__init__.py").write_text("agent = 1\n")
     (tmp_path / "pack" / "deep" / "inner.py").write_text("agent = 1\n")
@@ -30,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     [
         *("plain:handle", "plain:Agent", "plain:Agent.method", "plain:graph", "plain:typed"),
         *("plain:inner", "plain:js", "stars:anything", "lazy:anything", "broken:anything"),
-        *("pack:agent", "pack.deep.inner:agent", "json:loads", "", "plain", "plain:"),
+        *("pack:agent", "pack.deep.inner:agent", "json:loads", "", "plain", "plain:", "team.yaml"),
     ],
 )
 def test_nothing_is_doubtful(folder: Path, entrypoint: str) -> None:
@@ -43,6 +45,7 @@ def test_nothing_is_doubtful(folder: Path, entrypoint: str) -> None:
         ("nothere:handle", "no nothere.py in"),
         ("pack.nothere:agent", "no pack/nothere.py in"),
         ("plain:nothing", "plain.py has no nothing; it has handle, Agent, graph, typed"),
+        ("crews/none.yaml", "no crews/none.yaml in"),
         ("pack:nothing", "__init__.py has no nothing; it has agent"),
     ],
 )
@@ -57,7 +60,7 @@ def test_a_folder_that_is_not_here_and_another_interpreter(folder: Path) -> None
 
 def test_names_are_offered(folder: Path) -> None:
     found = entrypoint_names(str(folder), "")
-    assert found == ["broken:", "lazy:", "pack:", "plain:", "stars:"]
+    assert found == ["broken:", "lazy:", "pack:", "plain:", "stars:", "team.yaml"]
     assert entrypoint_names(str(folder), "plain:h") == [
         *("plain:handle", "plain:Agent", "plain:graph", "plain:typed")
     ]

@@ -119,6 +119,20 @@ def test_what_a_process_that_ended_held_is_in_flight_no_more(counts: EdgeCounts)
     assert _edge(counts, "b", "c").inflight == 0
 
 
+def test_what_is_asked_of_nobody_comes_to_nothing(counts: EdgeCounts, clock: Clock) -> None:
+    counts.request(_to("b"), _inbox("a", "1"), 1)
+    counts.request(_to("gone"), _inbox("a", "2"), 1)
+    counts.request(_to("gone"), _inbox("a", "3"), 1)
+    counts.answer(_inbox("a", "3"), None, 4)
+    counts.unheard({("b", "0")})
+    assert _edge(counts, "a", "gone").inflight == 2, "it may have come a moment ago"
+    clock.at += 10
+    counts.unheard({("b", "0")})
+    edge = _edge(counts, "a", "gone")
+    assert (edge.inflight, edge.errors) == (1, 1), "one has begun, so somebody is there"
+    assert _edge(counts, "a", "b").inflight == 1
+
+
 def test_rates_are_of_the_last_ten_seconds(counts: EdgeCounts) -> None:
     for _ in range(40):
         counts.request(_to("b"), b"", 1)

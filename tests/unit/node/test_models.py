@@ -89,6 +89,13 @@ async def test_servers_that_were_found_are_models(tmp_path: Path) -> None:
     assert node_models(tmp_path, LlmSection(discover=False), [VLLM]).own() == []
 
 
+async def test_one_that_listens_at_every_address_is_the_meshs(tmp_path: Path) -> None:
+    models = node_models(tmp_path, LlmSection(), [VLLM])
+    models._address, models._open = "10.1.2.3", frozenset({8000})
+    (view,) = models.own()
+    assert (view.endpoint, view.reach) == ("http://10.1.2.3:8000/v1", Reach.MESH)
+
+
 async def test_a_server_that_settings_name_is_told_once_with_what_was_measured(
     tmp_path: Path,
 ) -> None:

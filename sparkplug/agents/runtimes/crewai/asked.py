@@ -52,12 +52,12 @@ class Inputs:
             if not request.structured and len(missing) > 1:
                 raise InvalidError(
                     "this crew takes no plain prompt",
-                    hint=f"call it with an input: its texts name {', '.join(self._names)}",
+                    hint=f"call it with an input: it needs {', '.join(missing)}",
                 )
             raise InvalidError(
                 f"{', '.join(missing)} missing in the input",
                 where="kickoff",
-                hint=f"its texts name {', '.join(self._names)}",
+                hint=f"its texts name {', '.join(self.schema['required'])}",
             )
         return inputs
 

@@ -7,8 +7,10 @@ and writes keys and settings under `$HOME` whatever else is set.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -55,4 +57,6 @@ def import_quietly() -> None:
 
 
 def _temporary() -> str:
-    return tempfile.mkdtemp(prefix="sparkplug-crewai-")
+    folder = tempfile.mkdtemp(prefix="sparkplug-crewai-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -15,7 +15,7 @@ from crewai.llms.base_llm import BaseLLM
 from pydantic import PrivateAttr
 
 from sparkplug.agents.context import Context
-from sparkplug.agents.runtimes.crewai.turn import Turn
+from sparkplug.agents.runtimes.crewai.turn import Turn, current_turn
 from sparkplug.llm.crewai import SparkplugLLM
 from sparkplug.llm.routing import AUTO
 
@@ -45,9 +45,8 @@ class Thinking(SparkplugLLM):
         return (sum(map(len, texts)) + 3) // 4
 
     def _wait(self, asking: Coroutine[Any, Any, Any]) -> Any:
-        if self._turn is None:
-            return super()._wait(asking)
-        return self._turn.wait(asking)
+        turn = self._turn or current_turn()
+        return super()._wait(asking) if turn is None else turn.wait(asking)
 
 
 def give_model(crew: Crew, ctx: Context, turn: Turn) -> None:
@@ -66,8 +65,9 @@ def give_model(crew: Crew, ctx: Context, turn: Turn) -> None:
     for name in ("manager_llm", "function_calling_llm", "planning_llm", "chat_llm"):
         _replace(crew, name, ours)
     memory = getattr(crew, "_memory", None)
-    if memory is not None and hasattr(memory, "_llm_instance"):
-        memory._llm_instance = ours(memory._llm_instance)  # noqa: SLF001
+    if memory is not None and hasattr(memory, "_llm_instance") and not _is_authors(memory.llm):
+        # Shared by the requests of a crew that is copied: it thinks for the one that asks.
+        memory._llm_instance = Thinking.named("")  # noqa: SLF001
 
 
 def _replace(owner: Any, name: str, ours: Callable[[Any], Any]) -> None:

@@ -7,10 +7,11 @@ gone on with where it was when it is made again: finished nodes are not run twic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -31,7 +32,7 @@ from sparkplug.agents.runtimes.langgraph.streaming import Reading
 from sparkplug.agents.runtimes.port import Output, Parked, Result, Seat, Text
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.errors import ConflictError
-from sparkplug.schema.thread import AgentGraph
+from sparkplug.schema.thread import AgentGraph, ThreadState
 
 _RECURSION_LIMIT = 100
 #: In the metadata of the checkpoints: which request made them.
@@ -120,6 +121,28 @@ class GraphAgent(ThreadStates):
             rest = reading.rest(answer)
             if rest:
                 yield Text(rest)
+
+    async def update(
+        self, thread: str, values: Mapping[str, Any], as_node: str, checkpoint: str
+    ) -> ThreadState:
+        """Change the state of a thread at rest. Raises ConflictError for one that is at work."""
+        async with self._at_rest(thread):
+            return await super().update(thread, values, as_node, checkpoint)
+
+    async def forget(self, thread: str) -> None:
+        """Delete all that is kept of a thread that is not at work. Raises ConflictError."""
+        async with self._at_rest(thread):
+            await super().forget(thread)
+
+    @contextlib.asynccontextmanager
+    async def _at_rest(self, thread: str) -> AsyncIterator[None]:
+        lock = self._lock(thread)
+        if lock.locked():
+            raise ConflictError(
+                f"thread {thread} is at work", hint="wait for its answer, or cancel that first"
+            )
+        async with lock:
+            yield
 
     def _lock(self, thread: str) -> asyncio.Lock:
         """Two requests on one thread: the second begins with what the first left."""

@@ -1,0 +1,194 @@
+"""Tasks: the queues by capability and priority, and the tasks of the selected one.
+
+The queues come as figures that are published once a second while they change; the tasks of the
+selected queue are asked for when these have changed, and only while the pane is in sight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from operator import attrgetter
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.events import Resize
+from textual.worker import Worker
+
+from sparkplug.schema.errors import SparkplugError
+from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.task_columns import (
+    QUEUE_COLUMNS,
+    TASK_COLUMNS,
+    queue_is_failing,
+    task_is_failing,
+)
+from sparkplug.tui.panes.words import waiting
+from sparkplug.tui.units import Unit
+from sparkplug.tui.widgets.listing import Listing
+from sparkplug.tui.widgets.plot.picture import Series
+from sparkplug.tui.widgets.plot.plot import Plot
+from sparkplug.tui.widgets.plot.record import Record
+from sparkplug.tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from sparkplug.schema.task_services import QueueFigures, TaskFigures
+    from sparkplug.tui.store import Topics
+
+#: Tasks of a queue that are shown: the newest of each kind.
+_SHOWN = 300
+#: Between two looks at the tasks of a queue, in seconds.
+_ASK_EVERY_S = 1.0
+#: Rows of a table's box that show no row: its border and the names of the columns.
+_AROUND = 3
+#: Cells and rows from which on the plot stands beside the queues.
+_WIDE, _TALL = 110, 20
+_KEPT, _JOINS = 3600, 6.0
+_RATES = (
+    Series("done", "done", "d"),
+    Series("queued", "queued", "q"),
+    Series("failed", "failed", "f"),
+)
+_PER_SECOND = Unit("/s", prefixed=True)
+
+
+class TasksPane(Pane):
+    """Queues, the plot of what they do, and below them the tasks of the selected queue."""
+
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"tasks", "link"})
+
+    def __init__(self) -> None:
+        super().__init__(id="tasks")
+        self._queues = Table(
+            QUEUE_COLUMNS,
+            key=attrgetter("capability"),
+            title="queues",
+            failing=queue_is_failing,
+            id="tasks-queues",
+        )
+        self._plot = Plot("throughput", unit=_PER_SECOND, id="tasks-plot")
+        self._rows = Table(
+            TASK_COLUMNS,
+            key=attrgetter("id"),
+            title="tasks",
+            failing=task_is_failing,
+            id="tasks-rows",
+        )
+        self._record = Record(_KEPT, _JOINS)
+        self._asked_for: str | None = None
+        self._asked = 0.0
+        self._asking: Worker[None] | None = None
+        self._again = False
+
+    def compose(self) -> ComposeResult:
+        """The queues beside the plot, the tasks below."""
+        yield Horizontal(self._queues, self._plot, id="tasks-area")
+        yield self._rows
+
+    @property
+    def main(self) -> Listing:
+        """The tasks: what one does something about."""
+        return self._rows
+
+    def on_resize(self, event: Resize) -> None:
+        """Where there is no room the plot goes."""
+        self._plot.display = event.size.width >= _WIDE and event.size.height >= _TALL
+        self.call_after_refresh(self._draw_plot)
+
+    def draw(self, topics: Topics) -> None:
+        """Show the queues there are, and ask for the tasks of the selected one."""
+        figures = self.store.view.tasks if self.store.view is not None else None
+        queues = figures.queues if figures is not None else []
+        nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
+        self._queues.set_empty(waiting(self.store, nothing))
+        self._rows.set_empty(waiting(self.store, "no tasks"))
+        self._queues.set_rows(queues)
+        height = max(1, min(len(queues), 8)) + _AROUND
+        least = 9 if self._plot.display else height
+        area = self.query_one("#tasks-area")
+        if area.styles.height is None or area.styles.height.value != max(height, least):
+            area.styles.height = max(height, least)
+        if figures is not None:
+            self._note(figures)
+        self._ask()
+
+    def _note(self, figures: TaskFigures) -> None:
+        node = f"kept by {figures.node}" if figures.node else ""
+        self._queues.retitle(
+            f"queues · {figures.waiting} wait · {figures.running} in hand · {figures.dead} dead",
+            node,
+        )
+        now = time.time()
+        newest = self._record.newest
+        if newest is None or now - newest >= 0.5:
+            self._record.add(
+                now,
+                {
+                    "done": figures.done_per_second,
+                    "queued": figures.queued_per_second,
+                    "failed": figures.failed_per_second,
+                },
+            )
+        self._draw_plot()
+
+    def _draw_plot(self) -> None:
+        if self._plot.display:
+            self._plot.show(self._record, _RATES)
+
+    def tick(self) -> None:
+        """Ages; and a queue in which nothing changes has its place in the plot."""
+        self._queues.tick()
+        self._rows.tick()
+
+    def on_listing_moved(self) -> None:
+        """Another queue."""
+        if self._selected() != self._asked_for:
+            self._ask()
+
+    def on_listing_chosen(self, event: Listing.Chosen) -> None:
+        """Into the queue: its tasks. A task is described."""
+        if event.listing is self._queues:
+            event.stop()
+            self._rows.focus()
+
+    def _selected(self) -> str | None:
+        row = self._queues.row
+        queue: QueueFigures | None = row.value if row else None
+        return queue.capability if queue is not None else None
+
+    def _ask(self) -> None:
+        """Ask for the tasks of the selected queue, unless that is under way: then once more."""
+        if self._asking is not None and self._asking.is_running:
+            self._again = True
+            return
+        if self.in_sight:
+            self._asking = self.run_worker(self._read(), group="tasks", exclusive=True)
+
+    async def _read(self) -> None:
+        from sparkplug.client import tasks
+        from sparkplug.schema.task import TaskState
+
+        while True:
+            self._again = False
+            chosen = self._selected()
+            if chosen == self._asked_for:
+                await asyncio.sleep(max(0.0, self._asked + _ASK_EVERY_S - time.monotonic()))
+            client = self.store.client
+            if client is None or not self.in_sight:
+                return
+            self._asked, self._asked_for = time.monotonic(), chosen
+            try:
+                dead = await tasks.list_tasks(
+                    client, states=[TaskState.DEAD], capability=chosen, limit=_SHOWN
+                )
+                others = await tasks.list_tasks(client, capability=chosen, limit=_SHOWN)
+            except SparkplugError:
+                return  # the next figures ask again
+            shown = len(dead.tasks) + len(others.tasks)
+            left = dead.total + others.total - shown
+            self._rows.set_rows([*dead.tasks, *others.tasks])
+            of = f" of {chosen}" if chosen else ""
+            self._rows.retitle(f"tasks{of}", f"{left} more" if left else "")
+            if not self._again:
+                return
