@@ -83,6 +83,11 @@ class Paths:
         return self.run / "lease.json"
 
     @property
+    def memory(self) -> Path:
+        """What agents remember, where this node keeps it."""
+        return self.home / "memory"
+
+    @property
     def logs(self) -> Path:
         """Logs of the node and its services."""
         return self.home / "logs"

@@ -24,8 +24,9 @@ Kind = Literal[
     "question",
     "path",
     "decision",
+    "memory",
 ]
-TargetKind = Literal["agent", "host", "run", "task", "question", "decision"]
+TargetKind = Literal["agent", "host", "run", "task", "question", "decision", "memory"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from sparkplug.actions.agents import AGENT_ACTIONS
 from sparkplug.actions.decisions import DECISION_ACTIONS
 from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
+from sparkplug.actions.memory import MEMORY_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
@@ -30,6 +31,7 @@ ACTIONS: dict[str, Action] = {
         *QUESTION_ACTIONS,
         *THREAD_ACTIONS,
         *RUN_ACTIONS,
+        *MEMORY_ACTIONS,
         *TASK_ACTIONS,
         *MESH_ACTIONS,
         *TALK_ACTIONS,

@@ -198,6 +198,7 @@ class Answering:
             model=self._model,
             progress=progress,
             ids=ids,
+            owner=self._job.owner,
             tokens=tokens or self._count,
             asking=self.asking,
             conversations=self._conversations,

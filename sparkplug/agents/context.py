@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sparkplug.agents.activity import Activity as Activity
 from sparkplug.agents.activity import RequestActivity as RequestActivity
 from sparkplug.agents.handing_in import Tasks
+from sparkplug.agents.memory import AgentMemory
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.patterns import Patterns
 from sparkplug.agents.routes import Routes
@@ -96,6 +97,7 @@ class Context(Patterns):
         tokens: Callable[[int, int], None] = lambda *_: None,
         asking: Asking | None = None,
         conversations: Conversations | None = None,
+        owner: str = "",
     ) -> None:
         self._bus = bus
         self._activity = activity
@@ -133,6 +135,10 @@ class Context(Patterns):
         self.agent = agent
         self.replica = replica
         self.host = host
+        #: What it knows and remembers: see `AgentMemory`.
+        self.memory = AgentMemory(
+            bus, agent, owner, replica, {"message": self._ids.get("key") or request, **self._ids}
+        )
         self.log = logging.getLogger(f"agent.{agent}")
 
     def _onward(self) -> dict[str, Any]:

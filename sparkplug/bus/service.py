@@ -72,7 +72,7 @@ class Services:
         self,
         subject: str,
         model: type[RequestT],
-        handler_of: Callable[[Msg], Callable[[RequestT], Awaitable[BaseModel]]],
+        handler_of: Callable[[Msg], Callable[[RequestT], Awaitable[BaseModel | None]]],
         queue: str,
     ) -> None:
         async def receive(message: Msg) -> None:
@@ -92,13 +92,16 @@ class Services:
         self,
         subject: str,
         model: type[RequestT],
-        handler: Callable[[RequestT, Msg], Awaitable[BaseModel]],
+        handler: Callable[[RequestT, Msg], Awaitable[BaseModel | None]],
         *,
         queue: str = "",
     ) -> None:
-        """As `serve`, for one that has to look at the message too: at who signed it."""
+        """As `serve`, for one that has to look at the message too: at who signed it.
 
-        def bound(message: Msg) -> Callable[[RequestT], Awaitable[BaseModel]]:
+        A handler that returns None leaves the answer to somebody else.
+        """
+
+        def bound(message: Msg) -> Callable[[RequestT], Awaitable[BaseModel | None]]:
             return lambda request: handler(request, message)
 
         await self._subscribe(subject, model, bound, queue)
@@ -117,7 +120,7 @@ async def _answer(
     bus: Bus,
     message: Msg,
     model: type[RequestT],
-    handler: Callable[[RequestT], Awaitable[BaseModel]],
+    handler: Callable[[RequestT], Awaitable[BaseModel | None]],
 ) -> None:
     try:
         if len(message.data) > _MAX_REQUEST_BYTES:
@@ -127,7 +130,7 @@ async def _answer(
         except ValidationError as error:
             raise InvalidError(f"not a {model.__name__}: {_first(error)}") from error
         reply = await handler(request)
-        if message.reply:  # else it was only told
+        if message.reply and reply is not None:  # else it was only told
             await message.respond(reply.model_dump_json(by_alias=True).encode())
     except SparkplugError as error:
         await _respond_error(bus, message, error)

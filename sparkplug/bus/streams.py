@@ -7,6 +7,7 @@ import logging
 import nats.js.errors
 from nats.js.api import (
     DiscardPolicy,
+    RetentionPolicy,
     StorageType,
     StreamConfig,
 )
@@ -32,6 +33,7 @@ _SHARES = {
     subjects.STREAM_LEDGER: 0.0078125,
     subjects.STREAM_WORK: 0.0625,
     subjects.STREAM_DEAD: 0.0625,
+    subjects.STREAM_MEMORY: 0.0078125,
     "buckets": 0.015625,
     subjects.OBJECTS_FILES: 0.09375,
 }
@@ -100,6 +102,16 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             max_bytes=share(subjects.STREAM_DEAD),
             discard=DiscardPolicy.NEW,
             allow_direct=True,
+        ),
+        StreamConfig(
+            # Full, it refuses: who writes faster than can be remembered is told so.
+            name=subjects.STREAM_MEMORY,
+            subjects=[subjects.MEMORY_WRITES],
+            storage=StorageType.FILE,
+            retention=RetentionPolicy.WORK_QUEUE,
+            max_bytes=share(subjects.STREAM_MEMORY),
+            discard=DiscardPolicy.NEW,
+            duplicate_window=120.0,
         ),
         StreamConfig(
             name=subjects.STREAM_CHECKPOINTS,

@@ -58,6 +58,7 @@ STREAM_JOURNAL = "SPARKPLUG_JOURNAL"
 STREAM_WORK = "SPARKPLUG_WORK"
 STREAM_DEAD = "SPARKPLUG_DEAD"
 STREAM_CHECKPOINTS = "SPARKPLUG_CHECKPOINTS"
+STREAM_MEMORY = "SPARKPLUG_MEMORY"
 STREAM_LEDGER = "SPARKPLUG_LEDGER"
 
 BUCKET_SPECS = "sparkplug-specs"
@@ -189,6 +190,34 @@ def journal(run: str) -> str:
 def journal_fence(run: str) -> str:
     """Where the holder of a run's lease leaves its fence."""
     return f"sparkplug.journal.{run}.fence"
+
+
+#: The key of the memory's lease, and of the record that says which node keeps the memory.
+MEMORY_LEASE = "memory"
+MEMORY_HOME = "memory.home"
+#: What is to be remembered, until it is: a stream holds it.
+MEMORY_WRITES = "sparkplug.memory.write.>"
+MEMORY_CALLS = "sparkplug.memory.call.>"
+
+
+def memory_caller(agent: str, owner: str, replica: str) -> str:
+    """The end of the subjects on which one replica speaks of memory, and nobody else may."""
+    return f"agent.{agent}.{owner}.{replica}"
+
+
+def memory_face(user: str) -> str:
+    """The same for a person's client."""
+    return f"face.{token(user)}"
+
+
+def memory_call(verb: str, caller: str) -> str:
+    """Where a caller asks the memory."""
+    return f"sparkplug.memory.call.{verb}.{caller}"
+
+
+def memory_write(caller: str) -> str:
+    """Where a caller says what is to be remembered."""
+    return f"sparkplug.memory.write.{caller}"
 
 
 def work(capability: str, priority: str, task: str) -> str:

@@ -221,6 +221,36 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", metavar="NAME", help="show scripted GPUs, marked SIMULATED")
 
 
+def _scopes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scope", action="append", help="agent:NAME, run:ID, owner:NAME, group:NAME or mesh"
+    )
+
+
+def _memories(parser: argparse.ArgumentParser) -> None:
+    _scopes(parser)
+    parser.add_argument("--agent", help="written by this agent").kind = "agent"  # type: ignore[attr-defined]
+    parser.add_argument("--limit", type=int, default=200, help="at most so many (200)")
+    parser.add_argument("--flagged", action="store_true", help="with something odd about them")
+    parser.add_argument("--quarantined", action="store_true", help="those that wait for a review")
+    parser.add_argument("--deleted", action="store_true", help="those that can be had back")
+
+
+def _search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", help="the question")
+    _scopes(parser)
+    parser.add_argument("--limit", type=int, default=10, help="at most so many (10)")
+
+
+def _memory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("memory", help="id of the memory, or its beginning").kind = "memory"  # type: ignore[attr-defined]
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", help="the file; else stdout").kind = "path"  # type: ignore[attr-defined]
+    _scopes(parser)
+
+
 def _gallery(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("page", nargs="?", help="begin on this page")
 
@@ -302,6 +332,17 @@ VERBS: tuple[Verb, ...] = (
     Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", _run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", _run),
+    Verb(
+        ("memory", "list"),
+        "what is remembered, the newest first",
+        f"{_ROOM}.memory:list_items",
+        _memories,
+        listing=True,
+    ),
+    Verb(("memory", "search"), "what fits a question", f"{_ROOM}.memory:search", _search),
+    Verb(("memory", "describe"), "all about a memory", f"{_ROOM}.memory:describe", _memory),
+    Verb(("memory", "stats"), "where it is, and how much", f"{_ROOM}.memory:stats"),
+    Verb(("memory", "export"), "all as JSON lines", f"{_ROOM}.memory:export", _export),
     Verb(
         ("tasks", "list"),
         "tasks that wait, are worked on, or ended",
@@ -418,6 +459,7 @@ VERBS: tuple[Verb, ...] = (
 GROUPS: dict[str, str] = {
     "hosts": "hosts: list, history, topology, cordon, drain, kill, renice, power-limit, …",
     "agents": "agents: list, describe, deploy, start, stop, …",
+    "memory": "what agents remember: add, search, list, describe, edit, delete, undo, …",
     "decisions": "decisions: propose, list, describe, vote, close",
     "models": "models: list, describe, explain, usage, load, unload",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",

@@ -27,8 +27,9 @@ from sparkplug.bus import snapshots
 from sparkplug.bus.claims import ACCOUNT_FILE
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.keys import read_keys
+from sparkplug.bus.memory import home_of
 from sparkplug.bus.server import free_port
-from sparkplug.client import local
+from sparkplug.client import local, memory_copy
 from sparkplug.client.offline import held, own_server
 from sparkplug.client.session import Client
 from sparkplug.config import Settings, mesh_file, read_mesh_settings, write_mesh_settings
@@ -146,8 +147,9 @@ async def _write(paths: Paths, settings: Settings, bus: Bus, file: IO[bytes], te
     )
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, path in _files(paths):
-            if path.exists():
+            if path.exists() and name != memory_copy.NAME:
                 _add(archive, manifest, name, io.BytesIO(path.read_bytes()))
+        await _add_memory(paths, bus, archive, manifest, tell)
         names = await snapshots.list_streams(bus)
         for number, stream in enumerate(names, 1):
             tell(f"{number}/{len(names)} {stream}")
@@ -165,6 +167,24 @@ async def _write(paths: Paths, settings: Settings, bus: Bus, file: IO[bytes], te
     return len(names)
 
 
+async def _add_memory(
+    paths: Paths, bus: Bus, archive: tarfile.TarFile, manifest: Manifest, tell: Tell
+) -> None:
+    """What agents remember, where this host keeps it: a copy of the catalogue as it is now."""
+    source = paths.memory / memory_copy.FILE
+    if not source.exists():
+        home = await home_of(bus)
+        if home and home != manifest.node:
+            tell(f"the memory is kept on {home} and is not in it: `sparkplug memory export` has it")
+        return
+    tell("what agents remember")
+    with tempfile.TemporaryDirectory(dir=paths.cache) as folder:
+        copy = Path(folder) / memory_copy.FILE
+        await asyncio.to_thread(memory_copy.copy_catalogue, source, copy)
+        with copy.open("rb") as file:
+            await asyncio.to_thread(_add, archive, manifest, memory_copy.NAME, file)
+
+
 def _files(paths: Paths) -> Iterator[tuple[str, Path]]:
     """The files of a mesh beside its streams, by their names in a backup."""
     for name in _KEYS:
@@ -172,6 +192,7 @@ def _files(paths: Paths) -> Iterator[tuple[str, Path]]:
     for name in _NATS:
         yield f"nats/{name}", paths.nats / name
     yield "mesh.toml", mesh_file(paths.home)
+    yield memory_copy.NAME, paths.memory / memory_copy.FILE
 
 
 def _add(
@@ -286,6 +307,9 @@ async def restore(
                         await snapshots.restore(bus, stream, part.about or {}, _blocks(data))
             await asyncio.to_thread(_unpack, source, new)  # the port is the mesh's again
             manifest.closed = await asyncio.to_thread(_close_elsewhere, new)
+            if (new.memory / memory_copy.FILE).exists():
+                # Whatever node kept it, the one of this host does from now on.
+                await asyncio.to_thread(write_private, new.memory / memory_copy.RESTORED, "")
             await asyncio.to_thread(_take_place, new, paths)
         except OSError as error:
             raise storage_error(error, "cannot restore", paths.home) from error
@@ -335,6 +359,7 @@ def _take_place(new: Paths, paths: Paths) -> None:
         for here, there in (
             (paths.nats, new.nats),
             (paths.keys, new.keys),
+            (paths.memory, new.memory),
             (mesh_file(paths.home), mesh_file(new.home)),
         ):
             if here.exists():

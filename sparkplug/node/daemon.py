@@ -44,6 +44,7 @@ from sparkplug.node.directory import Directory
 from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
 from sparkplug.node.local_models import LocalModels
+from sparkplug.node.memory_keeper import MemoryKeeper
 from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
@@ -279,6 +280,14 @@ class Daemon:
             gpus=lambda: sampler.latest.gpus if sampler.latest else (),
             history_seconds=settings.telemetry.history,
         )
+        memory = MemoryKeeper(
+            bus,
+            self.name,
+            holder,
+            paths,
+            lambda: keys.user(f"memory {self.name}", _EVERYTHING) if keys else credentials,
+            enabled=settings.memory.enabled,
+        )
         local_models = LocalModels(
             self.name,
             settings.llm.models,
@@ -340,6 +349,7 @@ class Daemon:
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
             ("planner", planner.run),
+            ("memory", memory.run),
             ("tasks", work.run),
             ("decisions", decisions.run),
             ("questions", board.run),

@@ -26,6 +26,9 @@ def agent_permissions(agent: str, owner: str, replica: str) -> Permissions:
             "$SRV.PING.agents",
             "$SRV.PING.agents.*",
             subjects.AGENTS_RESOLVE,
+            # Who speaks of memory is known by where it may speak.
+            subjects.memory_call("*", subjects.memory_caller(agent, owner, replica)),
+            subjects.memory_write(subjects.memory_caller(agent, owner, replica)),
             subjects.DECISIONS_PROPOSE,
             subjects.DECISIONS_VOTE,
             subjects.DECISIONS_GET,

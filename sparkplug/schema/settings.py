@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from sparkplug.schema.base import Document
 from sparkplug.schema.llm import ModelName, ModelSection, VariableName, check_endpoint
+from sparkplug.schema.memory import SCOPE
 from sparkplug.schema.mesh import parse_addresses
 from sparkplug.schema.units import Bytes, Seconds
 
@@ -129,6 +130,56 @@ class LlmSection(Document):
         return check_endpoint(value)
 
 
+class MemorySection(Document):
+    """What agents remember: where it is kept, by what it is compared, who may read it."""
+
+    enabled: bool = Field(True, strict=True, description="false: this host never keeps it")
+    store: str = Field("chroma", description="Mem0's vector store: chroma, qdrant, pgvector, …")
+    store_config: dict[str, Any] = Field(
+        default_factory=dict, description="what Mem0 is told of it, like { host = …, port = … }"
+    )
+    store_secret_env: dict[str, str] = Field(
+        default_factory=dict, description="key of store_config -> environment variable"
+    )
+    embedder: str = Field(
+        "auto", description="auto, lexical, onnx, a folder with a model, or the URL of an endpoint"
+    )
+    embedder_model: str = Field("", description="of an endpoint: the model's name")
+    embedder_key_env: str = Field("", description="of an endpoint: the variable with its key")
+    extract: Literal["auto", "never"] = Field(
+        "auto", description="auto: what asks for it is read by the model of [llm]"
+    )
+    quarantine: Literal["outside", "all", "never"] = Field(
+        "outside", description="whose memories with instructions in them wait for a review"
+    )
+    groups: dict[str, list[str]] = Field(
+        default_factory=dict, description="group -> its agents; * is all"
+    )
+    readers: dict[str, list[str]] = Field(
+        default_factory=dict, description="scope -> agents that may read it, too"
+    )
+    quota_items: int = Field(100_000, ge=1, strict=True, description="memories of one agent")
+    quota_bytes: Bytes = Field(256 << 20, ge=1024, description="bytes of one agent's memories")
+    half_life: Seconds = Field(
+        30 * 86400.0, gt=0, description="after so long unread a memory counts half"
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_]{1,40}", value):
+            raise ValueError("expected a name of Mem0's, like chroma, qdrant, pgvector or weaviate")
+        return value
+
+    @field_validator("readers")
+    @classmethod
+    def _are_scopes(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for scope in value:
+            if not SCOPE.fullmatch(scope):
+                raise ValueError(f"{scope!r} is no scope: agent:NAME, owner:NAME, group:NAME, mesh")
+        return value
+
+
 class TuiSection(Document):
     """The control centre."""
 
@@ -215,6 +266,7 @@ class SettingsDocument(Document):
     agents: AgentsSection = Field(default_factory=AgentsSection)
     telemetry: TelemetrySection = Field(default_factory=TelemetrySection)
     llm: LlmSection = Field(default_factory=LlmSection)
+    memory: MemorySection = Field(default_factory=MemorySection)
     tui: TuiSection = Field(default_factory=TuiSection)
     plans: PlansSection = Field(default_factory=PlansSection)
     events: EventsSection = Field(default_factory=EventsSection)

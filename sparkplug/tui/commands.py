@@ -20,6 +20,7 @@ PANES: dict[str, str] = {
     "topology": "4",
     "tasks": "5",
     "workflows": "6",
+    "memory": "7",
 }
 
 #: Names there are of a kind of argument.
@@ -54,6 +55,9 @@ _FAILED = frozenset({"error", "degraded", "stale"})
 
 #: What can be done about what failed, too, and is not what one wants first.
 _GIVES_UP = frozenset({"agents.stop", "agents.remove"})
+
+
+_MANY = {"memory": "memories"}
 
 
 def own_commands(
@@ -159,7 +163,10 @@ def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
     names = tuple(one.name for one in marked if action.applies(one) is None)
     why = None if names else action.applies(marked[0])
     count, words = len(names or marked), " ".join(action.verb)
-    title = f"{action.title.rsplit(' ', 1)[0]} {count} {action.target}{'s' * (count != 1)}"
+    things = (
+        str(action.target) if count == 1 else _MANY.get(action.target or "", f"{action.target}s")
+    )
+    title = f"{action.title.rsplit(' ', 1)[0]} {count} {things}"
     target = action.target_argument
     assert target is not None
     given = {target.name: (names or tuple(one.name for one in marked))[0]}

@@ -38,6 +38,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "back": "escape,h",
         "logs": "L",
         "agents.remove": "X",
+        "memory.delete": "X",
         "processes.kill": "X",
     },
 }
@@ -155,6 +156,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
     from sparkplug.tui.dialogs.logs import Logs
+    from sparkplug.tui.dialogs.memory import MemoryEditor
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.messages import Messages
     from sparkplug.tui.dialogs.processes import Processes
@@ -165,6 +167,7 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.filter_line import FilterLine
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
+    from sparkplug.tui.panes.memory import MemoryPane
     from sparkplug.tui.panes.overview import RunBox
     from sparkplug.tui.panes.topology import TopologyPane
     from sparkplug.tui.panes.workflows import WorkflowsPane
@@ -187,6 +190,8 @@ def _places() -> dict[str, list[_Bound]]:
         "columns": _of(Dialog, Listing, ColumnChooser),
         "processes": _of(Dialog, Listing, Marks, Table, Processes),
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
+        "memory": [*_of(SparkplugApp, MemoryPane, Listing, Marks, Table), *actions],
+        "memory editor": _of(Dialog, MemoryEditor),
         "pairs": [*_of(SparkplugApp, TopologyPane, Listing, Marks, Table), *actions],
         # without the keys of everywhere: those of the canvas go before them
         "conversation": _of(TopologyPane, Canvas),

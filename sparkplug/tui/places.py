@@ -19,6 +19,7 @@ What = Literal[
     "question",
     "graph",
     "topology",
+    "memory",
 ]
 
 #: Places kept; older ones are forgotten.

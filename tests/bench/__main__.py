@@ -18,6 +18,7 @@ from bench import (
     graphs,
     hosts,
     logs,
+    memory,
     models,
     monkey,
     observer,
@@ -51,6 +52,7 @@ _PARTS = {
     "plot": plot.run,
     "forms": forms.run,
     "logs": logs.run,
+    "memory": memory.run,
     "observer": observer.run,
 }
 

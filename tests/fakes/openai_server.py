@@ -141,7 +141,8 @@ class OpenAiServer:
     ) -> None:
         if reply.before:
             await asyncio.sleep(reply.before)
-        kind = "text/event-stream" if reply.status == 200 else "application/json"
+        streams = reply.status == 200 and not (reply.raw or b"").startswith(b"{")
+        kind = "text/event-stream" if streams else "application/json"
         head = (
             f"HTTP/1.1 {reply.status} X",
             f"Content-Type: {kind}",

@@ -48,6 +48,7 @@ def test_a_mesh_is_whole_again_on_another_state_directory(
     node.up()
     node.cli("agents", "deploy", str(node.write_agent(tmp_path / "a", "echo")))
     node.cli("mesh", "init", "--listen", "127.0.0.2", "--name", "lab")
+    node.cli("memory", "add", "the spare key is under the mat")
     made = node.json("mesh", "backup", str(file))
     assert made["bytes"] == file.stat().st_size
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -88,6 +89,7 @@ def test_a_mesh_is_whole_again_on_another_state_directory(
     assert wait_until(lambda: other.json("agents", "list")[0]["state"] in ("ready", "idle"), 20)
     assert other.cli("prompt", "echo", "hi").stdout.strip() == "echo: hi"
     assert [row["id"] for row in other.json("events")][: len(events)] == events
+    assert other.json("memory", "search", "spare key")[0]["text"].startswith("the spare key")
     # Who holds credentials of the mesh still does.
     assert (other.paths.keys / "face.creds").read_bytes() == (
         node.paths.keys / "face.creds"

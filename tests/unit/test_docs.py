@@ -288,6 +288,7 @@ def test_every_pane_has_a_page_and_every_key_of_an_action_is_on_one() -> None:
         "overview": "overview.md",
         "hosts": "hosts.md",
         "agents": "agents-pane.md",
+        "memory": "memory.md",
         "workflows": "workflows.md",
         "topology": "topology.md",
         "tasks": "tasks.md",

@@ -48,6 +48,10 @@ class Pane(Container):
     def tick(self) -> None:
         """Once a second while in sight: ages."""
 
+    def leave(self) -> bool:
+        """What `esc` leaves before all else in it. False when there is nothing."""
+        return False
+
     @property
     def in_sight(self) -> bool:
         """Whether it is the one that is shown. One that is not draws nothing."""

@@ -47,12 +47,38 @@ class Editing(Part):
                 exclusive=True,
             )
             return True
+        if action.id == "memory.edit" and given.get("memory") and not given.get("text"):
+            _ = app.run_worker(
+                partial(self._edit_memory, action, str(given["memory"])),
+                group="edit",
+                exclusive=True,
+            )
+            return True
         if action.id == "agents.history" and name:
             from sparkplug.tui.places import Opened
 
             app.open_thing(Opened("history", "agent", str(name)))
             return True
         return False
+
+    async def _edit_memory(self, action: Action, known: str) -> None:
+        """Write a memory anew, from its newest version."""
+        from sparkplug.actions.registry import refuse_if_readonly
+        from sparkplug.client import memory
+        from sparkplug.schema.memory import EditRequest
+        from sparkplug.tui.dialogs.memory import MemoryEditor
+
+        app = self._centre
+        async with app.telling(action.title):
+            refuse_if_readonly(action, readonly=app.readonly)
+            item = (await memory.describe(app.client, known)).item
+            written = await app.push_screen_wait(MemoryEditor(item.id, item.text))
+            if written is None or written == item.text:
+                app.tell(f"{item.id[:8]}: nothing changed", "dim")
+                return
+            request = EditRequest(id=item.id, text=written, version=item.version)
+            made = await memory.edit(app.client, request)
+            app.tell(f"{made.id[:8]}: version {made.version}", "ok")
 
     async def _perform_edit(self, action: Action, name: str, reason: str) -> None:
         from sparkplug.actions.registry import refuse_if_readonly

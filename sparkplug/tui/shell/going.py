@@ -100,7 +100,7 @@ class Going(Part):
         """One step out: of selected text, the marks, the box, the filter, the pane."""
         app = self._centre
         pane = app.pane
-        if pane is None or app.drop_selection():
+        if pane is None or app.drop_selection() or pane.leave():
             return
         focused, main = app.focused, pane.main
         listing = focused if isinstance(focused, Listing) else main

@@ -69,6 +69,10 @@ def _make(name: str) -> Pane:
         from sparkplug.tui.panes.agents import AgentsPane
 
         return AgentsPane()
+    if name == "memory":
+        from sparkplug.tui.panes.memory import MemoryPane
+
+        return MemoryPane()
     if name == "topology":
         from sparkplug.tui.panes.topology import TopologyPane
 

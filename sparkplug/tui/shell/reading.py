@@ -58,6 +58,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.spec_history import SpecHistory
 
                 return SpecHistory(name)
+            case "memory":
+                from sparkplug.tui.dialogs.memory import MemoryReading
+
+                return MemoryReading(name, opened)
             case "why":
                 return self._why(opened)
             case "question":
@@ -174,6 +178,9 @@ class Readings(Part):
         if subject is None:
             self._centre.tell("select an agent, a host or a run", "warn")
             return
+        if subject.kind == "memory":
+            self.open_thing(describing(subject))
+            return
         if subject.kind == "question":
             self.open_thing(describing(subject))
             return
@@ -241,6 +248,8 @@ def describing(subject: Subject) -> Opened:
     """What tells all of a thing."""
     if subject.kind == "run":
         return Opened("run", "run", subject.name)
+    if subject.kind == "memory":
+        return Opened("memory", "memory", subject.name)
     if subject.kind == "task":
         return Opened("task", "task", subject.name)
     if subject.kind == "question":

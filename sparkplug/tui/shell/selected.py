@@ -58,6 +58,7 @@ def subject_of(value: Any) -> Subject | None:
         return None
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.memory import MemoryItem
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
@@ -69,6 +70,8 @@ def subject_of(value: Any) -> Subject | None:
         return Subject("run", value.id, value)
     if isinstance(value, HostView):
         return Subject("host", value.name, value)
+    if isinstance(value, MemoryItem):
+        return Subject("memory", value.id, value)
     if isinstance(value, TaskRow):
         return Subject("task", value.id, value)
     if isinstance(value, Question):

@@ -1,0 +1,107 @@
+"""Speaking to the memory: for agents, people's clients and the node alike."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+import nats.errors
+import nats.js.errors
+from pydantic import BaseModel
+
+from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket, decode
+from sparkplug.bus.connection import Bus
+from sparkplug.bus.service import call
+from sparkplug.schema.errors import InvalidError, NoMeshError, SparkplugError
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryHome
+
+log = logging.getLogger(__name__)
+
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+_WRITE_S = 5.0
+_FULL = 10077
+
+
+async def ask(
+    bus: Bus,
+    verb: str,
+    caller: str,
+    request: BaseModel,
+    reply: type[ReplyT],
+    *,
+    deadline: float = 40.0,
+) -> ReplyT:
+    """Ask the memory. Raises NoMeshError, with the name of its host, when it is away.
+
+    `deadline` in seconds leaves time for its process to start.
+    """
+    try:
+        return await call(
+            bus, subjects.memory_call(verb, caller), request, reply, deadline=deadline
+        )
+    except NoMeshError as error:
+        if not bus.connected:
+            raise
+        raise await _away(bus) from error
+
+
+async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
+    """Have something remembered: returns once the mesh has stored it, before it is worked on.
+
+    Raises InvalidError for a text that is too long, SparkplugError when the queue is full.
+    """
+    size = len(request.text.encode(errors="surrogatepass"))
+    if size > MOST_TEXT_BYTES:
+        raise InvalidError(
+            f"a memory has at most {MOST_TEXT_BYTES >> 20} MiB, and this has {size} bytes",
+            hint="a file in a folder of documents may be larger: `sparkplug memory ingest`",
+        )
+    try:
+        await bus.js.publish(
+            subjects.memory_write(caller),
+            request.model_dump_json().encode(),
+            timeout=_WRITE_S,
+            headers={"Nats-Msg-Id": request.id},
+        )
+    except nats.js.errors.APIError as error:
+        if error.err_code == _FULL:
+            raise SparkplugError(
+                "the memory cannot take more just now: what was said before is not stored yet",
+                hint="try again later; `sparkplug memory stats` tells how much waits",
+            ) from error
+        raise SparkplugError(f"the mesh did not store it: {error.description}") from error
+    except nats.js.errors.NoStreamResponseError as error:
+        raise NoMeshError(
+            "this mesh has no memory: its server has no stream for it",
+            hint="nodes of this release lay it out; `sparkplug doctor` checks",
+        ) from error
+    except nats.errors.MaxPayloadError as error:
+        raise InvalidError("that is larger than this server takes in one message") from error
+    except (TimeoutError, nats.errors.Error) as error:
+        raise NoMeshError(f"the mesh did not store it: {error or 'no answer in time'}") from error
+
+
+async def home_of(bus: Bus) -> str:
+    """The node that keeps the memory; empty when none does."""
+    entry = await Bucket(bus, subjects.BUCKET_MESH).get(subjects.MEMORY_HOME)
+    home = decode(MemoryHome, entry) if entry is not None else None
+    return home.node if home is not None else ""
+
+
+async def _away(bus: Bus) -> NoMeshError:
+    try:
+        node = await home_of(bus)
+    except (TimeoutError, SparkplugError, nats.errors.Error, nats.js.errors.Error):
+        node = ""
+    if not node:
+        return NoMeshError(
+            "the memory is away: no node keeps it yet",
+            hint="a node with `memory.enabled` does; `sparkplug doctor` checks",
+        )
+    return NoMeshError(
+        f"the memory is away: it is kept on {node}, which does not answer",
+        where=f"node {node}",
+        hint=f"start that node again; what is said meanwhile is stored when {node} is back",
+    )

@@ -1,0 +1,159 @@
+"""What agents remember: said, looked for, corrected, tidied; over the bus, by whoever may."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from sparkplug.bus import memory as wire
+from sparkplug.bus import subjects
+from sparkplug.client.session import Client
+from sparkplug.schema import memory as m
+from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
+from sparkplug.schema.textfile import storage_error
+
+ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+_STORED_S = 10.0
+_PAGE_LINES = 500
+_MOST_LINE_BYTES = 16 << 20
+_ONE_IMPORT_BYTES = 3 << 20
+
+
+def _caller(client: Client) -> str:
+    return subjects.memory_face(client.actor)
+
+
+async def ask(
+    client: Client, verb: str, request: BaseModel, reply: type[ReplyT], *, deadline: float = 40.0
+) -> ReplyT:
+    """Ask the memory. Raises NoMeshError, saying whose host is away, when nobody answers."""
+    return await wire.ask(client.bus, verb, _caller(client), request, reply, deadline=deadline)
+
+
+async def add(client: Client, request: m.MemoryAdd, *, wait: float = _STORED_S) -> m.MemoryOutcome:
+    """Have something remembered, and wait a while for what becomes of it.
+
+    What is accepted is stored in the mesh: where the memory is away, it is remembered later, and
+    the state is `waiting`. Raises RefusedError when it is refused.
+    """
+    await wire.write(client.bus, _caller(client), request)
+    asked = m.OutcomeRequest(write=request.id, wait=min(wait, 25.0))
+    try:
+        return await ask(client, "outcome", asked, m.MemoryOutcome, deadline=wait + 15.0)
+    except (NoMeshError, DeadlineError):
+        return m.MemoryOutcome(write=request.id, state="waiting")
+
+
+async def search(client: Client, request: m.SearchRequest) -> m.SearchReply:
+    """The memories that fit a question best, each with why."""
+    return await ask(client, "search", request, m.SearchReply)
+
+
+async def list_items(client: Client, request: m.ListRequest) -> m.ListReply:
+    """A page of memories, the newest first."""
+    return await ask(client, "list", request, m.ListReply)
+
+
+async def describe(client: Client, id: str) -> m.MemoryDescription:  # noqa: A002
+    """All about one. Raises NotFoundError, ConflictError when an id's beginning is several's."""
+    return await ask(client, "describe", m.ItemRequest(id=_id(id)), m.MemoryDescription)
+
+
+async def edit(client: Client, request: m.EditRequest) -> m.MemoryItem:
+    """Change one. Raises ConflictError when somebody changed it first."""
+    return await ask(client, "edit", request, m.MemoryItem)
+
+
+async def many(client: Client, verb: str, ids: Sequence[str], why: str = "") -> m.ManyReply:
+    """`delete`, `undo`, `release` or `quarantine` memories."""
+    request = m.ManyRequest(ids=[_id(one) for one in ids], why=why)
+    return await ask(client, verb, request, m.ManyReply, deadline=120.0)
+
+
+async def stats(client: Client) -> m.MemoryStats:
+    """Where it is, how much there is, what is in work."""
+    return await ask(client, "stats", m.ItemRequest(id="stats"), m.MemoryStats)
+
+
+async def prune(client: Client, request: m.PruneRequest) -> m.PruneReply:
+    """What could be tidied; with `apply` it is."""
+    return await ask(client, "prune", request, m.PruneReply, deadline=120.0)
+
+
+async def ingest(client: Client, request: m.IngestRequest) -> m.KnowledgeFolder:
+    """Read a folder of the memory's host."""
+    return await ask(client, "ingest", request, m.KnowledgeFolder, deadline=600.0)
+
+
+async def forget(client: Client, path: str) -> m.KnowledgeFolder:
+    """Let go of a folder."""
+    return await ask(
+        client, "forget", m.ForgetRequest(path=path), m.KnowledgeFolder, deadline=120.0
+    )
+
+
+async def move(client: Client, node: str) -> m.MoveReply:
+    """Have another node keep the memory."""
+    return await ask(client, "handover", m.MoveRequest(node=node), m.MoveReply, deadline=300.0)
+
+
+async def export(client: Client, scopes: Sequence[str] = ()) -> AsyncGenerator[str, None]:
+    """Everything as lines of JSON."""
+    after, done = 0, False
+    while not done:
+        request = m.ExportRequest(after=after, limit=_PAGE_LINES, scopes=list(scopes))
+        page = await ask(client, "export", request, m.ExportReply, deadline=60.0)
+        for line in page.lines:
+            yield line
+        after, done = page.after, page.done
+
+
+async def import_lines(client: Client, path: Path, *, dry_run: bool = False) -> m.ImportReply:
+    """Take in a file of such lines. Raises InvalidError naming the line that does not hold."""
+    try:
+        text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidError(
+            "that is no file of memories: it is not UTF-8", where=str(path)
+        ) from error
+    except OSError as error:
+        raise storage_error(error, "cannot read", path) from error
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+    await asyncio.to_thread(_check, path, lines)
+    total = m.ImportReply(added=0, there=0)
+    page: list[str] = []
+    size = 0
+    for number, line in [*lines, (0, "")]:
+        if page and (not number or size + len(line) > _ONE_IMPORT_BYTES or len(page) == 1000):
+            request = m.ImportRequest(lines=page, dry_run=dry_run)
+            reply = await ask(client, "import", request, m.ImportReply, deadline=120.0)
+            total.added += reply.added
+            total.there += reply.there
+            page, size = [], 0
+        page.append(line)
+        size += len(line)
+    return total
+
+
+def _check(path: Path, lines: Sequence[tuple[int, str]]) -> None:
+    """Every line holds before the first is stored."""
+    for number, line in lines:
+        try:
+            m.ExportedMemory.model_validate_json(line)
+        except ValueError as error:
+            raise InvalidError(
+                "that line is no memory",
+                where=f"{path}:{number}:1",
+                hint="`sparkplug memory export` writes such lines; nothing was changed",
+            ) from error
+
+
+def _id(text: str) -> str:
+    if not 4 <= len(text) <= 64:
+        raise InvalidError(f"{text[:80]!r} is no id", hint="at least four characters of one")
+    return text

@@ -1,0 +1,1 @@
+"""What agents remember: Mem0 over a vector store, with a catalogue of where each item is from."""

