@@ -121,7 +121,7 @@ def views(seen: Centre) -> dict[str, tuple[Callable[[], Awaitable[object]], tupl
         "describe": (press("escape", "g", "j", "d"), ("pid",)),
         "logs": (press("escape", "l"), ("looked at figure",)),
         "run": (run, ("survey",)),
-        "topology": (press("escape", "4"), ("▸ topology", "4.5/s", "reviewer")),
+        "topology": (press("escape", "escape", "4"), ("▸ topology", "4.5/s", "reviewer")),
     }
 
 
