@@ -37,12 +37,15 @@ class Keys(Part):
     def bind_actions(self, wanted: Mapping[str, str], preset: str) -> list[str]:
         """Bind the keys of the registry's actions, as the settings map them; what is wrong."""
         from sparkplug.actions.registry import ACTIONS
-        from sparkplug.tui.keymap import read_keymap
+        from sparkplug.tui.keymap import PRESETS, Keymap, read_keymap
 
         app = self._centre
-        keymap = read_keymap(wanted, preset)
+        built_in = {action.id: action.key or "" for action in ACTIONS.values()}
+        # What is changed is held against all there is, and all there is has to be imported for it.
+        changed = wanted or PRESETS.get(preset)
+        keymap = read_keymap(wanted, preset) if changed else Keymap(built_in)
         self._mapped = keymap.mapped
-        self._keys = {action.id: keymap.keys[action.id] for action in ACTIONS.values()}
+        self._keys = {name: keymap.keys[name] for name in built_in}
         self._unbind_actions()
         for keys in {keys for keys in self._keys.values() if keys}:
             written = ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(","))
