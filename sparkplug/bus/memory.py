@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from typing import TypeVar
 
 import nats.errors
@@ -15,12 +17,17 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call
 from sparkplug.schema.errors import InvalidError, NoMeshError, SparkplugError
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryHome
+from sparkplug.schema.node import NodeState, ObservedNode
 
 log = logging.getLogger(__name__)
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _WRITE_S = 5.0
+#: The lease of the memory lapses in nine seconds, and is asked for every second.
+_TAKEN_OVER_S = 12.0
+_AGAIN_S = 0.25
+_LIVE = (NodeState.STARTING, NodeState.JOINING, NodeState.READY, NodeState.DEGRADED)
 _FULL = 10077
 
 
@@ -35,16 +42,22 @@ async def ask(
 ) -> ReplyT:
     """Ask the memory. Raises NoMeshError, with the name of its host, when it is away.
 
-    `deadline` in seconds leaves time for its process to start.
+    `deadline` in seconds leaves time for its process to start. A node that lives and was begun
+    a moment ago has yet to take the lease of the one before: it is waited for.
     """
-    try:
-        return await call(
-            bus, subjects.memory_call(verb, caller), request, reply, deadline=deadline
-        )
-    except NoMeshError as error:
-        if not bus.connected:
-            raise
-        raise await _away(bus) from error
+    began = time.monotonic()
+    while True:
+        try:
+            return await call(
+                bus, subjects.memory_call(verb, caller), request, reply, deadline=deadline
+            )
+        except NoMeshError as error:
+            if not bus.connected:
+                raise
+            late = time.monotonic() - began > min(deadline, _TAKEN_OVER_S)
+            if late or not await _lives(bus):
+                raise await _away(bus) from error
+            await asyncio.sleep(_AGAIN_S)
 
 
 async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
@@ -88,6 +101,17 @@ async def home_of(bus: Bus) -> str:
     entry = await Bucket(bus, subjects.BUCKET_MESH).get(subjects.MEMORY_HOME)
     home = decode(MemoryHome, entry) if entry is not None else None
     return home.node if home is not None else ""
+
+
+async def _lives(bus: Bus) -> bool:
+    """Whether the node that keeps the memory is there, as far as the asker may know."""
+    try:
+        name = await home_of(bus)
+        entry = await Bucket(bus, subjects.BUCKET_OBSERVED).get(f"nodes.{name}") if name else None
+    except (TimeoutError, SparkplugError, nats.errors.Error, nats.js.errors.Error):
+        return False
+    node = decode(ObservedNode, entry) if entry is not None else None
+    return node is not None and node.state in _LIVE
 
 
 async def _away(bus: Bus) -> NoMeshError:

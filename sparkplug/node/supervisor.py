@@ -400,7 +400,8 @@ class Supervisor:
         user = public_key(credentials.seed) if self._keys and credentials else ""
         state = self._paths.agents / spec.name
         # What a crew remembers is in a folder of its agent's own, whenever it is opened.
-        env = {"CREWAI_STORAGE_DIR": str(state / "crewai")} | _passed(spec) | spec.env
+        of_crews = {"CREWAI_STORAGE_DIR": str(state / "crewai")} if spec.runtime == "crewai" else {}
+        env = of_crews | _passed(spec) | spec.env
         if spec.resources.gpus:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
         given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
