@@ -27,8 +27,10 @@ async def way_out(app: Monkeyed, pilot: Pilot[None]) -> None:
 
 
 def _under_way(app: Monkeyed) -> list[str]:
-    """What was asked for and is not done; some workers run for as long as the app does."""
-    going = [worker for worker in app.workers if worker.is_running]
+    """What was asked for and is not done. Panes and pages follow what they show while they are
+    there, and three workers of the app run as long as it does.
+    """
+    going = [worker for worker in app.workers if worker.is_running and worker.node is app]
     return [worker.name for worker in going if worker.group not in ("store", "theme", "time")]
 
 
