@@ -19,7 +19,7 @@ async def seen(mesh: Mesh) -> AsyncIterator[Centre]:
     """The agents of a mesh."""
     for name in ("critic", "scribe", "sentinel"):
         await mesh.agent(name)
-    async with centre((80, 24), pane="agents") as found:
+    async with centre((80, 40), pane="agents") as found:
         await found.shows("critic", "sentinel")
         yield found
 

@@ -58,7 +58,7 @@ def _rows(seen: Centre) -> list[Any]:
 async def test_it_is_in_every_place_of_the_screen(mesh: Mesh, wave: None) -> None:
     await mesh.agent("critic")
     await mesh.agent("blind")
-    async with centre((220, 50), pane="agents") as seen:
+    async with centre((300, 50), pane="agents") as seen:
         await _selected(seen, "critic")
         await seen.shows("W wave")
         await seen.press("question_mark")

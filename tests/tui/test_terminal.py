@@ -52,7 +52,7 @@ def terminal(home: Path) -> Iterator[type[Terminal]]:
 
 def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) -> None:
     seen = terminal()
-    seen.shows("overview", "q quit")
+    seen.shows("overview", "? help", "q quit")
     seen.shows("no mesh runs here")
     assert seen.quit() == 0
     assert "\x1b[?1049l" in seen.sent, "the terminal is given back"

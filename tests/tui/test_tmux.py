@@ -22,7 +22,7 @@ def pane(home: Path) -> Iterator[Tmux]:
     """A shell in tmux. The path of its socket is kept short: a socket's may have 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="sp-tmux-"))
     try:
-        with tmux(folder, (110, 30)) as found:
+        with tmux(folder, (160, 30)) as found:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,9 +84,9 @@ def _type_all_there_is(pane: Tmux) -> None:
     pane.type("?")
     pane.shows("in this box")
     pane.type("G")
-    pane.shows("Run plan")
+    pane.shows("short names")
     pane.press("escape")
-    pane.lacks("Run plan")
+    pane.lacks("short names")
     pane.press("q")
     pane.until(lambda: pane.tell("alternate_on") == "0", "left")
 

@@ -76,7 +76,10 @@ class Frame(Part):
 
     def _make_hints(self, shown: str) -> list[Hint]:
         app = self._centre
-        found = [Hint(app.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown) for p in PANES]
+        found = [
+            Hint(app.key(f"pane.{p}"), p, f"pane('{p}')", active=p == shown, known=True)
+            for p in PANES
+        ]
         found += [Hint(app.key(name), name, name) for name in ("help", "palette")]
         last = [Hint(app.key(n), n, n, rank=r) for n, r in _LAST.items()]
         return [*found, *app.action_hints(), *last]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from textual.events import Click
@@ -11,12 +11,16 @@ from textual.events import Click
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.widgets.lines import OneLine
 
+#: The part of the row that may go to what always stands in it.
+_MOST_OF_IT = 2 / 3
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A key, what it does, and the app's action that a click on it runs.
 
-    Where there is no room those of the highest `rank` leave first.
+    Where there is no room those of the highest `rank` leave first. One that is `known` by its key
+    goes without its word where such words would take the room of all others.
     """
 
     key: str
@@ -24,11 +28,12 @@ class Hint:
     action: str
     active: bool = False
     rank: int = 0
+    known: bool = False
 
     @property
     def cells(self) -> int:
         """The cells it takes."""
-        return cell_len(f" {self.key} {self.does} ")
+        return cell_len(f" {self.key} {self.does} " if self.does else f" {self.key} ")
 
 
 class Footer(OneLine):
@@ -52,7 +57,7 @@ class Footer(OneLine):
         places: list[tuple[int, int, str]] = []
         used = 0
         for hint in _fitting(hints, self.size.width):
-            key, does = f" {hint.key}", f" {hint.does} "
+            key, does = f" {hint.key}", f" {hint.does} " if hint.does else " "
             size = cell_len(key + does)
             if used + size > self.size.width:
                 break
@@ -76,6 +81,9 @@ class Footer(OneLine):
 
 
 def _fitting(hints: Sequence[Hint], width: int) -> list[Hint]:
+    always = sum(hint.cells for hint in hints if not hint.rank)
+    if always > width * _MOST_OF_IT:
+        hints = [replace(h, does="") if h.known and not h.active else h for h in hints]
     found = list(hints)
     used = sum(hint.cells for hint in found)
     for hint in sorted(enumerate(hints), key=lambda one: (-one[1].rank, -one[0])):
