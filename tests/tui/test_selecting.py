@@ -109,8 +109,8 @@ async def test_a_page_to_read(seen: Centre, key: str) -> None:
 async def test_header_and_footer(seen: Centre, key: str) -> None:
     await seen.press("3")
     await seen.shows("▸ agents", "rep")
-    await drag(seen, "1 overview  2", 29)
-    await copied(seen, key, "1 overview  2")
+    await drag(seen, "3 agents  4", 29)
+    await copied(seen, key, "3 agents  4")
     await drag(seen, "SparkPlug ▸ agents", 0)
     await copied(seen, key, "SparkPlug ▸ agents")
     await seen.shows("▸ agents", "rep")
