@@ -41,7 +41,9 @@ def ask(
 
     `began` is told the pid. Raises TimeoutError after `timeout` seconds; the verb is killed then.
     """
-    text = json.dumps({"words": list(words), "env": dict(env), "cwd": os.getcwd()}).encode()
+    # pathlib takes longer to import than all of this.
+    folder = os.getcwd()  # noqa: PTH109
+    text = json.dumps({"words": list(words), "env": dict(env), "cwd": folder}).encode()
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         connection.connect(path)

@@ -20,6 +20,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from fakes import kept_call
 
 _TESTS = Path(__file__).resolve().parents[1]
@@ -80,6 +82,10 @@ class KeptCli:
                 file.seek(0)
                 texts.append(file.read().decode())
         return subprocess.CompletedProcess(list(words), code, *texts)
+
+    def calls(self) -> list[psutil.Process]:
+        """The calls that are under way."""
+        return psutil.Process(self._process.pid).children()
 
     def close(self) -> None:
         """End it."""

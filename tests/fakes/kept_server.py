@@ -1,4 +1,4 @@
-"""What is kept of the command line: an interpreter that has imported it, and forks for each call."""
+"""What is kept of the command line: an interpreter that imported it, and forks for each call."""
 
 from __future__ import annotations
 
