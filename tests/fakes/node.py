@@ -79,6 +79,15 @@ class Node:
         """Start the node."""
         self.cli("up")
 
+    def clear(self) -> None:
+        """Up, and without agents: like a fresh node but for what its history tells."""
+        if self.run_file("node.json").get("state") != "ready":
+            self.up()
+        names = self.cli("agents", "list", "-o", "name").stdout.split()
+        if names:
+            self.cli("agents", "remove", *names, "--yes")
+            assert wait_until(lambda: self.json("agents", "list") == [], 30)
+
     def run_file(self, name: str) -> dict[str, Any]:
         """One of the files of the run directory; empty when it is not there."""
         try:
