@@ -294,7 +294,7 @@ class Daemon:
             paths.run,
             paths.logs,
             zygotes.environment,
-            lambda: sampler.latest.gpus if sampler.latest else (),
+            lambda: gpu_room.ledger(self._gpu_room, self.name, state.assignments),
         )
         models = NodeModels(
             bus,
