@@ -37,7 +37,8 @@ from sparkplug.schema.task_services import (
     TaskFigures,
     TaskReply,
 )
-from sparkplug.tasks.dispatcher import Dispatcher, Limits
+from sparkplug.tasks.dispatcher import Dispatcher
+from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.outbox import Outbox
 from sparkplug.tasks.store import Store
 from sparkplug.tasks.telling import Telling
@@ -204,7 +205,7 @@ class Tenure:
         while True:
             if self._service.knows_all():
                 self._dispatcher.tick()
-            due = self._dispatcher.next_due()
+            due = self._dispatcher.waiting.next_due()
             left = due - utc_now().timestamp() if due is not None else _LOOK_EVERY_S
             await asyncio.sleep(min(_LOOK_EVERY_S, max(0.005, left)))
 
@@ -247,7 +248,9 @@ class Tenure:
                 if not answer.done():
                     answer.set_result(SubmittedTask(id=name, duplicate=duplicate, refused=why))
 
-            self._dispatcher.submit(new, new.id or secrets.token_hex(8), request.actor, answered)
+            self._dispatcher.intake.submit(
+                new, new.id or secrets.token_hex(8), request.actor, answered
+            )
         return SubmitTasksReply(tasks=list(await asyncio.gather(*answers)))
 
     async def _submit_by(self, subject: str, request: SubmitTasks) -> SubmitTasksReply:
@@ -286,7 +289,7 @@ class Tenure:
                 if not over.done():
                     over.set_result(task)
 
-            remove = self._dispatcher.when_ended(task, ended)
+            remove = self._dispatcher.ending.when_ended(task, ended)
             try:
                 async with asyncio.timeout(request.seconds):
                     return await over
@@ -312,7 +315,7 @@ class Tenure:
 
     async def _requeue(self, request: ChangeTasks) -> ChangedTasks:
         def requeue(task: Task, kept: Callable[[str], None]) -> None:
-            self._dispatcher.requeue(task, request.actor, request.text, request.input, kept)
+            self._dispatcher.intake.requeue(task, request.actor, request.text, request.input, kept)
 
         return await self._change(request, requeue, self._dead_of(request))
 
