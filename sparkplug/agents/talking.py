@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import nats.errors
@@ -23,7 +23,7 @@ from sparkplug.agents.activity import RequestActivity
 from sparkplug.agents.balancing import Balance
 from sparkplug.agents.routes import Routes, Whom
 from sparkplug.agents.trail import Trail
-from sparkplug.bus import subjects
+from sparkplug.bus import hubs, subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
@@ -53,6 +53,8 @@ class Job:
     action: str | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     thread: str = ""
+    #: The mark of what is said to several at once (`bus.hubs`), of which this is one part.
+    hub: str = ""
 
     @property
     def whom(self) -> Whom:
@@ -192,6 +194,7 @@ class Talk:
                     input=job.input,
                     context={**self._ids, **onward, "call": call, QUESTION_FIELD: asked},
                     thread=job.thread,
+                    hub=job.hub,
                     deadline=timeout,
                 )
                 async with contextlib.aclosing(stream):
@@ -230,6 +233,7 @@ class Talk:
             input=job.input,
             context={**self._ids, **onward},
             thread=job.thread,
+            hub=job.hub,
             deadline=timeout,
         )
         # The first chunk says that it has taken it (protocol section 6.2).
@@ -285,6 +289,7 @@ class Talk:
         names = list(dict.fromkeys(target.name for target in there if target.name != besides))
         if not names:
             return []
+        job = replace(job, hub=hubs.mark(whom.hub))
         jobs = [(job, Whom(name, whom.capability, whom.type, whom.labels)) for name in names]
         self._spread(there, jobs)
         if wait:
