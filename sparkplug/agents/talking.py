@@ -12,6 +12,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -256,10 +257,11 @@ class Talk:
             asyncio.create_task(self._reply(job, whom, timeout, balance)) for job, whom in jobs
         ]
         replies: list[Reply] = []
+        good = 0
         try:
             for done in asyncio.as_completed(tasks):
                 replies.append(await done)
-                good = sum(reply.ok for reply in replies)
+                good += replies[-1].ok
                 if want == "all":
                     continue
                 if good >= enough:
@@ -305,5 +307,8 @@ class Talk:
 
     def _spread(self, there: Sequence[Target], jobs: Sequence[tuple[Job, Whom]]) -> None:
         """The routes to each are known from those to all: nobody is asked for them again."""
+        of: defaultdict[str, list[Target]] = defaultdict(list)
+        for target in there:
+            of[target.name].append(target)
         for _, whom in jobs:
-            self._routes.learn(whom, [one for one in there if one.name == whom.name])
+            self._routes.learn(whom, of[whom.name or ""])

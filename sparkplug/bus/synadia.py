@@ -95,22 +95,25 @@ def use_inbox_here(prefix: str) -> None:
 
 
 class _Marked:
-    """Adds the mark of a hub to what is sent through it; see `hubs`."""
+    """Adds the mark of a hub to what is sent through it (see `hubs`), and the extras, which the
+    SDK copies for what intercepts when they come in the envelope."""
 
-    def __init__(self, mark: str) -> None:
-        self._extras = sdk.PromptExtras(headers={hubs.HEADER: mark})
+    def __init__(self, mark: str, extras: Mapping[str, Any]) -> None:
+        self._extras = sdk.PromptExtras(fields=extras, headers={hubs.HEADER: mark})
 
     async def before_prompt(self, _: sdk.PromptInterceptorContext) -> sdk.PromptExtras:
         return self._extras
 
 
 def agent_at(
-    bus: Bus, target: Target, close_event: asyncio.Event | None = None, hub: str = ""
+    bus: Bus,
+    target: Target,
+    close_event: asyncio.Event | None = None,
+    interceptors: Sequence[sdk.PromptInterceptor] = (),
 ) -> sdk.Agent:
     """The SDK's handle of a replica, from what the mesh already knows of it.
 
-    Setting `close_event` ends the streams of this handle. With `hub`, a mark of `hubs.mark`, its
-    prompts are parts of what is said to several.
+    Setting `close_event` ends the streams of this handle.
     """
     info = _info(
         target.name,
@@ -123,8 +126,9 @@ def agent_at(
     # Signing asks the server who we are, each time: only for who wants it.
     signed = target.senders == "signed"
     identity = sender_identity(bus.name, bus.credentials) if signed else None
-    marked = (_Marked(hub),) if hub else ()
-    return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity, interceptors=marked)
+    return sdk.Agent(
+        bus.nc, info, close_event=close_event, identity=identity, interceptors=interceptors
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -261,11 +265,14 @@ async def prompt(
         extras[CONTEXT_FIELD] = {**(context or {}), "within": deadline}
     elif context:
         extras[CONTEXT_FIELD] = dict(context)
-    envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
+    marked = (_Marked(hub, extras),) if hub else ()
+    envelope = sdk.Envelope(
+        prompt=text or action or "", attachments=attachments, **({} if hub else extras)
+    )
     where = f"{target.name}/{target.replica}"
     answerer = Answerer(bus, target)
     try:
-        stream = agent_at(bus, target, answerer.gone, hub).prompt(
+        stream = agent_at(bus, target, answerer.gone, marked).prompt(
             envelope, timeout=min(_SILENCE_S, deadline), max_wait_s=deadline
         )
         with answerer.watched():
