@@ -43,6 +43,10 @@ _NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "decisions", "events", "
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
 _TICK_S = 1.0
+#: A full collection walks all that the screen holds, for a tenth of a second: one after so many
+#: collections of what is younger, in a turn of its own.
+_COLLECT_AFTER = 20
+_NEVER = 2**30
 
 
 class SparkplugApp(
@@ -208,6 +212,9 @@ class SparkplugApp(
         self.open_history(settings.paths.home)
         gc.collect()
         gc.freeze()
+        # Full collections are for `_tick`, between frames and never within one.
+        young, middle, _ = gc.get_threshold()
+        gc.set_threshold(young, middle, _NEVER)
 
     async def _keep_time(self) -> None:
         while True:
@@ -218,6 +225,8 @@ class SparkplugApp(
         """Once a second: ages and the minute. What did not change is not painted."""
         if not self.screen_stack:
             return  # it is being left
+        if gc.get_count()[2] >= _COLLECT_AFTER:
+            gc.collect()
         if self.pane is not None and not self._covered:
             self.pane.tick()
         minute = int(time.time() // 60)

@@ -11,8 +11,11 @@ from textual.selection import Selection
 from textual.widget import Widget
 
 from sparkplug.tui.screen.compositor import SparseCompositor
+from sparkplug.tui.screen.grounds import let_go_of_the_closed
 
 ResultT = TypeVar("ResultT")
+
+let_go_of_the_closed()
 
 
 class PresentScreen(Screen[ResultT]):
