@@ -8,6 +8,7 @@ try was given is long over (the agent ends it itself when it is over). Never bec
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import time
 from collections.abc import Callable, Iterable
@@ -30,6 +31,8 @@ _GRACE_S = 10.0
 #: What was handed over so long ago and is not known there was lost on its way.
 _LOST_S = 2.0
 _MOST_ATTEMPTS = 50
+#: Tasks that are taken over before others have their turn.
+_AT_A_STRETCH = 500
 
 
 class Dispatcher:
@@ -60,10 +63,13 @@ class Dispatcher:
 
     # Taking over.
 
-    def load(self, work: Iterable[Task], dead: Iterable[Task]) -> None:
-        """Go on with what an earlier service left."""
+    async def load(self, work: Iterable[Task], dead: Iterable[Task]) -> None:
+        """Go on with what an earlier service left; nobody is served meanwhile."""
         self.book.dead = {task.id: task for task in dead}
-        for task in work:
+        for number, task in enumerate(work):
+            if not number % _AT_A_STRETCH:
+                # Of a hundred thousand the leases would not be renewed in time.
+                await asyncio.sleep(0)
             buried = self.book.dead.get(task.id)
             if buried is not None and task.state is not TaskState.DEAD:
                 # It was requeued, and the dead letter was to go next.

@@ -37,6 +37,7 @@ from sparkplug.schema.task_services import (
     TaskFigures,
     TaskReply,
 )
+from sparkplug.tasks.collecting import none_meanwhile, set_aside
 from sparkplug.tasks.dispatcher import Dispatcher
 from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.outbox import Outbox
@@ -145,10 +146,17 @@ class Tenure:
 
     async def run(self) -> None:
         """Take over, then serve. Raises ConflictError when another has taken over."""
-        work, dead = await self._store.open()
-        self._dispatcher.load(work, dead)
-        if work or dead:
-            log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+        with contextlib.ExitStack() as aside:
+            with none_meanwhile():
+                work, dead = await self._store.open()
+                await self._dispatcher.load(work, dead)
+                aside.enter_context(set_aside())
+            if work or dead:
+                log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+            del work, dead
+            await self._keep()
+
+    async def _keep(self) -> None:
         services = Services(self._bus)
         workers = await self._bus.nc.subscribe(subjects.tasks_from("*", "*"), cb=self._hear)
         try:

@@ -89,6 +89,8 @@ def test_rates_and_errors_are_seen_on_the_edges_and_queues_on_the_boxes() -> Non
     assert pen_of(drawn, "research", "all") == ("dim", "light")
     assert drawn.graph.by_id["writer"].note == "4"
     assert drawn.graph.by_id["all"].symbol == "◎"
+    inside = {name: drawn.graph.by_id[name].inside[0][0][1] for name in ("all", "ana", "critic")}
+    assert inside == {"all": "◎ group", "ana": "❯ idle", "critic": "idle"}
     assert drawn.graph.by_key[Key("writer", "critic")].label == "3.0/s ✖30"
 
 

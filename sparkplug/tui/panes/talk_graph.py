@@ -35,6 +35,8 @@ _LABELLED = 24
 _NOTE = 4
 _WORSE = {"closed": 0, "half-open": 1, "open": 2}
 _STEM = re.compile(r"[-_.]?\d+$")
+#: What is in the box of a hub: nothing is in hand there.
+_HUBS = {"group": "group", "subject": "topic"}
 #: What stands for those that are drawn in no box of their own.
 OTHERS = "others"
 
@@ -265,11 +267,13 @@ def _box(
     elif waiting:
         pen = "warn" if waiting >= 10 else "active"
     note = f"{min(depth, 9999)}" if depth else ""
-    words = _depth(depth, waiting)
+    words = _HUBS.get(kind) or _depth(depth, waiting)
     if ring is not None or breaker != "closed":
         lines = (((pen, f"{symbol} {words}"),),)
     else:
-        lines = ((("active" if depth else "dim", words),),)
+        # What is no agent says so inside, too, where the symbol is not beside its name.
+        sign = f"{symbol} " if kind in SYMBOLS and kind != "agent" and len(members) == 1 else ""
+        lines = ((("active" if depth else "dim", sign + words),),)
     return Box(
         name, name, lines=lines, pen=pen, symbol=symbol, width=14, height=1, note=note, room=_NOTE
     )
