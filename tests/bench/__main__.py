@@ -25,6 +25,7 @@ from bench import (
     plans,
     plot,
     prompts,
+    rings,
     screen,
     spawn,
     starts,
@@ -54,6 +55,7 @@ _PARTS = {
     "logs": logs.run,
     "memory": memory.run,
     "observer": observer.run,
+    "rings": rings.run,
 }
 
 
