@@ -19,6 +19,7 @@ from sparkplug.plans.journal import JournalWriter
 from sparkplug.plans.past import copy_past
 from sparkplug.plans.repeated import do_step
 from sparkplug.plans.scheduler import Moves, Scheduler
+from sparkplug.plans.slots import key_of_runs
 from sparkplug.plans.templates import render, shown, variables
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
@@ -173,8 +174,18 @@ class Execution:
         """Answer a question of this run, as somebody did among the questions of the mesh."""
         await leave_answer(self.desk.bus, request)
 
-    async def child(self, name: str, inputs: Mapping[str, Any], child: str, step: str) -> Any:
-        """Run a plan as a part of this run, or go on waiting for it; its output."""
+    async def child(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        child: str,
+        step: str,
+        holds: str | None = None,
+    ) -> Any:
+        """Run a plan as a part of this run, or go on waiting for it; its output.
+
+        `holds` is the key of the place that the step stands in.
+        """
         plan = self.plan.plans[name]
         whole = plan.model_copy(update={"plans": {**self.plan.plans, **plan.plans}})
         parent = self.view.parent
@@ -183,12 +194,28 @@ class Execution:
             child,
             whole,
             dict(inputs),
-            Parent(run=self.run_id, step=step, depth=(parent.depth if parent else 0) + 1),
+            Parent(
+                run=self.run_id,
+                step=step,
+                depth=(parent.depth if parent else 0) + 1,
+                holds=self._holds(step, holds),
+            ),
             node=self.desk.node,
             actor=self.view.actor,
         )
         ended = await self.desk.endings.of(self.desk.bus, child)
         return await child_output(ended, self.desk.results)
+
+    def _holds(self, step: str, key: str | None) -> dict[str, str]:
+        """The places that a run which is part of this one stands in with it."""
+        parent = self.view.parent
+        holds = dict(parent.holds) if parent is not None else {}
+        of_run = key_of_runs(self.plan, self.view.inputs)
+        if of_run is not None:
+            holds[of_run] = self.run_id
+        if key is not None:
+            holds[key] = f"{self.run_id}/{step}"
+        return holds
 
     async def cancel_child(self, child: str) -> None:
         """Ask that a run which is part of this one be cancelled; one that has ended has ended."""

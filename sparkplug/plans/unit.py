@@ -62,6 +62,8 @@ class Unit:
         self.run = run
         self.step = step
         self.item = item
+        #: The key of the place that it stands in.
+        self.holds: str | None = None
         self._extra = dict(extra or {})
 
     @property
@@ -166,15 +168,13 @@ class Unit:
 
     def _check_budget(self) -> None:
         """Raise RefusedError when nothing more may be spent."""
-        whole = self.run.view.step(self.step.id)
-        spent = (whole.worked_seconds, whole.tokens) if whole is not None else (0.0, 0)
-        for what, budget, used in (
-            (f"step {self.step.id}", self.step.budget, spent),
-            (f"plan {self.run.plan.name}", self.run.plan.budget, self.run.spent()),
+        for what, budget, spent in (
+            (f"step {self.step.id}", self.step.budget, self._spent),
+            (f"plan {self.run.plan.name}", self.run.plan.budget, self.run.spent),
         ):
             if budget is None:
                 continue
-            seconds, tokens = used
+            seconds, tokens = spent()
             if budget.seconds is not None and seconds >= budget.seconds:
                 raise RefusedError(
                     f"the budget of {what} is spent: {seconds:.1f} of {budget.seconds:g} s"
@@ -183,6 +183,10 @@ class Unit:
                 raise RefusedError(
                     f"the budget of {what} is spent: {tokens} of {budget.tokens} tokens"
                 )
+
+    def _spent(self) -> tuple[float, int]:
+        whole = self.run.view.step(self.step.id)
+        return (whole.worked_seconds, whole.tokens) if whole is not None else (0.0, 0)
 
     async def _after(self, error: SparkplugError, tokens: int) -> Outcome | None:
         """Take note of an attempt that gave nothing. None, after a pause, to try it again;

@@ -83,6 +83,10 @@ class Parent(Record):
     step: str = ""
     schedule: str = ""
     depth: int = 0
+    holds: dict[str, str] = Field(
+        default_factory=dict,
+        description="the places that it stands in, by key, and what lends each to one run at once",
+    )
 
 
 class Shared(Record):
