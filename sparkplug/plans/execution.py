@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 _ASKED = frozenset({"cancel-asked", "pause-asked", "resume-asked", "step-answered"})
 
 
+#: So many steps begin in one entry with the end of another; a message has room for so many.
+_MOST_TOGETHER = 64
+
+
 class Execution:
     """The work on one run: what its steps work with, too."""
 
@@ -60,6 +64,8 @@ class Execution:
         self._full: dict[str, Any] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        #: Steps whose first attempt is in the journal, and is still to be made.
+        self.begun: set[str] = set()
         self._ending: tuple[RunState, str] | None = None
         self._opened: tuple[datetime, float] = (utc_now(), time.monotonic())
         self._clock = 0.0
@@ -129,16 +135,40 @@ class Execution:
 
     async def record(self, kind: Any, **what: Any) -> None:
         """Store an entry, then take it into the view: never the other way round."""
-        entry = JournalEntry(run=self.run_id, kind=kind, node=self.desk.node, **what)
-        entry.time = self.now()
+        now = self.now()
+        entry = JournalEntry(run=self.run_id, kind=kind, node=self.desk.node, time=now, **what)
+        entry.then = entries = self._then(entry)
         stored = what.get("stored")
         await self._journal.write(entry)
+        self.begun.update(one.step for one in entries if one.step is not None)
         if stored is not None:
             entry = entry.model_copy(update={"output": self._full.pop(stored, None)})
-        advance(self.view, entry)
-        if entry.step is not None:
-            self._took(entry.step)
+        for one in (entry, *entries):
+            advance(self.view, one)
+            if one.step is not None:
+                self._took(one.step)
         self._tick()
+
+    def _then(self, entry: JournalEntry) -> list[JournalEntry]:
+        """The steps that begin with the end of another: their beginnings are stored with it, with
+        one sync for both."""
+        if entry.kind != "step-completed" or entry.item is not None or entry.step is None:
+            return []
+        if self.view.paused or self._ending is not None:
+            return []
+        names = self._scheduler.goes_on_with(entry.step)[:_MOST_TOGETHER]
+        return [
+            JournalEntry(
+                run=self.run_id,
+                kind="step-started",
+                step=name,
+                attempt=1,
+                agent=self.plan.step(name).agent,
+                node=self.desk.node,
+                time=entry.time,
+            )
+            for name in names
+        ]
 
     async def record_output(self, kind: Any, output: Any, **what: Any) -> None:
         """Store an entry with an output of any size. Raises InvalidError when it is too large."""

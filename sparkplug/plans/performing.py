@@ -104,7 +104,8 @@ def _edited(unit: Unit) -> dict[str, Any]:
 
 async def _agent(unit: Unit, outcome: Outcome) -> None:
     step, run = unit.step, unit.run
-    number = unit.view.attempts + 1
+    begun, unit.begun = unit.begun, False
+    number = unit.view.attempts + (not begun)
     agent, capability = step.agent, step.capability
     if unit.view.fallback is not None and step.fallback is not None:
         agent, capability = step.fallback.agent, step.fallback.capability
@@ -136,7 +137,8 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
     )
     answer = Answer()
     try:
-        await unit.record("step-started", attempt=number, agent=agent)
+        if not begun:
+            await unit.record("step-started", attempt=number, agent=agent)
         await attempt(run.desk.bus, run.desk.replicas, run.desk.resolve, ask, answer)
     except WaitingError as waiting:
         said = await agents_answer(unit, waiting)

@@ -73,6 +73,8 @@ def event_of(entry: JournalEntry) -> Event | None:
     if name is None:
         return None
     data: dict[str, Any] = {"journal": entry.sequence}
+    if entry.part:
+        data["part"] = entry.part
     if entry.plan is not None:
         data["plan"] = entry.plan.name
     for key in ("attempt", "agent", "error", "child", "tokens"):
@@ -89,7 +91,7 @@ def event_of(entry: JournalEntry) -> Event | None:
     if entry.item is not None:
         step = f"{step}[{entry.item}]"
     return Event(
-        id=f"journal.{entry.sequence}",
+        id=f"journal.{entry.sequence}.{entry.part}" if entry.part else f"journal.{entry.sequence}",
         name=name,
         time=entry.time,
         host=entry.node,
@@ -122,16 +124,19 @@ class Teller:
             await asyncio.sleep(_LOOK_S)
 
     async def _tell(self) -> None:
-        after = await self._told()
+        told = await self._told()
         oldest = utc_now() - _NEWS
         news: asyncio.Queue[Event | None] = asyncio.Queue(MAX_BATCH - 1)
 
         async def hear() -> None:
             try:
-                async with contextlib.aclosing(follow_after(self._bus, after)) as entries:
+                # From the last message on: it may have been told in part.
+                begin = max(0, told[0] - 1)
+                async with contextlib.aclosing(follow_after(self._bus, begin)) as entries:
                     async for entry in entries:
                         event = event_of(entry)
-                        if event is not None and (after or entry.time >= oldest):
+                        fresh = (entry.sequence, entry.part) > told
+                        if event is not None and fresh and (told[0] or entry.time >= oldest):
                             await news.put(event)
             finally:
                 await news.put(None)
@@ -150,9 +155,9 @@ class Teller:
         finally:
             await end(hearing)
 
-    async def _told(self) -> int:
-        """The sequence of the last entry that was told of; 0: none was."""
-        last = 0
+    async def _told(self) -> tuple[int, int]:
+        """The sequence of the last entry that was told of, and its part; 0: none was."""
+        last = (0, 0)
         for kind in ("plan", "step"):
             try:
                 found = await self._bus.js.get_last_msg(
@@ -163,8 +168,9 @@ class Teller:
             except (TimeoutError, nats.errors.Error) as error:
                 raise NoMeshError(f"the events cannot be read: {error}") from error
             event = Event.model_validate_json(found.data or b"{}")
-            told = event.data.get("journal")
-            last = max(last, told if isinstance(told, int) else 0)
+            told, part = event.data.get("journal"), event.data.get("part", 0)
+            if isinstance(told, int) and isinstance(part, int):
+                last = max(last, (told, part))
         return last
 
     async def _publish(self, events: Sequence[Event]) -> None:

@@ -64,6 +64,8 @@ class Unit:
         self.item = item
         #: The key of the place that it stands in.
         self.holds: str | None = None
+        #: Whether the attempt that is to be made is in the journal already.
+        self.begun = False
         self._extra = dict(extra or {})
 
     @property
@@ -137,8 +139,11 @@ class Unit:
         asked = self.view.question
         if self.view.state is StepState.WAITING and asked is not None and asked.kind == "agent":
             return await self._gone_on()
+        if self.item is None and self.step.id in self.run.begun:
+            self.run.begun.remove(self.step.id)
+            self.begun = True
         left_behind = self.view.state is StepState.RUNNING and self.view.attempts > 0
-        if left_behind and self.step.kind not in _GOES_ON:
+        if left_behind and not self.begun and self.step.kind not in _GOES_ON:
             lost = InterruptedAttemptError("the planner was lost while the step ran")
             outcome = await self._after(lost, 0)
             if outcome is not None:
