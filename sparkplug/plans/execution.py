@@ -88,6 +88,7 @@ class Execution:
         await self._load_stored()
         self.names = variables(self.view)
         self._scheduler = Scheduler(self.plan, self.view)
+        self.desk.breakers.learn(self.plan, entries, self._opened[0], self.desk.node)
         for entry in entries:
             if entry.kind == "cancel-asked":
                 self._cancelled(entry)

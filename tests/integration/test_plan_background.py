@@ -39,8 +39,8 @@ from sparkplug.schema.question import (
     QuestionState,
     QuestionSubject,
 )
-from sparkplug.schema.run import RunState, StepState
-from sparkplug.schema.schedule import ChangeSchedule, Fired, Schedule, SetSchedule
+from sparkplug.schema.run import RunState, StepState, SubmitReply
+from sparkplug.schema.schedule import ChangeSchedule, Fired, RunSchedule, Schedule, SetSchedule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -263,6 +263,14 @@ async def test_a_schedule_begins_runs_until_it_is_paused_or_removed(mesh: PlanMe
         await ask(ChangeSchedule(name="tick", change="pause"), subjects.SCHEDULES_CHANGE)
     with pytest.raises(NotFoundError, match="did you mean tick"):
         await ask(ChangeSchedule(name="tikc", change="remove"), subjects.SCHEDULES_CHANGE)
+    # By hand it is run also while it is paused, for whoever says so.
+    by_hand = RunSchedule(name="tick", actor="ben")
+    reply = await call(mesh.bus, subjects.SCHEDULES_RUN, by_hand, SubmitReply)
+    view = await mesh.ended(reply.run)
+    assert view.parent is not None
+    assert (view.parent.schedule, view.actor) == ("tick", "ben")
+    with pytest.raises(NotFoundError, match="no schedule a b"):
+        await call(mesh.bus, subjects.SCHEDULES_RUN, RunSchedule(name="a b"), SubmitReply)
     await ask(ChangeSchedule(name="tick", change="remove"), subjects.SCHEDULES_CHANGE)
     bad = schedule("bad", every=9).model_copy(
         update={
