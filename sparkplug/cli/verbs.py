@@ -464,7 +464,7 @@ GROUPS: dict[str, str] = {
     "models": "models: list, describe, explain, usage, load, unload",
     "threads": "what LangGraph agents keep: list, get, history, set, forget",
     "plans": "plans: list, validate, stats",
-    "schedules": "plans run by the clock: list, add, remove, pause, resume",
+    "schedules": "plans run by the clock: list, add, run, remove, pause, resume",
     "runs": "runs of plans: list, describe, watch, pause, resume, retry, replay, diff, answer, …",
     "tasks": "queued work: list, queues, submit, describe, cancel, dead, requeue, drop",
     "questions": "what agents ask people: list, describe, answer, approve, reject, withdraw",
