@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from sparkplug.agents.exits import Exit, take_exit
 from sparkplug.agents.jobs import SpawnJob
-from sparkplug.agents.stalls import read_stalls
+from sparkplug.agents.stalls import Stall, any_stalls, read_stalls
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
@@ -25,6 +25,7 @@ from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, public_key
 from sparkplug.bus.leases import lease_clock
 from sparkplug.bus.signing import Signer
+from sparkplug.clock import until_next
 from sparkplug.node.accounting import Serving
 from sparkplug.node.limits import Given, Limits
 from sparkplug.node.logs import AgentLogs
@@ -563,7 +564,7 @@ class Supervisor:
         """Mark the silent ones, and keep the logs within their limits."""
         rotated = 0.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
             if self._bus.connected:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
@@ -575,8 +576,11 @@ class Supervisor:
     async def watch_stalls(self) -> None:
         """Show those as blocked whose event loop does not turn, while it does not."""
         while True:
-            await asyncio.sleep(_STALLS_EVERY_S)
-            stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
+            await asyncio.sleep(until_next(_STALLS_EVERY_S))
+            stalls: dict[str, Stall] = {}
+            # Nearly always there is none, and a thread to read nothing costs more than a look.
+            if self._replicas and any_stalls(self._paths.stalls):
+                stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
             for replica, _ in list(self._replicas.values()):
                 replica.blocked(stalls.get(replica.process))
 
