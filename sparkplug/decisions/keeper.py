@@ -87,6 +87,8 @@ class Decisions:
         self._writer = DecisionWriter(bus, lambda: self._lease.held)
         self._invitations = Invitations(bus, find)
         self._open: dict[str, Open] = {}
+        #: Set when one was opened: until then there is no time to look at.
+        self._opened = asyncio.Event()
         self._opening = asyncio.Lock()
 
     async def run(self) -> None:
@@ -108,6 +110,9 @@ class Decisions:
             await services.serve(subjects.DECISIONS_CLOSE, CloseRequest, self._close)
             await services.serve(subjects.DECISIONS_GET, DecisionRequest, self._get)
             while True:
+                if not self._open:
+                    self._opened.clear()
+                    await self._opened.wait()
                 await asyncio.sleep(_LOOK_S)
                 for one in list(self._open.values()):
                     if one.due:
@@ -169,6 +174,7 @@ class Decisions:
         )
         await self._writer.write(entry)
         one = self._open[name] = Open(begin(entry), time.monotonic())
+        self._opened.set()
         proposal = request.proposal
         self._events.emit(
             "decision:opened",

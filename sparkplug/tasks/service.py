@@ -14,11 +14,11 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, NoMeshError, NotFoundError, SparkplugError
@@ -50,7 +50,6 @@ log = logging.getLogger(__name__)
 _LEASE = "tasks"
 _LEASE_S = 3
 _TRY_EVERY_S = 1.0
-_HELD_CHECK_S = 0.1
 _LOOK_EVERY_S = 0.25
 _MEASURE_EVERY_S = 5.0
 _TELL_ANYWAY_S = 5.0
@@ -97,19 +96,10 @@ class TaskService:
 
     async def _keep_tasks(self) -> None:
         """Keep them until the lease is another's, or the fence is."""
-        work = asyncio.ensure_future(Tenure(self).run())
-        keeper = asyncio.ensure_future(self._lease.keep())
         try:
-            while self._lease.held:
-                done, _ = await asyncio.wait({work}, timeout=_HELD_CHECK_S)
-                if done:
-                    work.result()
-                    return
-            log.warning("the tasks are let go: their lease could not be kept")
+            await while_held(self._lease, Tenure(self).run())
         except* (ConflictError, NoMeshError) as group:
             log.warning("the tasks are let go: %s", _leaf(group))
-        finally:
-            await end(work, keeper)
 
     @property
     def parts(self) -> tuple[Bus, str, EventLog, Limits]:
@@ -215,7 +205,7 @@ class Tenure:
                 self._dispatcher.tick()
             due = self._dispatcher.waiting.next_due()
             left = due - utc_now().timestamp() if due is not None else _LOOK_EVERY_S
-            await asyncio.sleep(min(_LOOK_EVERY_S, max(0.005, left)))
+            await asyncio.sleep(min(until_next(_LOOK_EVERY_S), max(0.005, left)))
 
     async def _publish(self) -> None:
         """Tell the figures of all queues once a second while they change."""
@@ -237,7 +227,7 @@ class Tenure:
                 measured = now
                 with contextlib.suppress(TimeoutError, nats.errors.Error):
                     await self._store.measure()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
 
     # Services.
 

@@ -23,6 +23,7 @@ from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.senders import why_forged
 from sparkplug.bus.service import Services
 from sparkplug.bus.tap import Tap
+from sparkplug.clock import until_next
 from sparkplug.node.directory import Directory
 from sparkplug.node.observer.edges import EdgeCount, EdgeCounts, Replica
 from sparkplug.node.observer.headers import AGENT_SENDER, Heard, heard_message
@@ -90,6 +91,7 @@ class Observer:
         self._rings: list[WaitRing] = []
         self._breakers: list[EdgeBreaker] = []
         self._unjudged: deque[tuple[Heard, EdgeCount]] = deque(maxlen=_MOST_UNJUDGED)
+        self._any_unjudged = asyncio.Event()
         self._instances: dict[Replica, str | None] = {}
         self._since = utc_now()
         self._gaps = 0
@@ -146,6 +148,7 @@ class Observer:
             return
         if headers and AGENT_SENDER in headers:
             self._unjudged.append((Heard(subject, reply, headers, data), edge))
+            self._any_unjudged.set()
         if self._taps:
             self._taken(edge, reply, subject, headers, data, answer=False)
 
@@ -193,7 +196,7 @@ class Observer:
     async def _publish(self) -> None:
         published = 0.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
             self._forget_ended()
             self._look_at_breakers()
             self._counts.roll()
@@ -233,7 +236,7 @@ class Observer:
         """Name rings of waits as soon as they are certain."""
         told: set[frozenset[str]] = set()
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(until_next(_LOOK_S))
             rings = self._waits.rings()
             certain = {frozenset(ring.agents) for ring in rings if ring.certain}
             self._rings = rings
@@ -258,14 +261,19 @@ class Observer:
 
     async def _show(self) -> None:
         while True:
-            await asyncio.sleep(_SHOW_S if self._taps else _LOOK_S)
+            await asyncio.sleep(until_next(_SHOW_S if self._taps else _LOOK_S))
             if self._taps:
                 await self._taps.send()
 
     async def _judge(self) -> None:
         """Flag messages whose header names who did not send them; the event once a while."""
         while True:
-            await asyncio.sleep(0 if self._unjudged else _SHOW_S)
+            if self._unjudged:
+                await asyncio.sleep(0)
+            else:
+                self._any_unjudged.clear()
+                await self._any_unjudged.wait()
+                await asyncio.sleep(_SHOW_S)
             for _ in range(min(len(self._unjudged), _JUDGED_AT_ONCE)):
                 heard, edge = self._unjudged.popleft()
                 self._judge_one(heard, edge)
