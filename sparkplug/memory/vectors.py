@@ -14,7 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparkplug.memory.embedders.port import Embedder
+import numpy as np
+
+from sparkplug.memory.embedders.port import Embedder, Vectors
+from sparkplug.memory.narrow import MOST_ITEMS, Narrow
 from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.settings import LlmSection, MemorySection
 
@@ -24,10 +27,18 @@ log = logging.getLogger(__name__)
 _DATA_CHARS = 4_000
 _SEATS = "sparkplug.memory.seats"
 _UNSUITED = re.compile(r"[^a-zA-Z0-9_-]")
-#: Chroma's filter takes time for each that passes (4 µs): where more than this share does, more
-#: is asked for without it, and what is of other scopes is left out after.
-_MOST_PASS = 0.02
+#: Where scopes are too large to be held here more is asked for without Chroma's filter, which
+#: takes time for each that passes, and what is of other scopes is left out after.
 _MOST_ASKED = 4_000
+#: Texts that have nothing to do with each other.
+_STRANGERS = (
+    "The kettle is on the stove.",
+    "A queue drops messages when it is full.",
+    "Whales sing under the ice of the north.",
+    "Her contract ends in November.",
+    "Tensors of half precision overflow early.",
+    "Goals scored away count twice.",
+)
 
 
 class Space:
@@ -53,9 +64,11 @@ class Space:
                 hint="memory.store_config is what Mem0 is told of it",
             ) from error
         self._store = self.mem0.vector_store
+        self.unlike = _unlike(embedder)
         self._chroma = getattr(self._store, "collection", None)
         if settings.store != "chroma":
             self._chroma = None
+        self._narrow = Narrow(self._read_scope, self._lock)
 
     def insert(self, ids: Sequence[str], texts: Sequence[str], scopes: Sequence[str]) -> None:
         """Store vectors of texts. One that is there already is replaced."""
@@ -68,6 +81,7 @@ class Space:
             if self._chroma is not None:
                 # What Mem0's `insert` does, but with vectors that were stored before a crash.
                 self._chroma.upsert(ids=list(ids), embeddings=vectors, metadatas=payloads)
+                self._narrow.write(ids, scopes, vectors)
                 return
             for known in ids:
                 self._remove(known)
@@ -78,6 +92,7 @@ class Space:
         with self._lock:
             if self._chroma is not None:
                 self._chroma.delete(ids=list(ids))
+                self._narrow.remove(ids)
                 return
             for known in ids:
                 self._remove(known)
@@ -90,32 +105,25 @@ class Space:
             log.debug("vector %s: %s", known, error)
 
     def search(
-        self, query: str, scopes: Sequence[str] | None, limit: int, share: float
+        self, query: str, scopes: Sequence[str] | None, limit: int, within: int, total: int
     ) -> list[tuple[str, float]]:
         """Ids and likenesses (0 to 1) of the nearest, the best first.
 
-        `share` is how much of all is in the scopes, 0 to 1. With much of it in them a store is
-        faster without its filter: the caller leaves out what does not belong there.
+        `within` is how many of all `total` memories are in the scopes. Of some that are large more
+        may come than is asked for, and what is not theirs: the caller leaves it out.
         """
         vector = self.embedder.embed([query])
         if not vector.any():
             return []
         if self._chroma is not None:
             # Chroma's own call: Mem0's makes lists of vectors, and 1/(1+d) of likenesses.
-            filtered = scopes is not None and share < _MOST_PASS
-            where: dict[str, Any] | None = None
-            if filtered and scopes is not None:
-                where = {"user_id": {"$in": list(scopes)}}
+            if scopes is not None and within <= MOST_ITEMS:
+                return self._narrow.search(vector[0], scopes, limit)
             wanted = limit
-            if scopes is not None and not filtered:
-                wanted = min(
-                    _MOST_ASKED, int(2 * limit / min(1.0, share)) if share < 0.99 else limit
-                )
+            if scopes is not None and within < 0.99 * total:
+                wanted = min(_MOST_ASKED, int(2 * limit * total / max(1, within)))
             found = self._chroma.query(
-                query_embeddings=vector,
-                where=where,
-                n_results=max(1, wanted),
-                include=["distances"],
+                query_embeddings=vector, n_results=max(1, wanted), include=["distances"]
             )
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             # Of vectors of length one the squared distance is 2 - 2 cos.
@@ -130,6 +138,13 @@ class Space:
                 given[str(one.id)] = max(given.get(str(one.id), 0.0), float(one.score or 0.0))
         return sorted(given.items(), key=lambda pair: -pair[1])[:limit]
 
+    def _read_scope(self, scope: str) -> tuple[list[str], Vectors]:
+        """What Chroma has of a scope. Nothing is written meanwhile."""
+        assert self._chroma is not None
+        found = self._chroma.get(where={"user_id": scope}, include=["embeddings"])
+        rows = np.asarray(found["embeddings"], dtype=np.float32)
+        return list(found["ids"]), rows.reshape(len(found["ids"]), -1)
+
     def drop(self) -> None:
         """Let go of the collection: another embedder's has taken its place."""
         try:
@@ -140,6 +155,15 @@ class Space:
     def close(self) -> None:
         """Let go of Mem0's own file."""
         self.mem0.close()
+
+
+def _unlike(embedder: Embedder) -> float:
+    """How alike an embedder finds texts that have nothing in common, 0 to 0.9."""
+    vectors = embedder.embed(_STRANGERS)
+    alike = vectors @ vectors.T
+    count = len(_STRANGERS)
+    between = float(alike.sum() - alike.trace()) / (count * (count - 1))
+    return min(0.9, max(0.0, between))
 
 
 def _make(folder: Path, settings: MemorySection, llm: LlmSection, embedder: Embedder) -> Any:

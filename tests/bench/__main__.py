@@ -19,6 +19,7 @@ from bench import (
     hosts,
     logs,
     memory,
+    memory_large,
     models,
     monkey,
     observer,
@@ -54,6 +55,7 @@ _PARTS = {
     "forms": forms.run,
     "logs": logs.run,
     "memory": memory.run,
+    "memory-large": memory_large.run,
     "observer": observer.run,
     "rings": rings.run,
 }

@@ -13,9 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chaos.kills import PARTS, Arena
+from chaos.memory_kills import kill_in_adds
 from chaos.run_kills import MOMENTS, VICTIMS, RunArena
 from chaos.task_kills import TaskArena
 from fakes.node import Node
+
+#: How often the memory is killed in the middle of adds.
+_ROUNDS = 20
 
 
 def main() -> int:
@@ -27,7 +31,10 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
     parser.add_argument("--cases", type=int, default=0, help="runs in which something is killed")
     parser.add_argument("--tasks", type=int, default=0, help="so many tasks while parts are killed")
+    parser.add_argument("--adds", type=int, default=0, help="so many memories a kill, 20 times")
     arguments = parser.parse_args()
+    if arguments.adds:
+        return _adds(arguments.adds, arguments.seed)
     if arguments.tasks:
         return _tasks(arguments.tasks, arguments.seed)
     parts = arguments.part or PARTS
@@ -87,6 +94,20 @@ def _tasks(count: int, seed: int) -> int:
         faults = arena.faults()
     print("\n".join(faults[:50]) or "no fault")
     return 1 if faults else 0
+
+
+def _adds(count: int, seed: int) -> int:
+    """So many memories added with a kill of the memory's process among them, 20 times."""
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        try:
+            arena = asyncio.run(kill_in_adds(node, _ROUNDS, count, seed))
+        finally:
+            node.close()
+    print(f"seed {seed}\n{arena.report()}", flush=True)
+    print("\n".join(arena.faults[:50]) or "no fault")
+    return 1 if arena.faults else 0
 
 
 if __name__ == "__main__":
