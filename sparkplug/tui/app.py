@@ -6,7 +6,6 @@ Importing this imports Textual and nothing that talks to a mesh: the first frame
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +20,7 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
 from sparkplug.tui.looks import Looks
+from sparkplug.tui.screen.collecting import Collecting
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.shell.asking import Asking
 from sparkplug.tui.shell.bottom import Bottom
@@ -43,10 +43,6 @@ _NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "decisions", "events", "
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
 _TICK_S = 1.0
-#: A full collection walks all that the screen holds, for a tenth of a second: one after so many
-#: collections of what is younger, in a turn of its own.
-_COLLECT_AFTER = 20
-_NEVER = 2**30
 
 
 class SparkplugApp(
@@ -136,6 +132,7 @@ class SparkplugApp(
         self.set_class(not self.look.color, "-colorless")
         self.readonly = readonly
         self.store = Store(url, self._changed, context)
+        self._collecting = Collecting()
         #: Whether the pane to begin on was asked for: then the one of last time is not shown.
         self.pane_asked = pane is not None
         #: The minute the header shows.
@@ -210,11 +207,7 @@ class SparkplugApp(
         self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
         self.warn(*self.take_aliases(settings.tui.aliases))
         self.open_history(settings.paths.home)
-        gc.collect()
-        gc.freeze()
-        # Full collections are for `_tick`, between frames and never within one.
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, _NEVER)
+        self._collecting.begin()
 
     async def _keep_time(self) -> None:
         while True:
@@ -225,8 +218,7 @@ class SparkplugApp(
         """Once a second: ages and the minute. What did not change is not painted."""
         if not self.screen_stack:
             return  # it is being left
-        if gc.get_count()[2] >= _COLLECT_AFTER:
-            gc.collect()
+        self._collecting.tick()
         if self.pane is not None and not self._covered:
             self.pane.tick()
         minute = int(time.time() // 60)
@@ -278,8 +270,10 @@ class SparkplugApp(
 
     async def on_event(self, event: Event) -> None:
         """Textual looks for a screen to give input to; what comes as one leaves finds none."""
-        if isinstance(event, InputEvent | Paste) and not self.screen_stack:
-            return
+        if isinstance(event, InputEvent | Paste):
+            self._collecting.pressed()
+            if not self.screen_stack:
+                return
         await super().on_event(event)
 
     async def action_quit(self) -> None:

@@ -29,6 +29,10 @@ class PresentScreen(Screen[ResultT]):
         super().__init__(*args, **kwargs)
         self._compositor = SparseCompositor()
 
+    def let_go(self) -> None:
+        """It is closed: where everything stood on it is known no more."""
+        self._compositor = SparseCompositor()
+
     def _forward_event(self, event: Event) -> None:
         if isinstance(event, MouseEvent) and not self._is_present(event):
             return
