@@ -28,7 +28,8 @@ from sparkplug.node.agent_processes import AgentProcesses
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.records import ProcessRecord
-from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.replica import Replica
+from sparkplug.node.replica_host import Wanted
 from sparkplug.node.reports import Reports
 from sparkplug.node.revocation import Revocations
 from sparkplug.node.zygotes import ZygotePool
