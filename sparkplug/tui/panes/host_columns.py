@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a small plot in the list goes back, a cell each.
 _TREND = 8
+#: States of a GPU that is not well, the worst first.
+_WORST = ("lost", "stale", "error")
 
 
 def is_failing(view: HostView) -> bool:
@@ -99,8 +101,22 @@ def _gpu_busy(sample: HostSample) -> float | None:
     return _mean(gpu.utilization_percent for gpu in sample.gpus)
 
 
-def _draw_low(count: int | None) -> Span:
-    return ("warn", f"! {count}") if count else ("dim", "" if count is None else "0")
+def _trouble(sample: HostSample) -> tuple[int, str, int] | None:
+    """How many GPUs are not well, what the first of them is, and how many are throttled."""
+    if not sample.gpus:
+        return None
+    unwell = [str(gpu.state) for gpu in sample.gpus if str(gpu.state) != "ok"]
+    low = sum(bool(throttle(gpu)) for gpu in sample.gpus)
+    return len(unwell), min(unwell, key=_WORST.index) if unwell else "", low
+
+
+def _draw_trouble(value: tuple[int, str, int] | None) -> Span:
+    if value is None:
+        return "dim", ""
+    unwell, word, low = value
+    if unwell:
+        return "bad", f"✖ {unwell} {word}"
+    return ("warn", f"! {low} slow") if low else ("dim", "0")
 
 
 def _driver(sample: HostSample) -> tuple[bool, str, str]:
@@ -147,14 +163,11 @@ def host_columns(past: Callable[[str], Sequence[HostSample]]) -> tuple[Column, .
             draw=_draw_share,
         ),
         Column(
-            *(
-                "throttled",
-                9,
-                _of(lambda s: sum(bool(throttle(g)) for g in s.gpus) if s.gpus else None),
-            ),
+            *("throttled", 9, _of(_trouble), "trouble"),
             kind="number",
             rank=4,
-            draw=_draw_low,
+            draw=_draw_trouble,
+            order=lambda value: 1000 * value[0] + value[2] if value else None,
         ),
         Column(
             *("driver", 16, _of(_driver)),
