@@ -1,8 +1,8 @@
 """Finding memories: by meaning and by words, put together, each with why.
 
 The score is the likeness of meaning and, with a weight, the share of the question's words; the
-weight grows with how much these words tell (the root of the sum of their weights, BM25's idf), so
-that a question of rare names is looked up and a common phrase is compared by what it means. How
+weight grows with how much these words tell (the sum of their weights, BM25's idf), so that a
+question of rare names is looked up and a common phrase is compared by what it means. How
 the weights were chosen, and on what: docs/memory.md.
 """
 
@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, log1p, sqrt
+from math import log, log1p
 
 from sparkplug.memory.rows import fields_of, strength
 from sparkplug.memory.wording import words_of
@@ -22,7 +22,7 @@ from sparkplug.schema.memory import MemoryHit, Why
 POOL = 100
 #: What words count for beside meanings: a model alone misses names; an embedder that itself
 #: compares words adds little to them.
-BESIDE_MEANINGS, BESIDE_WORDS = 0.07, 0.7
+BESIDE_MEANINGS, BESIDE_WORDS = 0.015, 0.14
 _STRENGTH = 0.01
 #: A word that is in a larger share of all memories says little, and takes long to rank; so do
 #: words that are in more than so many together, where rarer ones are asked for too.
@@ -124,7 +124,7 @@ def hybrid(
     by_id = dict(semantic or ())
     now = time.time()
     furthest = _NOT_NEAR * min(by_id.values(), default=0.0)
-    weight = beside * sqrt(lexical.tells) if semantic is not None else 1.0
+    weight = beside * lexical.tells if semantic is not None else 1.0
     allowed = set(scopes) if scopes is not None else None
     ranked: list[tuple[float, str, int, float]] = []
     for row in _rows(db, _RANKED_BY, list(by_id), list(lexical.likeness)):

@@ -18,9 +18,6 @@ from chaos.run_kills import MOMENTS, VICTIMS, RunArena
 from chaos.task_kills import TaskArena
 from fakes.node import Node
 
-#: How often the memory is killed in the middle of adds.
-_ROUNDS = 20
-
 
 def main() -> int:
     """Kill at random until the time is up; non-zero when the mesh did not come back."""
@@ -31,10 +28,11 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
     parser.add_argument("--cases", type=int, default=0, help="runs in which something is killed")
     parser.add_argument("--tasks", type=int, default=0, help="so many tasks while parts are killed")
-    parser.add_argument("--adds", type=int, default=0, help="so many memories a kill, 20 times")
+    parser.add_argument("--adds", type=int, default=0, help="so many memories a kill")
+    parser.add_argument("--rounds", type=int, default=20, help="of adds")
     arguments = parser.parse_args()
     if arguments.adds:
-        return _adds(arguments.adds, arguments.seed)
+        return _adds(arguments.rounds, arguments.adds, arguments.seed)
     if arguments.tasks:
         return _tasks(arguments.tasks, arguments.seed)
     parts = arguments.part or PARTS
@@ -96,13 +94,13 @@ def _tasks(count: int, seed: int) -> int:
     return 1 if faults else 0
 
 
-def _adds(count: int, seed: int) -> int:
-    """So many memories added with a kill of the memory's process among them, 20 times."""
+def _adds(rounds: int, count: int, seed: int) -> int:
+    """So many memories added with a kill of the memory's process among them, so often."""
     with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
         node = Node(Path(folder) / "state")
         node.up()
         try:
-            arena = asyncio.run(kill_in_adds(node, _ROUNDS, count, seed))
+            arena = asyncio.run(kill_in_adds(node, rounds, count, seed))
         finally:
             node.close()
     print(f"seed {seed}\n{arena.report()}", flush=True)

@@ -141,4 +141,5 @@ async def kill_in_adds(node: Node, rounds: int, adds: int, seed: int) -> MemoryA
         await memory.stats(client)
         for number in range(rounds):
             await arena.round(client, number, adds)
+            print(f"{number + 1} of {rounds}: {arena.report()}", flush=True)
     return arena
