@@ -45,7 +45,8 @@ _LONGEST_PAUSE_S = 15.0
 _MOST_HELD = 256
 #: What cannot be asked twice: all else changes nothing, or knows that it was done.
 _ONCE = "handover"
-_HELD_S = 25.0
+#: As long as the longest that is waited for an answer: on a busy host a process starts slowly.
+_HELD_S = 120.0
 _LOG_BYTES = 10 << 20
 _ERROR_HEADER = "Sparkplug-Error"
 

@@ -208,8 +208,9 @@ class Planner:
         """Begin to work on what is unfinished and not in hand; its lease decides who may."""
         now = time.monotonic()
         for run in self._unfinished.in_turn():
-            if len(self._tasks) >= self._most:
-                return
+            # What waits for a part of itself would wait for ever if that had to wait for it.
+            if len(self._tasks) >= self._most and not self._unfinished.is_part(run):
+                continue
             if run not in self._tasks and self._rest_until.get(run, 0.0) <= now:
                 task = group.create_task(self._work(run), name=f"run {run}")
                 self._tasks[run] = task

@@ -37,7 +37,9 @@ from sparkplug.schema.task_services import (
     TaskFigures,
     TaskReply,
 )
-from sparkplug.tasks.dispatcher import Dispatcher, Limits
+from sparkplug.tasks.collecting import none_meanwhile, set_aside
+from sparkplug.tasks.dispatcher import Dispatcher
+from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.outbox import Outbox
 from sparkplug.tasks.store import Store
 from sparkplug.tasks.telling import Telling
@@ -134,10 +136,17 @@ class Tenure:
 
     async def run(self) -> None:
         """Take over, then serve. Raises ConflictError when another has taken over."""
-        work, dead = await self._store.open()
-        self._dispatcher.load(work, dead)
-        if work or dead:
-            log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+        with contextlib.ExitStack() as aside:
+            with none_meanwhile():
+                work, dead = await self._store.open()
+                await self._dispatcher.load(work, dead)
+                aside.enter_context(set_aside())
+            if work or dead:
+                log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+            del work, dead
+            await self._keep()
+
+    async def _keep(self) -> None:
         services = Services(self._bus)
         workers = await self._bus.nc.subscribe(subjects.tasks_from("*", "*"), cb=self._hear)
         try:
@@ -194,7 +203,7 @@ class Tenure:
         while True:
             if self._service.knows_all():
                 self._dispatcher.tick()
-            due = self._dispatcher.next_due()
+            due = self._dispatcher.waiting.next_due()
             left = due - utc_now().timestamp() if due is not None else _LOOK_EVERY_S
             await asyncio.sleep(min(until_next(_LOOK_EVERY_S), max(0.005, left)))
 
@@ -237,7 +246,9 @@ class Tenure:
                 if not answer.done():
                     answer.set_result(SubmittedTask(id=name, duplicate=duplicate, refused=why))
 
-            self._dispatcher.submit(new, new.id or secrets.token_hex(8), request.actor, answered)
+            self._dispatcher.intake.submit(
+                new, new.id or secrets.token_hex(8), request.actor, answered
+            )
         return SubmitTasksReply(tasks=list(await asyncio.gather(*answers)))
 
     async def _submit_by(self, subject: str, request: SubmitTasks) -> SubmitTasksReply:
@@ -276,7 +287,7 @@ class Tenure:
                 if not over.done():
                     over.set_result(task)
 
-            remove = self._dispatcher.when_ended(task, ended)
+            remove = self._dispatcher.ending.when_ended(task, ended)
             try:
                 async with asyncio.timeout(request.seconds):
                     return await over
@@ -302,7 +313,7 @@ class Tenure:
 
     async def _requeue(self, request: ChangeTasks) -> ChangedTasks:
         def requeue(task: Task, kept: Callable[[str], None]) -> None:
-            self._dispatcher.requeue(task, request.actor, request.text, request.input, kept)
+            self._dispatcher.intake.requeue(task, request.actor, request.text, request.input, kept)
 
         return await self._change(request, requeue, self._dead_of(request))
 

@@ -20,12 +20,14 @@ from bench import (
     hosts,
     logs,
     memory,
+    memory_large,
     models,
     monkey,
     observer,
     plans,
     plot,
     prompts,
+    rings,
     screen,
     spawn,
     starts,
@@ -55,7 +57,9 @@ _PARTS = {
     "forms": forms.run,
     "logs": logs.run,
     "memory": memory.run,
+    "memory-large": memory_large.run,
     "observer": observer.run,
+    "rings": rings.run,
 }
 
 

@@ -19,11 +19,12 @@ from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.config import load_settings
-from sparkplug.memory import moving
+from sparkplug.memory import extraction, moving
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema import memory as m
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.node import NodeState, ObservedNode
 
 WHO = subjects.memory_caller("ana", "o", "0")
@@ -87,7 +88,7 @@ async def stats(bus: Bus) -> m.MemoryStats:
 
 
 async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
-    mesh_server: MeshServer, mesh_bus: Bus, tmp_path: Path
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {"memory": [{"text": "Ana likes tea"}, {"text": "Ana lives in Oslo"}]}
     async with openai_server(completion(facts)) as model:
@@ -104,6 +105,8 @@ async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
             typed = await say(mesh_bus, "typed by hand", who=PERSON)
             assert {kept.state, typed.state} == {"stored"} and len(model.requests) == asked
             model.replies[:] = [Reply(status=400)]
+            monkeypatch.setattr(extraction, "_AGAIN_S", 0.1)
+            monkeypatch.setattr(extraction, "_IDLE_S", 0.1)
             waits = await say(mesh_bus, "the model is away for this", wait=0.2)
             assert waits.state == "extracting"
 
@@ -188,6 +191,28 @@ async def test_an_endpoint_embeds(mesh_bus: Bus, tmp_path: Path) -> None:
             assert found.embedder.startswith("endpoint-3-")
     finally:
         server.close()
+
+
+async def test_a_full_queue_refuses_and_takes_again_once_it_is_worked_on(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    large = [f"{number} " + "x" * (m.MOST_TEXT_BYTES - 100) for number in range(40)]
+    accepted = []
+    with pytest.raises(SparkplugError, match="cannot take more just now") as refused:
+        for text in large:
+            request = m.MemoryAdd(text=text, scope="mesh")
+            await wire.write(mesh_bus, PERSON, request)
+            accepted.append(request.id)
+    assert 4 < len(accepted) < 40 and "try again later" in (refused.value.hint or "")
+    # What waits and was accepted is all stored, and then there is room.
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        for known in accepted:
+            asked = m.OutcomeRequest(write=known, wait=25)
+            made = await wire.ask(mesh_bus, "outcome", PERSON, asked, m.MemoryOutcome)
+            assert made.state == "stored"
+        last = await say(mesh_bus, large[len(accepted)], who=PERSON, scope="mesh")
+        assert last.state == "stored"
+        assert (await stats(mesh_bus)).items == len(accepted) + 1
 
 
 async def test_it_goes_to_another_host_whole(
