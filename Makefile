@@ -15,6 +15,7 @@ run: $(VENV)/.run-ready
 
 test: $(VENV)/.test-ready
 	@command -v cc >/dev/null || { echo "make test needs a C compiler for the fake GPU driver: apt-get install gcc libc6-dev" >&2; exit 2; }
+	$(COMPILE)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(VENV)/.test-ready

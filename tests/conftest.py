@@ -49,3 +49,23 @@ def node(home: Path) -> Iterator[Node]:
         yield running
     finally:
         running.close()
+
+
+@pytest.fixture(scope="module")
+def node_of_file() -> Iterator[Node]:
+    """A node for all tests of a file, taken down after the last; see `shared_node`."""
+    folder = Path(tempfile.mkdtemp(prefix="sp-"))
+    running = Node(folder / "state")
+    try:
+        running.up()
+        yield running
+    finally:
+        running.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def shared_node(node_of_file: Node) -> Node:
+    """The file's node, up and without agents, for a test that leaves it fit for the next."""
+    node_of_file.clear()
+    return node_of_file

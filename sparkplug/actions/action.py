@@ -25,8 +25,9 @@ Kind = Literal[
     "path",
     "decision",
     "memory",
+    "schedule",
 ]
-TargetKind = Literal["agent", "host", "run", "task", "question", "decision", "memory"]
+TargetKind = Literal["agent", "host", "run", "task", "question", "decision", "memory", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
-"""Actions on schedules: add, remove, pause, resume."""
+"""Actions on schedules: add, remove, pause, resume, run now."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from sparkplug.actions.action import Action, ActionResult, Argument
+from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
     from sparkplug.schema.schedule import Schedule
 
-_NAME = Argument("name", "text", "name of the schedule", required=True)
+_NEW = Argument("name", "text", "name of the schedule", required=True)
+_NAME = Argument("name", "schedule", "name of the schedule", required=True)
 
 
 async def _made(
@@ -83,26 +84,58 @@ async def _check_add(client: Client, name: str, plan: str, **given: Any) -> None
     )
 
 
-async def _remove(client: Client, name: str) -> ActionResult:
+def _change(
+    what: Literal["remove", "pause", "resume"], told: str
+) -> Callable[..., Awaitable[ActionResult]]:
+    """What does one of the changes there are, and says so."""
+
+    async def change(client: Client, name: str) -> ActionResult:
+        from sparkplug.client import schedules
+
+        await schedules.change(client, name, what)
+        return ActionResult(f"schedule {name} {told}", {"schedule": name})
+
+    return change
+
+
+async def _run_now(client: Client, name: str) -> ActionResult:
     from sparkplug.client import schedules
 
-    await schedules.change(client, name, "remove")
-    return ActionResult(f"schedule {name} removed", {"schedule": name})
+    run = await schedules.run_now(client, name)
+    return ActionResult(
+        f"run {run} of the schedule {name} accepted", {"schedule": name, "run": run}
+    )
 
 
-async def _pause(client: Client, name: str) -> ActionResult:
-    from sparkplug.client import schedules
+def _applies(paused: bool | None = None) -> Callable[[Subject | None], str | None]:
+    """For what is done to a schedule; with `paused` to one that is, or is not."""
 
-    await schedules.change(client, name, "pause")
-    return ActionResult(f"schedule {name} paused", {"schedule": name})
+    def applies(subject: Subject | None) -> str | None:
+        if subject is None or subject.kind != "schedule":
+            return "select a schedule"
+        if paused is None or subject.value is None or subject.value.schedule.paused is paused:
+            return None
+        return "it is not paused" if paused else "it is paused already"
+
+    return applies
 
 
-async def _resume(client: Client, name: str) -> ActionResult:
-    from sparkplug.client import schedules
-
-    await schedules.change(client, name, "resume")
-    return ActionResult(f"schedule {name} goes on", {"schedule": name})
-
+_CHANGES: tuple[
+    tuple[Literal["remove", "pause", "resume"], str | None, bool | None, str, str, str], ...
+] = (
+    (
+        *("remove", "x", None, "removed", "remove the schedule {name}"),
+        "run a plan no more by the clock; what goes on goes on",
+    ),
+    (
+        *("pause", None, False, "paused", "pause the schedule {name}"),
+        "begin no run of a schedule until it is resumed",
+    ),
+    (
+        *("resume", None, True, "goes on", "have the schedule {name} go on"),
+        "have a paused schedule go on",
+    ),
+)
 
 SCHEDULE_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -111,7 +144,7 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
         help="run a plan again and again, by the clock or at an interval",
         verb=("schedules", "add"),
         arguments=(
-            _NAME,
+            _NEW,
             Argument("plan", "plan", "plan file, or the name of a shipped plan", required=True),
             Argument("cron", "text", "when, like '0 3 * * *'", default="", flag="--cron"),
             Argument("every", "seconds", "an interval instead, like 10m", flag="--every"),
@@ -154,31 +187,33 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
         preview=lambda name, plan, **_: f"would run {plan} by the schedule {name}",
     ),
     Action(
-        id="schedules.remove",
-        title="Remove schedule",
-        help="run a plan no more by the clock; what goes on goes on",
-        verb=("schedules", "remove"),
+        id="schedules.run",
+        title="Run schedule now",
+        help="begin a run of a schedule now; its times stay as they are",
+        verb=("schedules", "run"),
+        key="R",
+        target="schedule",
         arguments=(_NAME,),
-        danger=True,
-        run=_remove,
-        preview=lambda name, **_: f"would remove the schedule {name}",
+        many=True,
+        applies=_applies(),
+        run=_run_now,
+        preview=lambda name, **_: f"would begin a run of the schedule {name}",
     ),
-    Action(
-        id="schedules.pause",
-        title="Pause schedule",
-        help="begin no run of a schedule until it is resumed",
-        verb=("schedules", "pause"),
-        arguments=(_NAME,),
-        run=_pause,
-        preview=lambda name, **_: f"would pause the schedule {name}",
-    ),
-    Action(
-        id="schedules.resume",
-        title="Resume schedule",
-        help="have a paused schedule go on",
-        verb=("schedules", "resume"),
-        arguments=(_NAME,),
-        run=_resume,
-        preview=lambda name, **_: f"would have the schedule {name} go on",
+    *(
+        Action(
+            id=f"schedules.{what}",
+            title=f"{what.capitalize()} schedule",
+            help=help_,
+            verb=("schedules", what),
+            key=key,
+            target="schedule",
+            arguments=(_NAME,),
+            many=True,
+            danger=what == "remove",
+            applies=_applies(paused),
+            run=_change(what, told),
+            preview=lambda name, would=would, **_: f"would {would.format(name=name)}",
+        )
+        for what, key, paused, told, would, help_ in _CHANGES
     ),
 )

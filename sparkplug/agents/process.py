@@ -63,6 +63,7 @@ from sparkplug.schema.errors import (
     SparkplugError,
 )
 from sparkplug.schema.task_services import GivenTask
+from sparkplug.schema.text import one_line
 from sparkplug.schema.thread import ThreadsRequest
 from sparkplug.schema.units import bytes_text
 from sparkplug.schema.usage import AgentCounts, Latency
@@ -259,7 +260,7 @@ class AgentProcess:
         if self._stopping.is_set():
             raise RequestRejectedError(503, "it is stopping and takes nothing new")
         if self._probes is not None and self._probes.not_ready is not None:
-            raise RequestRejectedError(503, _one_line(f"not ready: {self._probes.not_ready}"))
+            raise RequestRejectedError(503, _described(f"not ready: {self._probes.not_ready}"))
         began = time.monotonic()
         with self._activity.request() as activity:
             try:
@@ -275,13 +276,13 @@ class AgentProcess:
                     self._must_end = error
                     self.stop()
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
-                raise RequestRejectedError(code, _one_line(str(error))) from error
+                raise RequestRejectedError(code, _described(str(error))) from error
             except Exception as error:
                 # User code: its traceback goes to the agent's log, its gist to the caller.
                 self._activity.failed += 1
                 log.exception("request failed")
                 gist = _memory_gist() if isinstance(error, MemoryError) else _gist(error)
-                raise RequestRejectedError(500, _one_line(gist)) from error
+                raise RequestRejectedError(500, _described(gist)) from error
             else:
                 self._activity.served += 1
             finally:
@@ -326,7 +327,7 @@ class AgentProcess:
             state=state,
             reason=reason,
             reason_kind=kind,
-            accepting=probes is None or probes.not_ready is None,
+            accepting=probes is None or (probes.not_ready is None and probes.not_live is None),
             unhealthy=probes is not None and probes.not_live is not None,
             inflight=activity.inflight,
             served=activity.served,
@@ -402,6 +403,11 @@ def _end_soon(job: SpawnJob, why: ProcessMustEnd) -> None:
     timer.start()
 
 
+def _described(text: str) -> str:
+    """What an answer's header can say."""
+    return one_line(text)[:_MAX_DESCRIPTION]
+
+
 def _gist(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
@@ -412,10 +418,6 @@ def _memory_gist() -> str:
     if limit == resource.RLIM_INFINITY:
         return "out of memory"
     return f"out of memory: its limit is {bytes_text(limit)}, by rlimit"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_MAX_DESCRIPTION]
 
 
 def main(job: SpawnJob) -> int:

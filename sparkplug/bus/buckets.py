@@ -72,7 +72,7 @@ class Bucket:
 
     async def get(self, key: str) -> Entry | None:
         """The newest value of a key, or None."""
-        if not _can_be_key(key):
+        if not can_be_key(key):
             return None
         try:
             message = await self._bus.js.get_last_msg(self._stream, self._prefix + key, direct=True)
@@ -118,7 +118,7 @@ class Bucket:
 
     async def history(self, key: str) -> list[Revision]:
         """Every revision of a key that is kept, the oldest first. None for what is no key."""
-        if not _can_be_key(key):
+        if not can_be_key(key):
             return []
         config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, filter_subject=self._prefix + key)
         found: list[Revision] = []
@@ -224,7 +224,8 @@ class Bucket:
         return Entry(key, data, revision, message.metadata.timestamp)
 
 
-def _can_be_key(key: str) -> bool:
+def can_be_key(key: str) -> bool:
+    """Whether a bucket can have it: tokens with dots between, none empty, no wildcard."""
     return all(key.split(".")) and not any(c.isspace() or c in "*>" for c in key)
 
 

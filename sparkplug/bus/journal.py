@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.reading import Mark, follow, sequence
+from sparkplug.bus.reading import Mark, follow
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.journal_fold import LAST_WORDS, fold
 from sparkplug.schema.run import JournalEntry, RunView
@@ -52,7 +52,7 @@ async def list_runs(bus: Bus, limit: int = 100) -> list[RunView]:
     """
     newest = await _read_now(bus, [subjects.journal("*")], DeliverPolicy.LAST_PER_SUBJECT)
     newest.sort(key=lambda line: line.sequence, reverse=True)
-    chosen = [line.entry.run for line in newest[:limit]]
+    chosen = list(dict.fromkeys(line.entry.run for line in newest))[:limit]
     if not chosen:
         return []
     lines = await _read_now(bus, [subjects.journal(run) for run in chosen], DeliverPolicy.ALL)
@@ -145,20 +145,25 @@ async def _follow(
             if item is Mark.READY:
                 yield None
             elif isinstance(item, Msg):
-                entry = _decode(item)
-                if entry is not None:
-                    yield Line(sequence(item), entry)
+                for entry in _decode(item):
+                    yield Line(entry.sequence, entry)
 
 
-def _decode(message: Msg) -> JournalEntry | None:
+def _decode(message: Msg) -> list[JournalEntry]:
+    """The entries of a message: one, or those that were stored together."""
     try:
         entry = JournalEntry.model_validate_json(message.data)
     except ValidationError as error:
         log.warning("%s holds no entry: %s", message.subject, error.errors()[:1])
-        return None
-    entry.time = message.metadata.timestamp
-    entry.sequence = message.metadata.sequence.stream
-    return entry
+        return []
+    metadata = message.metadata
+    entries = [entry, *entry.then]
+    for part, one in enumerate(entries):
+        one.time = metadata.timestamp
+        one.sequence = metadata.sequence.stream
+        one.part = part
+        one.then = []
+    return entries
 
 
 def _has_beginning(entries: list[JournalEntry]) -> bool:

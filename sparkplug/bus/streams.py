@@ -72,6 +72,7 @@ def layout(max_store: int, events_max: int, events_keep: float) -> list[StreamCo
             max_bytes=min(events_max, share(subjects.STREAM_EVENTS)),
             discard=DiscardPolicy.OLD,
             allow_direct=True,
+            allow_atomic=True,
         ),
         StreamConfig(
             name=subjects.STREAM_JOURNAL,

@@ -30,6 +30,7 @@ RUNS_ANSWER = "sparkplug.runs.answer"
 RUNS_REPLAY = "sparkplug.runs.replay"
 SCHEDULES_SET = "sparkplug.schedules.set"
 SCHEDULES_CHANGE = "sparkplug.schedules.change"
+SCHEDULES_RUN = "sparkplug.schedules.run"
 
 # Answered by the node that keeps the tasks. An agent asks under its own name (`tasks_by`).
 TASKS_SUBMIT = "sparkplug.tasks.submit"

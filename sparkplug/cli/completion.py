@@ -20,6 +20,7 @@ _ASK = {
     "task": "sparkplug tasks list -o name",
     "decision": "sparkplug decisions list -o name",
     "question": "sparkplug questions list -o name",
+    "schedule": "sparkplug schedules list -o name",
     "context": "sparkplug contexts list -o name",
 }
 #: Flags that take the name of a thing, by the kind of it.

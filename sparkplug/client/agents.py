@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import call
-from sparkplug.client.observed import merge_agents, read_observed, replicas_of
+from sparkplug.client.observed import merge_agents, read_observed, read_observed_of, replicas_of
 from sparkplug.client.placement import read_scaled
 from sparkplug.client.session import Client
 from sparkplug.client.specs import (
@@ -79,23 +80,33 @@ async def list_agents(client: Client) -> list[ObservedAgent]:
     return merge_agents(observed, await desired(client))
 
 
+async def replicas(client: Client, name: str) -> list[ObservedAgent]:
+    """The replicas of one agent, as `list_agents` has them."""
+    async with asyncio.TaskGroup() as group:
+        observed = group.create_task(read_observed_of(client.bus, name))
+        found = group.create_task(read(client, name))
+    wanted = found.result()
+    merged = merge_agents(observed.result(), {name: wanted[0]} if wanted else {})
+    return replicas_of(merged, name)
+
+
 async def describe(client: Client, name: str) -> AgentDescription:
     """One agent: its spec, and how each replica is. Raises NotFoundError."""
     found = await read(client, name)
-    replicas = replicas_of(await list_agents(client), name)
-    if found is None and not replicas:
+    there = await replicas(client, name)
+    if found is None and not there:
         raise await no_agent(client, name)
     wanted, revision = found or (None, None)
     if wanted is not None:
         spec = wanted.spec.model_copy(update={"env": without_secrets(wanted.spec.env)})
         wanted = wanted.model_copy(update={"spec": spec})
-    recovery = {a.replica: [one.value for one in a.recovery] for a in replicas if a.recovery}
+    recovery = {a.replica: [one.value for one in a.recovery] for a in there if a.recovery}
     scaled = await read_scaled(client, name) if wanted and wanted.spec.scale else None
     return AgentDescription(
         name=name,
         desired=wanted,
         revision=revision,
-        replicas=replicas,
+        replicas=there,
         recovery=recovery,
         scaled=scaled,
     )
@@ -239,7 +250,7 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
     for found in answer.targets:
         if replica is None or found.replica == replica:
             return found
-    agents = replicas_of(await list_agents(client), name)
+    agents = await replicas(client, name)
     for agent in agents:
         # Written down a moment ago, so that the directory has yet to hear of it.
         if agent.takes_prompts and agent.subject and replica in (None, agent.replica):
@@ -259,8 +270,8 @@ async def target(client: Client, name: str, replica: str | None = None) -> Targe
 
 async def _has_failed(client: Client, name: str) -> bool:
     """Whether a replica of ours is in error, and would stay so."""
-    replicas = replicas_of(await list_agents(client), name)
-    return any(a.state is AgentState.ERROR for a in replicas if not a.foreign)
+    there = await replicas(client, name)
+    return any(a.state is AgentState.ERROR for a in there if not a.foreign)
 
 
 def _differs(before: DesiredAgent, spec: AgentSpec, folder: Path) -> bool:

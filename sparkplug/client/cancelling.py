@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from sparkplug.bus import subjects
 from sparkplug.bus.service import call
-from sparkplug.client.agents import list_agents, require_managed
-from sparkplug.client.observed import replicas_of
+from sparkplug.client.agents import replicas, require_managed
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent
 from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
@@ -99,7 +98,7 @@ async def cancel(
 
 async def _replicas(client: Client, name: str, replica: str | None) -> list[ObservedAgent]:
     await require_managed(client, name)
-    ours = [a for a in replicas_of(await list_agents(client), name) if not a.foreign]
+    ours = [a for a in await replicas(client, name) if not a.foreign]
     if replica is None:
         serving = (*SERVING, AgentState.STALE, AgentState.STOPPING)
         return [agent for agent in ours if agent.state in serving]

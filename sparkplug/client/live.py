@@ -15,7 +15,7 @@ import nats.js.errors
 
 from sparkplug.bus import journal, subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.client import decisions, hosts, questions, runs, topology
+from sparkplug.client import decisions, hosts, questions, runs, schedules, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
@@ -34,6 +34,7 @@ from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.question import Question
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
+from sparkplug.schema.schedule import ScheduleView
 from sparkplug.schema.task_services import TaskFigures
 from sparkplug.schema.topology import Topology
 from sparkplug.schema.usage import NodeUsage
@@ -45,8 +46,8 @@ RUNS_KEPT = 20
 #: Samples kept of each host, one a second.
 HISTORY = 120
 #: Of all GPUs together, so many figures of a second; of each host so many at least.
-_GPU_SAMPLES = 2400
-_LEAST_SAMPLES = 30
+_GPU_SAMPLES = 1500
+_LEAST_SAMPLES = 20
 
 _AGAIN_S = 1.0
 _LOOK_S = 1.0
@@ -69,6 +70,8 @@ class MeshView:
     decisions: dict[str, DecisionView] = field(default_factory=dict)
     #: What people are asked, and were lately, by id.
     questions: dict[str, Question] = field(default_factory=dict)
+    #: Plans that are run by the clock, by name.
+    schedules: list[ScheduleView] = field(default_factory=list)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     #: The queues of tasks; None until whoever keeps them was heard.
     tasks: TaskFigures | None = None
@@ -153,8 +156,8 @@ class LiveMesh:
     """Follows a mesh over a connection and keeps a `MeshView` true.
 
     `changes` tells what changed, as a set of words: `agents`, `hosts` (which there are and
-    their states), `telemetry`, `topology`, `runs`, `questions`, `decisions`, `events`, `link`, and
-    while somebody wants it `usage` (see `wanting_usage`).
+    their states), `telemetry`, `topology`, `runs`, `questions`, `decisions`, `events`, `schedules`,
+    `link`, and while somebody wants it `usage` (see `wanting_usage`).
     """
 
     def __init__(self, client: Client, view: MeshView | None = None) -> None:
@@ -190,6 +193,7 @@ class LiveMesh:
                 self._follow_decisions,
                 self._follow_usage,
                 self._follow_tasks,
+                self._follow_schedules,
             ):
                 group.create_task(self._again(follower))
             group.create_task(self._again(lambda: self._follow_runs(group)))
@@ -393,6 +397,12 @@ class LiveMesh:
                 if figures != self.view.tasks:
                     self.view.tasks = figures
                     self._touch("tasks")
+
+    async def _follow_schedules(self) -> None:
+        async with contextlib.aclosing(schedules.follow(self.client)) as changes:
+            async for found in changes:
+                self.view.schedules = found
+                self._touch("schedules")
 
     async def _follow_decisions(self) -> None:
         async with contextlib.aclosing(decisions.follow_asked(self.client)) as found:

@@ -48,9 +48,10 @@ async def listen(
 ) -> ListenReply:
     """Let other hosts reach this host's server at `address`; empty: this host alone again.
 
-    Returns once the server answers there. Nothing that it stores is touched, and everybody
-    reconnects by themselves. A node that is down is started. Raises RefusedError when this host
-    has no server of its own, SparkplugError when it cannot listen there: then all is as before.
+    Returns once the server and this host's node answer there. Nothing that it stores is touched,
+    and everybody reconnects by themselves. A node that is down is started. Raises RefusedError
+    when this host has no server of its own, SparkplugError when it cannot listen there: then all
+    is as before.
     """
     if settings.nats.url:
         raise RefusedError(
@@ -74,8 +75,25 @@ async def listen(
             where=str(paths.logs / "nats.log"),
             hint="the log's end says why",
         )
-    async with await Client.connect(url=None, paths=paths, settings=load_settings()):
+    async with await Client.connect(url=None, paths=paths, settings=load_settings()) as client:
+        await _answered_again(client, subject, request)
         return reply
+
+
+async def _answered_again(client: Client, subject: str, request: ListenRequest) -> None:
+    """Wait for the node: it connects by itself, and is asked what changes nothing any more."""
+    try:
+        async with asyncio.timeout(_RESTART_S):
+            while True:
+                with contextlib.suppress(NoMeshError):
+                    await call(client.bus, subject, request, ListenReply, deadline=_ASK_S)
+                    return
+                await asyncio.sleep(_LOOK_EVERY_S)
+    except TimeoutError as error:
+        raise DeadlineError(
+            f"the node was not there again within {_RESTART_S:g} s",
+            hint="`sparkplug doctor` says more",
+        ) from error
 
 
 async def _listen_from_down(paths: Paths, address: str, advertise: str, name: str) -> ListenReply:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sparkplug.bus import subjects
-from sparkplug.bus.buckets import Bucket, Entry, decode
+from sparkplug.bus.buckets import Bucket, Entry, can_be_key, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.nodes import clock_ahead, decode_node, node_age, node_state
@@ -57,6 +58,23 @@ async def read_observed(bus: Bus) -> Observed:
     async with within(READ_S, "observed state"):
         found = Observed(ahead=await clock_ahead(bus))
         for entry in await Bucket(bus, subjects.BUCKET_OBSERVED).entries():
+            found.take(entry)
+    return found
+
+
+async def read_observed_of(bus: Bus, name: str) -> Observed:
+    """Observed state now of the agents of one name, and of every node.
+
+    The rest of a mesh of many agents takes its time to read, and says nothing of them.
+    """
+    patterns = [f"agents.{name}.>", f"foreign.{name}.>"] if can_be_key(name) else []
+    bucket = Bucket(bus, subjects.BUCKET_OBSERVED)
+    async with within(READ_S, "observed state"), asyncio.TaskGroup() as group:
+        ahead = group.create_task(clock_ahead(bus))
+        parts = [group.create_task(bucket.entries(p)) for p in (*patterns, "nodes.>")]
+    found = Observed(ahead=ahead.result())
+    for part in parts:
+        for entry in part.result():
             found.take(entry)
     return found
 

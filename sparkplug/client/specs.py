@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.client.deadline import READ_S, within
-from sparkplug.client.observed import read_observed, replicas_of
+from sparkplug.client.observed import read_observed, read_observed_of
 from sparkplug.client.session import Client
 from sparkplug.schema.agent import LIVE_FIELDS, AgentSpec, DesiredAgent
 from sparkplug.schema.agent_text import unified, wanted_text
@@ -66,7 +66,7 @@ async def require(client: Client, name: str) -> tuple[DesiredAgent, int]:
     """As `read`. Raises NotFoundError, and RefusedError for a foreign agent."""
     found = await read(client, name)
     if found is None:
-        agents = replicas_of((await read_observed(client.bus)).agents.values(), name)
+        agents = (await read_observed_of(client.bus, name)).agents.values()
         if any(agent.foreign for agent in agents):
             raise RefusedError(
                 f"{name} is a foreign agent: it can be prompted, not managed from here",

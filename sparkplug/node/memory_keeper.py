@@ -28,6 +28,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import Lease
+from sparkplug.clock import until_next
 from sparkplug.memory.moving import read_home, receive
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import ConflictError, SparkplugError
@@ -141,7 +142,7 @@ class MemoryKeeper:
     async def _keep_lease(self) -> None:
         """Return when the lease is lost, or the memory's home is another node."""
         while self._lease.held:
-            await asyncio.sleep(_TTL_S / 3)
+            await asyncio.sleep(until_next(_TTL_S / 3))
             await self._lease.acquire()
             with contextlib.suppress(TimeoutError, nats.errors.Error, nats.js.errors.Error):
                 home, _ = await read_home(self._bus)

@@ -5,51 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
-from pydantic import ValidationError
 
-from sparkplug.agents.exits import Exit, take_exit
-from sparkplug.agents.jobs import SpawnJob
-from sparkplug.agents.stalls import read_stalls
+from sparkplug.agents.exits import Exit
+from sparkplug.agents.stalls import Stall, any_stalls, read_stalls
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
-from sparkplug.bus.jwt import Credentials, public_key
+from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import lease_clock
 from sparkplug.bus.signing import Signer
+from sparkplug.clock import until_next
 from sparkplug.node.accounting import Serving
-from sparkplug.node.limits import Given, Limits
-from sparkplug.node.logs import AgentLogs
+from sparkplug.node.agent_processes import AgentProcesses
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key
-from sparkplug.node.permissions import agent_permissions
-from sparkplug.node.records import ProcessRecord, RecordFolder
-from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.records import ProcessRecord
+from sparkplug.node.replica import Replica
+from sparkplug.node.replica_host import Wanted
+from sparkplug.node.reports import Reports
 from sparkplug.node.revocation import Revocations
-from sparkplug.node.shared_host import PackedRecord
-from sparkplug.node.shared_hosts import SharedHosts
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
-from sparkplug.processes import start_time
 from sparkplug.schema.agent import (
     AgentReport,
-    AgentSpec,
     Assignment,
     DesiredAgent,
     ObservedAgent,
 )
 from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, StateSource
-from sparkplug.schema.base import Record
-from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.settings import SettingsDocument
 
 log = logging.getLogger(__name__)
@@ -92,26 +84,30 @@ class Supervisor:
         self._owner = owner
         self._settings = settings
         self._paths = paths
-        self._keys = keys
-        self._credentials = credentials
-        self._zygotes = zygotes
-        self._revocations = revocations
         self._observed = observed
         self._events = events
         self._lease = lease
-        self._modules = modules
         self.ready_timeout = settings.agents.ready_timeout
         self.stop_timeout = settings.agents.stop_timeout
-        self.logs = AgentLogs(paths.agent_logs, settings.agents.log_max, settings.agents.log_keep)
-        self._records = RecordFolder(paths.run / "agents")
-        self.shared = SharedHosts(
-            paths.run, settings.agents.shared_max, self._exit_of_pid, self._note_report
+        self._reports = Reports(bus, self._note_report)
+        self._processes = AgentProcesses(
+            bus=bus,
+            node=node,
+            owner=owner,
+            settings=settings,
+            paths=paths,
+            keys=keys,
+            credentials=credentials,
+            zygotes=zygotes,
+            revocations=revocations,
+            modules=modules,
+            told=self._note_report,
         )
+        self.logs, self.shared = self._processes.logs, self._processes.shared
         self._owners: dict[int, str] | None = None
         self._replicas: dict[ReplicaKey, tuple[Replica, asyncio.Task[None]]] = {}
         self._left: dict[ReplicaKey, ProcessRecord] = {}
         self._seen: dict[str, ObservedAgent] = {}
-        self._limits = Limits.find(node)
         self._specs: Mapping[str, DesiredAgent] = {}
         self._assignments: Mapping[ReplicaKey, Assignment] = {}
         #: The epoch under which each replica's state is this node's to write.
@@ -146,19 +142,8 @@ class Supervisor:
 
     async def find_left(self) -> None:
         """Read which processes an earlier daemon left, before anything is assigned."""
-        records = await asyncio.to_thread(self._records.read)
-        packed = await self.shared.find_left([record for record in records if record.shared])
-        alone = [record for record in records if not record.shared]
-        still = {record.incarnation for record in packed}
-        for record in records:
-            if record.shared and record.incarnation not in still:
-                self.forget(record)
-        for record in (*alone, *packed):
-            if record.alive():
-                self._limits.adopt(_given(record))
-                self._left[record.agent, record.replica] = record
-            else:
-                self.forget(record)
+        for record in await self._processes.find_left():
+            self._left[record.agent, record.replica] = record
         self._seen = await self._written()
 
     async def _written(self) -> dict[str, ObservedAgent]:
@@ -183,9 +168,7 @@ class Supervisor:
 
     async def start(self, others: Callable[[Msg], Awaitable[None]]) -> None:
         """Listen to what the agents say of themselves; `others` gets the foreign ones' beats."""
-        self._others = others
-        await self._bus.nc.subscribe(subjects.AGENT_STATES, cb=self._on_report)
-        await self._bus.nc.subscribe(subjects.HEARTBEATS, cb=self._on_heartbeat)
+        await self._reports.listen(others)
 
         async def on_reconnect() -> None:
             for replica, _ in self._replicas.values():
@@ -376,119 +359,20 @@ class Supervisor:
         self._told_under.pop(key, None)
         self._observed.remove(agent_key(*key))
         self.logs.remove(*key)
-        await asyncio.to_thread(self._records.remove_lock, *key)
+        await self._processes.remove_lock(*key)
         self._events.emit("agent:stopped", f"{key[0]}/{key[1]}", data={"reason": "removed"})
 
     async def spawn(self, observed: ObservedAgent, wanted: Wanted) -> ProcessRecord:
-        """Fork a process for a replica from the zygote of its interpreter and runtime.
-
-        One that lives and was unknown so far is the replica's: a daemon that was killed had asked
-        for it, and never heard of it.
-        """
-        desired = wanted.desired
-        spec = desired.spec
-        living = await asyncio.to_thread(self._records.living, spec.name, observed.replica)
-        if living is not None:
-            return living
-        credentials = self._credentials
-        if self._keys is not None:
-            credentials = self._keys.user(
-                f"agent {spec.name}/{observed.replica}",
-                agent_permissions(spec.name, self._owner, observed.replica),
-                {"agent": spec.name, "owner": self._owner, "replica": observed.replica},
-            )
-        user = public_key(credentials.seed) if self._keys and credentials else ""
-        state = self._paths.agents / spec.name
-        # What a crew remembers is in a folder of its agent's own, whenever it is opened.
-        of_crews = {"CREWAI_STORAGE_DIR": str(state / "crewai")} if spec.runtime == "crewai" else {}
-        env = of_crews | _passed(spec) | spec.env
-        if spec.resources.gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
-        given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
-        job = SpawnJob(
-            id="",
-            agent=spec.name,
-            replica=observed.replica,
-            owner=self._owner,
-            host=self._node,
-            node=self._node,
-            runtime=spec.runtime,
-            entrypoint=spec.entrypoint,
-            checkpoints=spec.checkpoints or "",
-            state=str(state),
-            folder=desired.folder,
-            description=spec.description,
-            type=spec.type,
-            capabilities=spec.capabilities,
-            concurrency=spec.concurrency,
-            senders=spec.senders,
-            heartbeat_seconds=spec.health.interval,
-            health=spec.health,
-            model=spec.model,
-            llm=self._settings.llm.model_dump(mode="json", exclude_defaults=True),
-            env=env,
-            url=self._bus.url,
-            ca=self._bus.ca,
-            server=str(self._bus.record or ""),
-            jwt=credentials.jwt if credentials else "",
-            seed=credentials.seed if credentials else "",
-            # It leaves before it is killed.
-            drain_seconds=max(self.stop_timeout - _LEAVE_S, 0.0),
-            log=str(self.logs.begin(spec.name, observed.replica)),
-            exits=str(self._paths.exits),
-            stalls=str(self._paths.stalls),
-            lease=str(self._paths.lease) if spec.placement.stops_when_cut_off else "",
-            record=str(self._records.path(spec.name, observed.replica)),
-            recorded={
-                "agent": spec.name,
-                "replica": observed.replica,
-                "generation": desired.generation,
-                "restarts": observed.restarts,
-                "gpus": list(wanted.gpus),
-                "user": user,
-                "limits": given.words,
-                "group": given.group,
-                "cpus": list(given.cpus),
-            },
-            modules=self._modules,
-        )
-        try:
-            record = await self._start(spec, job, given)
-        except BaseException:
-            # Whether it was forked is not known for sure: it could serve unseen.
-            self._revocations.add(user)
-            self._limits.release(given)
-            raise
+        """A process for a replica; see `AgentProcesses.spawn`."""
+        # It leaves before it is killed.
+        drain = max(self.stop_timeout - _LEAVE_S, 0.0)
+        record = await self._processes.spawn(observed, wanted, drain)
         self._owners = None
-        observed.user = user
-        return record
-
-    async def _start(self, spec: AgentSpec, job: SpawnJob, given: Given) -> ProcessRecord:
-        async def fork(job: SpawnJob) -> int:
-            return await self._zygotes.spawn(spec.python or "", spec.runtime, job)
-
-        if spec.isolation == "shared":
-            return await self.shared.start(spec.python or "", job, fork)
-        pid = await fork(job)
-        given = self._limits.enforce(given, pid, spec.resources)
-        record = ProcessRecord(pid=pid, started=start_time(pid) or 0.0, **job.recorded)
-        record.limits, record.group, record.cpus = given.words, given.group, list(given.cpus)
         return record
 
     async def exit_of(self, record: ProcessRecord) -> Exit:
         """How a process ended, or an agent in one that is shared."""
-        if isinstance(record, PackedRecord):
-            return record.exit()
-        return await self._exit_of_pid(record.pid)
-
-    async def _exit_of_pid(self, pid: int) -> Exit:
-        """How a process ended, once its reaper wrote it down; it is given a moment to."""
-        status = self._paths.exits / f"{pid}.status"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EXIT_SEEN_S):
-                while not status.exists():
-                    await asyncio.sleep(0.01)
-        return take_exit(self._paths.exits, pid)
+        return await self._processes.exit_of(record)
 
     async def drain(self, observed: ObservedAgent, seconds: float) -> None:
         """Tell a replica that ends how long it may finish what it has in hand."""
@@ -501,21 +385,16 @@ class Supervisor:
 
     def forget(self, record: ProcessRecord) -> None:
         """The process of a record is gone: whoever still has its credentials is cut off."""
-        self._revocations.add(record.user)
-        self._limits.release(_given(record))
-        self._records.remove(record.agent, record.replica)
+        self._processes.forget(record)
         self._owners = None
 
     def out_of_memory(self, record: ProcessRecord) -> bool:
         """Whether the kernel killed in the process's control group for want of memory."""
-        return self._limits.out_of_memory(_given(record))
+        return self._processes.out_of_memory(record)
 
     async def last_lines(self, record: ProcessRecord) -> str:
         """The end of what a process wrote, within a limit."""
-        found = await asyncio.to_thread(
-            self.logs.last_lines, record.agent, record.replica, _LAST_LINES
-        )
-        return found[-_LAST_CHARACTERS:]
+        return await self._processes.last_lines(record)
 
     def observe(self, observed: ObservedAgent) -> None:
         """Publish a replica's state, unless it is not this node's to tell (any more)."""
@@ -531,29 +410,6 @@ class Supervisor:
         told = {key: value for key, value in data.items() if value is not None}
         self._events.emit(name, f"{observed.name}/{observed.replica}", actor=actor, data=told)
 
-    async def _on_report(self, message: Msg) -> None:
-        self._take_report(message.data)
-
-    async def _on_heartbeat(self, message: Msg) -> None:
-        # Ours carry a report among the protocol's extra fields; foreign ones do not.
-        if b'"sparkplug"' in message.data:
-            self._take_report(message.data, inside="sparkplug")
-        else:
-            await self._others(message)
-
-    def _take_report(self, data: bytes, inside: str = "") -> None:
-        if len(data) > _MAX_REPORT_BYTES:
-            return
-        try:
-            if inside:
-                report = _Beat.model_validate_json(data).sparkplug
-            else:
-                report = AgentReport.model_validate_json(data)
-        except ValidationError as error:
-            log.debug("a report that does not hold: %s", error)
-            return
-        self._note_report(report)
-
     def _note_report(self, report: AgentReport) -> None:
         entry = self._replicas.get((report.agent, report.replica))
         if entry is not None:
@@ -563,7 +419,7 @@ class Supervisor:
         """Mark the silent ones, and keep the logs within their limits."""
         rotated = 0.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
             if self._bus.connected:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
@@ -575,8 +431,11 @@ class Supervisor:
     async def watch_stalls(self) -> None:
         """Show those as blocked whose event loop does not turn, while it does not."""
         while True:
-            await asyncio.sleep(_STALLS_EVERY_S)
-            stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
+            await asyncio.sleep(until_next(_STALLS_EVERY_S))
+            stalls: dict[str, Stall] = {}
+            # Nearly always there is none, and a thread to read nothing costs more than a look.
+            if self._replicas and any_stalls(self._paths.stalls):
+                stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
             for replica, _ in list(self._replicas.values()):
                 replica.blocked(stalls.get(replica.process))
 
@@ -594,28 +453,6 @@ class Supervisor:
         """End the loops and leave the processes running, for the next daemon to adopt."""
         await end(*(task for _, task in self._replicas.values()))
         await self.shared.leave()
-
-
-class _Beat(Record):
-    """A heartbeat of ours: the report travels in the field `sparkplug`."""
-
-    sparkplug: AgentReport
-
-
-def _passed(spec: AgentSpec) -> dict[str, str]:
-    """What of this node's environment the agent is given by name. Raises InvalidError."""
-    missing = [name for name in spec.pass_env if name not in os.environ]
-    if missing:
-        raise InvalidError(
-            f"{', '.join(missing)} is not set in the environment of this node",
-            where="pass_env",
-            hint="set it for `sparkplug up`, or take it off the agent's pass_env",
-        )
-    return {name: os.environ[name] for name in spec.pass_env}
-
-
-def _given(record: ProcessRecord) -> Given:
-    return Given(record.limits, record.group, tuple(record.cpus))
 
 
 def _describe(observed: ObservedAgent, desired: DesiredAgent) -> None:

@@ -19,6 +19,7 @@ from sparkplug.plans.journal import JournalWriter
 from sparkplug.plans.past import copy_past
 from sparkplug.plans.repeated import do_step
 from sparkplug.plans.scheduler import Moves, Scheduler
+from sparkplug.plans.slots import key_of_runs
 from sparkplug.plans.templates import render, shown, variables
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
@@ -41,6 +42,10 @@ log = logging.getLogger(__name__)
 _ASKED = frozenset({"cancel-asked", "pause-asked", "resume-asked", "step-answered"})
 
 
+#: So many steps begin in one entry with the end of another; a message has room for so many.
+_MOST_TOGETHER = 64
+
+
 class Execution:
     """The work on one run: what its steps work with, too."""
 
@@ -59,6 +64,8 @@ class Execution:
         self._full: dict[str, Any] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        #: Steps whose first attempt is in the journal, and is still to be made.
+        self.begun: set[str] = set()
         self._ending: tuple[RunState, str] | None = None
         self._opened: tuple[datetime, float] = (utc_now(), time.monotonic())
         self._clock = 0.0
@@ -81,6 +88,7 @@ class Execution:
         await self._load_stored()
         self.names = variables(self.view)
         self._scheduler = Scheduler(self.plan, self.view)
+        self.desk.breakers.learn(self.plan, entries, self._opened[0], self.desk.node)
         for entry in entries:
             if entry.kind == "cancel-asked":
                 self._cancelled(entry)
@@ -128,16 +136,40 @@ class Execution:
 
     async def record(self, kind: Any, **what: Any) -> None:
         """Store an entry, then take it into the view: never the other way round."""
-        entry = JournalEntry(run=self.run_id, kind=kind, node=self.desk.node, **what)
-        entry.time = self.now()
+        now = self.now()
+        entry = JournalEntry(run=self.run_id, kind=kind, node=self.desk.node, time=now, **what)
+        entry.then = entries = self._then(entry)
         stored = what.get("stored")
         await self._journal.write(entry)
+        self.begun.update(one.step for one in entries if one.step is not None)
         if stored is not None:
             entry = entry.model_copy(update={"output": self._full.pop(stored, None)})
-        advance(self.view, entry)
-        if entry.step is not None:
-            self._took(entry.step)
+        for one in (entry, *entries):
+            advance(self.view, one)
+            if one.step is not None:
+                self._took(one.step)
         self._tick()
+
+    def _then(self, entry: JournalEntry) -> list[JournalEntry]:
+        """The steps that begin with the end of another: their beginnings are stored with it, with
+        one sync for both."""
+        if entry.kind != "step-completed" or entry.item is not None or entry.step is None:
+            return []
+        if self.view.paused or self._ending is not None:
+            return []
+        names = self._scheduler.goes_on_with(entry.step)[:_MOST_TOGETHER]
+        return [
+            JournalEntry(
+                run=self.run_id,
+                kind="step-started",
+                step=name,
+                attempt=1,
+                agent=self.plan.step(name).agent,
+                node=self.desk.node,
+                time=entry.time,
+            )
+            for name in names
+        ]
 
     async def record_output(self, kind: Any, output: Any, **what: Any) -> None:
         """Store an entry with an output of any size. Raises InvalidError when it is too large."""
@@ -173,8 +205,18 @@ class Execution:
         """Answer a question of this run, as somebody did among the questions of the mesh."""
         await leave_answer(self.desk.bus, request)
 
-    async def child(self, name: str, inputs: Mapping[str, Any], child: str, step: str) -> Any:
-        """Run a plan as a part of this run, or go on waiting for it; its output."""
+    async def child(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        child: str,
+        step: str,
+        holds: str | None = None,
+    ) -> Any:
+        """Run a plan as a part of this run, or go on waiting for it; its output.
+
+        `holds` is the key of the place that the step stands in.
+        """
         plan = self.plan.plans[name]
         whole = plan.model_copy(update={"plans": {**self.plan.plans, **plan.plans}})
         parent = self.view.parent
@@ -183,12 +225,28 @@ class Execution:
             child,
             whole,
             dict(inputs),
-            Parent(run=self.run_id, step=step, depth=(parent.depth if parent else 0) + 1),
+            Parent(
+                run=self.run_id,
+                step=step,
+                depth=(parent.depth if parent else 0) + 1,
+                holds=self._holds(step, holds),
+            ),
             node=self.desk.node,
             actor=self.view.actor,
         )
         ended = await self.desk.endings.of(self.desk.bus, child)
         return await child_output(ended, self.desk.results)
+
+    def _holds(self, step: str, key: str | None) -> dict[str, str]:
+        """The places that a run which is part of this one stands in with it."""
+        parent = self.view.parent
+        holds = dict(parent.holds) if parent is not None else {}
+        of_run = key_of_runs(self.plan, self.view.inputs)
+        if of_run is not None:
+            holds[of_run] = self.run_id
+        if key is not None:
+            holds[key] = f"{self.run_id}/{step}"
+        return holds
 
     async def cancel_child(self, child: str) -> None:
         """Ask that a run which is part of this one be cancelled; one that has ended has ended."""

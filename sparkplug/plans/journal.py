@@ -106,7 +106,7 @@ class JournalWriter:
             raise NoMeshError(f"the journal cannot be read: {error}", where=self._run) from error
 
     async def write(self, entry: JournalEntry) -> None:
-        """Append an entry; it is stored when this returns.
+        """Append an entry, and what it has in `then`; it is stored when this returns.
 
         Raises ConflictError when another planner has taken the run, NoMeshError when the lease
         ends before the server could be reached, InvalidError for an entry that is too large,

@@ -14,6 +14,7 @@ from sparkplug.bus import synadia as wire
 from sparkplug.plans.attempt import Answer, Ask, InterruptedAttemptError, attempt
 from sparkplug.plans.children import child_id
 from sparkplug.plans.people import agents_answer
+from sparkplug.plans.slots import lent
 from sparkplug.plans.teams import change_team
 from sparkplug.plans.templates import holds, render, render_text
 from sparkplug.schema.agent import ResolveRequest
@@ -56,7 +57,9 @@ async def perform(unit: Unit, outcome: Outcome) -> Outcome:
                         step.concurrency.key, unit.names, f"{unit.where}.concurrency.key"
                     )
                     places = unit.run.desk.places
-                    await stack.enter_async_context(places.taken(key, step.concurrency.limit))
+                    taken = lent(key, step.concurrency.limit, unit.run.view.parent)
+                    await stack.enter_async_context(places.taken(*taken))
+                    unit.holds = key
                     await unit.run.unpaused()
                 await _ask(unit, outcome)
     return outcome
@@ -101,7 +104,8 @@ def _edited(unit: Unit) -> dict[str, Any]:
 
 async def _agent(unit: Unit, outcome: Outcome) -> None:
     step, run = unit.step, unit.run
-    number = unit.view.attempts + 1
+    begun, unit.begun = unit.begun, False
+    number = unit.view.attempts + (not begun)
     agent, capability = step.agent, step.capability
     if unit.view.fallback is not None and step.fallback is not None:
         agent, capability = step.fallback.agent, step.fallback.capability
@@ -133,7 +137,8 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
     )
     answer = Answer()
     try:
-        await unit.record("step-started", attempt=number, agent=agent)
+        if not begun:
+            await unit.record("step-started", attempt=number, agent=agent)
         await attempt(run.desk.bus, run.desk.replicas, run.desk.resolve, ask, answer)
     except WaitingError as waiting:
         said = await agents_answer(unit, waiting)
@@ -169,7 +174,9 @@ async def _plan(unit: Unit, outcome: Outcome) -> None:
         await unit.record("step-started", attempt=number, child=child)
     try:
         async with asyncio.timeout(step.limit):
-            outcome.output = await run.child(step.plan, _edited(unit), child, unit.path)
+            outcome.output = await run.child(
+                step.plan, _edited(unit), child, unit.path, holds=unit.holds
+            )
     except TimeoutError as error:
         await run.cancel_child(child)
         raise DeadlineError(f"run {child} took longer than {step.limit:g} s") from error

@@ -18,6 +18,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_runs, read_journal
 from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.plans.asking import answer, ask_cancel, ask_pause
 from sparkplug.plans.attempt import Find
 from sparkplug.plans.desk import Desk
@@ -116,7 +117,7 @@ class Planner:
                     self._look.clear()
                     self._take_up(group)
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
+                        async with asyncio.timeout(until_next(_LOOK_S)):
                             await self._look.wait()
         finally:
             await services.close()
@@ -207,8 +208,9 @@ class Planner:
         """Begin to work on what is unfinished and not in hand; its lease decides who may."""
         now = time.monotonic()
         for run in self._unfinished.in_turn():
-            if len(self._tasks) >= self._most:
-                return
+            # What waits for a part of itself would wait for ever if that had to wait for it.
+            if len(self._tasks) >= self._most and not self._unfinished.is_part(run):
+                continue
             if run not in self._tasks and self._rest_until.get(run, 0.0) <= now:
                 task = group.create_task(self._work(run), name=f"run {run}")
                 self._tasks[run] = task

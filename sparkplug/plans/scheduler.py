@@ -66,6 +66,12 @@ class Scheduler:
         for step in plan.steps:
             for name in step.ways:
                 self._choosers.setdefault(name, []).append(step.id)
+        chosen = {*self._choosers, *self._spare_of}
+        self._plain = {
+            step.id
+            for step in plan.steps
+            if plan.strategy != "conditional" and step.id not in chosen and _is_plain(plan, step)
+        }
         self._open = {s.id for s in view.steps if s.state not in STEP_ENDED}
         self._fatal = {s.id for s in view.steps if self._is_fatal(s)}
         self._look = set(self._open)
@@ -80,6 +86,22 @@ class Scheduler:
             self._look.update(self._after[name])
         else:
             self._look.add(name)
+
+    def goes_on_with(self, name: str) -> list[str]:
+        """The steps that begin as soon as this one, which is not done yet, is.
+
+        Only those that then ask an agent at once, whatever it gives: no other way is to be chosen,
+        nothing is to be looked at or waited for.
+        """
+        if self._fatal:
+            return []
+        return [
+            after
+            for after in self._after[name]
+            if after in self._plain
+            and self._state(after) is StepState.PENDING
+            and all(self._state(one) in _MET for one in self._graph[after] if one != name)
+        ]
 
     def failure(self) -> str | None:
         """Why the run fails, when it does."""
@@ -224,3 +246,14 @@ class Scheduler:
             moves.fail[step.id] = str(error)
             return
         (moves.start if wanted else moves.skip).append(step.id)
+
+
+def _is_plain(plan: Plan, step: Step) -> bool:
+    """Whether a step asks an agent as soon as all that it waits for is over."""
+    first = (
+        *(step.when, step.map, step.loop, step.approve),
+        *(step.breaker, step.concurrency, step.budget, plan.budget),
+    )
+    named = step.agent is None or "{" not in step.agent
+    asks = step.kind == "agent" and named and not step.always and step.join == "all"
+    return asks and all(one is None for one in first)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
@@ -27,8 +28,14 @@ from sparkplug.schema.node import Nothing
 from sparkplug.schema.plan_check import check_plan
 from sparkplug.schema.plan_inputs import checked_inputs
 from sparkplug.schema.problems import did_you_mean, invalid
-from sparkplug.schema.run import JournalEntry, Parent
-from sparkplug.schema.schedule import ChangeSchedule, Fired, Schedule, SetSchedule
+from sparkplug.schema.run import JournalEntry, Parent, SubmitReply
+from sparkplug.schema.schedule import (
+    ChangeSchedule,
+    Fired,
+    RunSchedule,
+    Schedule,
+    SetSchedule,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +69,7 @@ class Schedules:
         """Answer what is asked of schedules."""
         await services.serve(subjects.SCHEDULES_SET, SetSchedule, self._set, queue=_QUEUE)
         await services.serve(subjects.SCHEDULES_CHANGE, ChangeSchedule, self._change, queue=_QUEUE)
+        await services.serve(subjects.SCHEDULES_RUN, RunSchedule, self._run_now, queue=_QUEUE)
 
     async def run(self) -> None:
         """See to them for ever, whenever no other does."""
@@ -100,16 +108,9 @@ class Schedules:
     async def _change(self, request: ChangeSchedule) -> Nothing:
         """Remove, pause or resume one. Raises NotFoundError, ConflictError."""
         key = f"s.{request.name}"
-        entry = await self._bucket.get(key)
-        schedule = decode(Schedule, entry) if entry is not None else None
-        if entry is None or schedule is None:
-            names = [one.name for one in (await self._bucket.read_all(Schedule, "s.>")).values()]
-            raise NotFoundError(
-                f"no schedule {request.name}{did_you_mean(request.name, names)}",
-                hint="`sparkplug schedules list` shows them",
-            )
+        schedule, revision = await self._known(request.name)
         if request.change == "remove":
-            await self._bucket.delete(key, revision=entry.revision)
+            await self._bucket.delete(key, revision=revision)
             await self._bucket.delete(f"t.{request.name}")
             return Nothing()
         paused = request.change == "pause"
@@ -120,8 +121,44 @@ class Schedules:
             # What passed meanwhile was meant to pass.
             await self._bucket.put(f"t.{request.name}", Fired(until=self._now()))
         changed = schedule.model_copy(update={"paused": paused, "changed_by": request.actor})
-        await self._bucket.put(key, changed, revision=entry.revision)
+        await self._bucket.put(key, changed, revision=revision)
         return Nothing()
+
+    async def _run_now(self, request: RunSchedule) -> SubmitReply:
+        """Begin a run of one; its times stay as they are. Raises NotFoundError, and InvalidError
+        when its plan no longer holds."""
+        schedule, _ = await self._known(request.name)
+        problems = check_plan(schedule.plan, await self._known_agents())
+        if problems:
+            raise invalid(problems)
+        run = f"{schedule.plan.name}-{secrets.token_hex(4)}"
+        await accept(self._bus, self._accepted(run, schedule, request.actor))
+        return SubmitReply(run=run)
+
+    async def _known(self, name: str) -> tuple[Schedule, int]:
+        """A schedule and its revision. Raises NotFoundError."""
+        entry = await self._bucket.get(f"s.{name}") if name == subjects.token(name) else None
+        schedule = decode(Schedule, entry) if entry is not None else None
+        if entry is None or schedule is None:
+            names = [one.name for one in (await self._bucket.read_all(Schedule, "s.>")).values()]
+            raise NotFoundError(
+                f"no schedule {name}{did_you_mean(name, names)}",
+                hint="`sparkplug schedules list` shows them",
+            )
+        return schedule, entry.revision
+
+    def _accepted(self, run: str, schedule: Schedule, actor: str) -> JournalEntry:
+        """The entry that begins a run of a schedule. Raises InvalidError."""
+        return JournalEntry(
+            run=run,
+            kind="accepted",
+            plan=schedule.plan,
+            inputs=checked_inputs(schedule.plan, schedule.inputs),
+            node=self._node,
+            actor=actor,
+            parent=Parent(schedule=schedule.name),
+            priority=schedule.priority,
+        )
 
     async def _see_to_all(self) -> None:
         following = asyncio.ensure_future(self._follow())
@@ -175,17 +212,7 @@ class Schedules:
         mark = hashlib.sha256(f"{schedule.name}\0{time.isoformat()}".encode()).hexdigest()[:8]
         run = f"{schedule.plan.name}-{mark}"
         try:
-            entry = JournalEntry(
-                run=run,
-                kind="accepted",
-                plan=schedule.plan,
-                inputs=checked_inputs(schedule.plan, schedule.inputs),
-                node=self._node,
-                actor=schedule.changed_by,
-                parent=Parent(schedule=schedule.name),
-                priority=schedule.priority,
-            )
-            await accept(self._bus, entry)
+            await accept(self._bus, self._accepted(run, schedule, schedule.changed_by))
         except ConflictError:
             log.debug("schedule %s: %s was begun already", schedule.name, run)
         except InvalidError as error:

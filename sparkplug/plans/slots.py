@@ -1,6 +1,8 @@
 """At most so many at once in the whole mesh: a lease for each place, whoever gets one may go on.
 
-A planner that dies loses its places with their leases.
+A planner that dies loses its places with their leases. A run that is part of what stands in a
+place does not wait for another of the same key, which might be for ever: the place is lent to it,
+and to one at a time.
 """
 
 from __future__ import annotations
@@ -9,17 +11,37 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from sparkplug.bus import subjects
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.leases import Lease
-from sparkplug.schema.errors import NoMeshError
+from sparkplug.plans.templates import render_text
+from sparkplug.schema.errors import InvalidError, NoMeshError
+from sparkplug.schema.plan import Plan
+from sparkplug.schema.run import Parent
 
 _LEASE_S = 3
 _PAUSE_S = 0.15
 _RELEASE_DEADLINE_S = 1.0
+
+
+def lent(key: str, limit: int, parent: Parent | None) -> tuple[str, int]:
+    """The places to take one of: those of the key, or the one that is lent."""
+    lender = parent.holds.get(key) if parent is not None else None
+    return (key, limit) if lender is None else (f"{key}@{lender}", 1)
+
+
+def key_of_runs(plan: Plan, inputs: Mapping[str, Any]) -> str | None:
+    """The key of the places of which a run of the plan needs one; None when it needs none."""
+    if plan.concurrency is None:
+        return None
+    key = plan.concurrency.key
+    with contextlib.suppress(InvalidError):
+        key = render_text(key, {"inputs": inputs}, "concurrency.key")
+    return f"run.{key}"
 
 
 class Place:

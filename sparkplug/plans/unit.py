@@ -62,6 +62,10 @@ class Unit:
         self.run = run
         self.step = step
         self.item = item
+        #: The key of the place that it stands in.
+        self.holds: str | None = None
+        #: Whether the attempt that is to be made is in the journal already.
+        self.begun = False
         self._extra = dict(extra or {})
 
     @property
@@ -135,8 +139,11 @@ class Unit:
         asked = self.view.question
         if self.view.state is StepState.WAITING and asked is not None and asked.kind == "agent":
             return await self._gone_on()
+        if self.item is None and self.step.id in self.run.begun:
+            self.run.begun.remove(self.step.id)
+            self.begun = True
         left_behind = self.view.state is StepState.RUNNING and self.view.attempts > 0
-        if left_behind and self.step.kind not in _GOES_ON:
+        if left_behind and not self.begun and self.step.kind not in _GOES_ON:
             lost = InterruptedAttemptError("the planner was lost while the step ran")
             outcome = await self._after(lost, 0)
             if outcome is not None:
@@ -166,15 +173,13 @@ class Unit:
 
     def _check_budget(self) -> None:
         """Raise RefusedError when nothing more may be spent."""
-        whole = self.run.view.step(self.step.id)
-        spent = (whole.worked_seconds, whole.tokens) if whole is not None else (0.0, 0)
-        for what, budget, used in (
-            (f"step {self.step.id}", self.step.budget, spent),
-            (f"plan {self.run.plan.name}", self.run.plan.budget, self.run.spent()),
+        for what, budget, spent in (
+            (f"step {self.step.id}", self.step.budget, self._spent),
+            (f"plan {self.run.plan.name}", self.run.plan.budget, self.run.spent),
         ):
             if budget is None:
                 continue
-            seconds, tokens = used
+            seconds, tokens = spent()
             if budget.seconds is not None and seconds >= budget.seconds:
                 raise RefusedError(
                     f"the budget of {what} is spent: {seconds:.1f} of {budget.seconds:g} s"
@@ -183,6 +188,10 @@ class Unit:
                 raise RefusedError(
                     f"the budget of {what} is spent: {tokens} of {budget.tokens} tokens"
                 )
+
+    def _spent(self) -> tuple[float, int]:
+        whole = self.run.view.step(self.step.id)
+        return (whole.worked_seconds, whole.tokens) if whole is not None else (0.0, 0)
 
     async def _after(self, error: SparkplugError, tokens: int) -> Outcome | None:
         """Take note of an attempt that gave nothing. None, after a pause, to try it again;

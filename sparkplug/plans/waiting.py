@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparkplug.plans.templates import render_text
-from sparkplug.schema.errors import InvalidError
+from sparkplug.plans.slots import key_of_runs, lent
 from sparkplug.schema.run import JournalEntry
 
 
@@ -20,6 +18,7 @@ class _Unfinished:
     slots: tuple[str, int] | None = None
     begun: bool = True
     known: bool = False
+    part: bool = False
 
 
 class Waiting:
@@ -59,6 +58,11 @@ class Waiting:
         found = self._runs.get(run)
         return found.slots if found is not None else None
 
+    def is_part(self, run: str) -> bool:
+        """Whether it is known to be part of another run."""
+        found = self._runs.get(run)
+        return found is not None and found.part
+
     def in_turn(self) -> Iterator[str]:
         """The runs that may be taken up: of those that wait for the same places only the first.
 
@@ -80,10 +84,9 @@ def _accepted(entry: JournalEntry) -> _Unfinished:
     plan = entry.plan
     assert plan is not None
     slots: tuple[str, int] | None = None
-    if plan.concurrency is not None:
-        key = plan.concurrency.key
-        with contextlib.suppress(InvalidError):
-            key = render_text(key, {"inputs": entry.inputs or {}}, "concurrency.key")
-        slots = (f"run.{key}", plan.concurrency.limit)
+    key = key_of_runs(plan, entry.inputs or {})
+    if key is not None and plan.concurrency is not None:
+        slots = lent(key, plan.concurrency.limit, entry.parent)
     priority = plan.priority if entry.priority is None else entry.priority
-    return _Unfinished(priority, entry.sequence, slots, begun=False, known=True)
+    part = entry.parent is not None and bool(entry.parent.run)
+    return _Unfinished(priority, entry.sequence, slots, begun=False, known=True, part=part)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sparkplug.schema.documents import examine
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.plan import MOST_STEPS, Plan, Step
+from sparkplug.schema.plan_graph import Before, find_cycle
 from sparkplug.schema.plan_inputs import type_problem
 from sparkplug.schema.plan_templates import (
     Template,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import SandboxedEnvironment
 
-__all__ = ["check_plan", "find_cycle", "load_plan", "parse_plan", "template_environment"]
+__all__ = ["check_plan", "load_plan", "parse_plan", "template_environment"]
 
 _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -161,6 +161,7 @@ class _Checker:
         self._locate = locate
         self._plans = plans
         self._ids = {step.id for step in plan.steps}
+        self._before = Before(plan.dependencies())
         if agents is not None:
             self._agents = agents | set(_of_teams(plan))
 
@@ -270,21 +271,16 @@ class _Checker:
     def check_templates(self) -> None:
         """Every template of the plan: its syntax, and what it names."""
         environment = template_environment()
-        before = ancestors(self._plan.dependencies())
         for template in templates(self._plan):
-            if "{" not in template.text:
-                continue
-            allowed = before[template.step] if template.step else self._ids
-            self._check_template(environment, template, allowed)
+            if "{" in template.text:
+                self._check_template(environment, template)
 
-    def _check_template(
-        self, environment: SandboxedEnvironment, template: Template, allowed: set[str]
-    ) -> None:
+    def _check_template(self, environment: SandboxedEnvironment, template: Template) -> None:
         from jinja2 import TemplateSyntaxError
 
         try:
             tree = environment.parse(template.text)
-            self._check_tree(environment, template, tree, allowed)
+            self._check_tree(environment, template, tree)
         except TemplateSyntaxError as error:
             self._add(template.path, f"template: {error.message}", error.lineno)
         except RecursionError:
@@ -295,7 +291,6 @@ class _Checker:
         environment: SandboxedEnvironment,
         template: Template,
         tree: nodes.Template,
-        allowed: set[str],
     ) -> None:
         path, step = template.path, template.step
         for line, message in unusable(environment, tree):
@@ -316,7 +311,7 @@ class _Checker:
                 self._add(path, f"no input {name}{advice}", line)
             elif table == "steps" and name not in self._ids:
                 self._add(path, f"no step {name}{self._near_step(name)}", line)
-            elif table == "steps" and name not in allowed and allowed <= self._ids:
+            elif table == "steps" and step and not self._before.waits(step, name):
                 # what waits for an unknown step is told there, and may mean this one
                 what = "itself" if name == step else f"step {name} without depending on it"
                 self._add(path, f"step {step} reads {what}", line)
@@ -327,32 +322,6 @@ class _Checker:
             if step.startswith(f"{name}-"):
                 return f", write steps['{step}']"
         return did_you_mean(name, self._ids)
-
-
-def ancestors(graph: dict[str, list[str]]) -> dict[str, set[str]]:
-    """For each step, all that it waits for, directly or through others; unknown ids included."""
-    found: dict[str, set[str]] = {}
-    for start in graph:
-        seen: set[str] = set()
-        todo = list(graph[start])
-        while todo:
-            name = todo.pop()
-            if name not in seen:
-                seen.add(name)
-                todo.extend(graph.get(name, []))
-        found[start] = seen - {start}
-    return found
-
-
-def find_cycle(graph: dict[str, list[str]]) -> list[str]:
-    """The steps of one cycle, each waiting for the next; empty when there is none."""
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        # graphlib lists each before the one that waits for it, with the first again at the end.
-        cycle: list[str] = error.args[1]
-        return cycle[:0:-1]
-    return []
 
 
 def _ways(step: Step, here: KeyPath) -> Iterator[tuple[KeyPath, str]]:

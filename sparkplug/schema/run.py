@@ -83,6 +83,10 @@ class Parent(Record):
     step: str = ""
     schedule: str = ""
     depth: int = 0
+    holds: dict[str, str] = Field(
+        default_factory=dict,
+        description="the places that it stands in, by key, and what lends each to one run at once",
+    )
 
 
 class Shared(Record):
@@ -150,8 +154,14 @@ class JournalEntry(Record):
     view: RunView | None = Field(None, description="of compacted: the run, instead of its entries")
     node: str | None = None
     actor: str = ""
+    then: list[JournalEntry] = Field(
+        default_factory=list,
+        description="what happened with it, stored in the same message: one write, one sync",
+    )
     #: Of the stream, given when the entry is read; it orders the journal of all runs.
     sequence: int = Field(0, exclude=True)
+    #: Which of the entries of its message it is, from 0; given when it is read.
+    part: int = Field(0, exclude=True)
 
 
 class StepView(Record):

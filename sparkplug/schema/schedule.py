@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -105,6 +106,16 @@ class ScheduleView(Record):
     fired: Fired | None = None
     next: datetime | None = None
 
+    @property
+    def name(self) -> str:
+        """The schedule's."""
+        return self.schedule.name
+
+    def coming(self, now: datetime, count: int) -> list[datetime]:
+        """The times after `now` at which it is run, at most `count`; none while it is paused."""
+        times = () if self.schedule.paused else self.schedule.times(now)
+        return list(islice(times, count))
+
 
 class SetSchedule(Record):
     """Ask for a schedule to be kept; with `replace` in the place of one of the same name."""
@@ -119,4 +130,11 @@ class ChangeSchedule(Record):
 
     name: str = Field(max_length=200)
     change: Literal["remove", "pause", "resume"]
+    actor: str = ""
+
+
+class RunSchedule(Record):
+    """Ask for a run of a schedule now, whatever its times are."""
+
+    name: str = Field(max_length=200)
     actor: str = ""

@@ -6,7 +6,6 @@ Importing this imports Textual and nothing that talks to a mesh: the first frame
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +20,7 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
 from sparkplug.tui.looks import Looks
+from sparkplug.tui.screen.collecting import Collecting
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.shell.asking import Asking
 from sparkplug.tui.shell.bottom import Bottom
@@ -132,6 +132,7 @@ class SparkplugApp(
         self.set_class(not self.look.color, "-colorless")
         self.readonly = readonly
         self.store = Store(url, self._changed, context)
+        self._collecting = Collecting()
         #: Whether the pane to begin on was asked for: then the one of last time is not shown.
         self.pane_asked = pane is not None
         #: The minute the header shows.
@@ -206,8 +207,7 @@ class SparkplugApp(
         self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
         self.warn(*self.take_aliases(settings.tui.aliases))
         self.open_history(settings.paths.home)
-        gc.collect()
-        gc.freeze()
+        self._collecting.begin()
 
     async def _keep_time(self) -> None:
         while True:
@@ -218,6 +218,7 @@ class SparkplugApp(
         """Once a second: ages and the minute. What did not change is not painted."""
         if not self.screen_stack:
             return  # it is being left
+        self._collecting.tick()
         if self.pane is not None and not self._covered:
             self.pane.tick()
         minute = int(time.time() // 60)
@@ -269,8 +270,10 @@ class SparkplugApp(
 
     async def on_event(self, event: Event) -> None:
         """Textual looks for a screen to give input to; what comes as one leaves finds none."""
-        if isinstance(event, InputEvent | Paste) and not self.screen_stack:
-            return
+        if isinstance(event, InputEvent | Paste):
+            self._collecting.pressed()
+            if not self.screen_stack:
+                return
         await super().on_event(event)
 
     async def action_quit(self) -> None:

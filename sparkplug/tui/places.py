@@ -20,6 +20,7 @@ What = Literal[
     "graph",
     "topology",
     "memory",
+    "schedule",
 ]
 
 #: Places kept; older ones are forgotten.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
+    from sparkplug.schema.schedule import ScheduleView
 
 #: Imported in a thread while the first frame is already on the screen.
 _LATER = (
@@ -49,7 +50,7 @@ Topics = frozenset[str]
 ALL: Topics = frozenset(
     {
         *("agents", "hosts", "telemetry", "topology", "runs", "questions"),
-        *("decisions", "events", "link", "tasks"),
+        *("decisions", "events", "link", "tasks", "schedules"),
     }
 )
 
@@ -127,6 +128,11 @@ class Store:
     def questions(self) -> list[Question]:
         """What people are asked, the oldest first."""
         return self.view.open_questions() if self.view is not None else []
+
+    @property
+    def schedules(self) -> list[ScheduleView]:
+        """Plans that are run by the clock, by name."""
+        return self.view.schedules if self.view is not None else []
 
     def count(self) -> tuple[int, int]:
         """How many hosts and GPUs there are, without a look at any other figure of theirs."""
@@ -288,6 +294,8 @@ class Store:
                 return [host.name for host in self.hosts]
             case "run":
                 return [run.id for run in self.runs]
+            case "schedule":
+                return [one.name for one in self.schedules]
             case "question":
                 return [one.id for one in self.questions]
             case "context":

@@ -15,6 +15,7 @@ from bench import (
     crowd_agents,
     far,
     forms,
+    gpu_faults,
     graphs,
     hosts,
     logs,
@@ -26,6 +27,7 @@ from bench import (
     plans,
     plot,
     prompts,
+    rings,
     screen,
     spawn,
     starts,
@@ -46,6 +48,7 @@ _PARTS = {
     "graphs": graphs.run,
     "screen": screen.run,
     "hosts": hosts.run,
+    "faults": gpu_faults.run,
     "canvas": canvas.run,
     "far": far.run,
     "monkey": monkey.run,
@@ -56,6 +59,7 @@ _PARTS = {
     "memory": memory.run,
     "memory-large": memory_large.run,
     "observer": observer.run,
+    "rings": rings.run,
 }
 
 

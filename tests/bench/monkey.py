@@ -17,7 +17,7 @@ from bench.figures import Figure, p95
 from fakes.mesh_server import started
 from sparkplug.bus.service import Services
 
-_EVENTS = 10_000
+_EVENTS = 20_000
 _SEED = 3
 
 

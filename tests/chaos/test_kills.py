@@ -17,6 +17,12 @@ from chaos.kills import PARTS, Arena
 from fakes.node import Node, wait_until
 
 
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """One node for all of these: each begins with none of another's agents."""
+    return shared_node
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_the_mesh_is_whole_again_after_a_kill(node: Node, tmp_path: Path, part: str) -> None:

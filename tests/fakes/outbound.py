@@ -33,7 +33,7 @@ def _outside(host):
 
 
 def _hook(event, args):
-    if event == "socket.connect":
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = args[1]
         host = address[0] if isinstance(address, tuple) and address else ""
     elif event == "socket.getaddrinfo":

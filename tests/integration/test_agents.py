@@ -21,6 +21,12 @@ from sparkplug.client import agents as client_agents
 from sparkplug.schema.errors import RefusedError
 
 
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """One node for all of these: each begins with none of another's agents."""
+    return shared_node
+
+
 def agent(node: Node, name: str, replica: str = "0") -> dict[str, object]:
     """A replica as `agents list --json` shows it."""
     rows = [r for r in node.json("agents", "list") if (r["name"], r["replica"]) == (name, replica)]
@@ -114,7 +120,8 @@ def test_a_killed_agent_comes_back_with_the_reason_told(node: Node, tmp_path: Pa
     assert agent(node, "phoenix")["restarts"] == 1
     assert node.cli("prompt", "phoenix", "again").stdout.strip() == "echo: again"
     errors = [e for e in node.json("events") if e["name"] == "agent:error"]
-    assert any("SIGKILL" in e["data"]["reason"] for e in errors)
+    told = [e["data"]["reason"] for e in errors if e["subject"] == "phoenix/0"]
+    assert any("SIGKILL" in reason for reason in told)
 
 
 def test_a_crash_loop_is_held_back(node: Node, tmp_path: Path) -> None:
@@ -320,7 +327,9 @@ def test_typed_actions_are_published_and_checked(node: Node, tmp_path: Path) -> 
     assert '"left"' in described
 
 
-def test_an_agent_gets_a_scrubbed_environment(node: Node, tmp_path: Path) -> None:
+def test_an_agent_gets_a_scrubbed_environment(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = textwrap.dedent("""
         import os
 
@@ -329,7 +338,7 @@ def test_an_agent_gets_a_scrubbed_environment(node: Node, tmp_path: Path) -> Non
             return dict(os.environ)
     """)
     path = node.write_agent(tmp_path, "naked", code, env={"MINE": "1", "PORT": 8080})
-    node.env["A_SECRET_OF_THE_DAEMON"] = "leaked"
+    monkeypatch.setitem(node.env, "A_SECRET_OF_THE_DAEMON", "leaked")
     node.cli("down")
     node.up()
     node.cli("agents", "deploy", str(path))

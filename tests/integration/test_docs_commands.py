@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from fakes.kept_cli import kept_cli
 from fakes.node import Node, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,8 @@ class Shell:
 
     def __init__(self, node: Node, folder: Path) -> None:
         self._folder = folder
-        path = f"{Path(sys.executable).parent}{os.pathsep}{node.env.get('PATH', '')}"
+        folders = (kept_cli().bin, Path(sys.executable).parent, node.env.get("PATH", ""))
+        path = os.pathsep.join(map(str, folders))
         self._env = {**node.env, "PATH": path, "TERM": "xterm-256color"}
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:

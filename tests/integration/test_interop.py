@@ -24,9 +24,10 @@ async def main(url, creds):
     await agents.start_tracking()
     found = await agents.discover(timeout=1.5)
     report = {}
-    for agent in found:
+
+    async def try_out(agent):
         beat = asyncio.Event()
-        agents.on_heartbeat(agent.instance_id, lambda payload, beat=beat: beat.set())
+        agents.on_heartbeat(agent.instance_id, lambda payload: beat.set())
         text, statuses = "", []
         async for chunk in agent.prompt("In one line: how is this host?", timeout=60):
             if isinstance(chunk, ResponseChunk):
@@ -41,6 +42,8 @@ async def main(url, creds):
             "protocol": agent.protocol_version,
             "status": (await agent.status()).agent,
         }
+
+    await asyncio.gather(*map(try_out, found))
     print(json.dumps(report))
     await agents.close()
     await nc.close()

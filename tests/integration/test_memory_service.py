@@ -19,7 +19,7 @@ from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.config import load_settings
-from sparkplug.memory import moving
+from sparkplug.memory import extraction, moving
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema import memory as m
@@ -88,7 +88,7 @@ async def stats(bus: Bus) -> m.MemoryStats:
 
 
 async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
-    mesh_server: MeshServer, mesh_bus: Bus, tmp_path: Path
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = {"memory": [{"text": "Ana likes tea"}, {"text": "Ana lives in Oslo"}]}
     async with openai_server(completion(facts)) as model:
@@ -105,6 +105,8 @@ async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
             typed = await say(mesh_bus, "typed by hand", who=PERSON)
             assert {kept.state, typed.state} == {"stored"} and len(model.requests) == asked
             model.replies[:] = [Reply(status=400)]
+            monkeypatch.setattr(extraction, "_AGAIN_S", 0.1)
+            monkeypatch.setattr(extraction, "_IDLE_S", 0.1)
             waits = await say(mesh_bus, "the model is away for this", wait=0.2)
             assert waits.state == "extracting"
 

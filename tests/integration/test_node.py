@@ -14,6 +14,12 @@ import pytest
 from fakes.node import Node, wait_until
 
 
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """One node for those that ask a node that runs."""
+    return shared_node
+
+
 def test_up_is_idempotent_and_status_tells_the_truth(node: Node) -> None:
     first = node.run_file("node.json")
     node.up()
@@ -127,7 +133,7 @@ def test_an_old_nats_server_is_named_and_refused(home: Path, tmp_path: Path) -> 
     assert wait_until(lambda: not running.processes())
 
 
-def test_a_server_that_refuses_us_is_named(node: Node, home: Path, tmp_path: Path) -> None:
+def test_a_server_that_refuses_us_is_named(node: Node, tmp_path: Path) -> None:
     url = node.json("status")["url"]
     stranger = Node(tmp_path / "other", {"SPARKPLUG_URL": url})
     result = stranger.cli("status", check=False)

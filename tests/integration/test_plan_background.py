@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from fakes.planners import PlanMesh
 from sparkplug.bus import questions as question_room
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.journal import list_runs, read_journal
 from sparkplug.bus.reading import Mark, follow
 from sparkplug.bus.service import call
 from sparkplug.bus.synadia import WAITING_CODE, waiting_words
 from sparkplug.plans.keeping import Keeping
 from sparkplug.plans.schedules import Schedules
+from sparkplug.plans.teller import Teller
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.event import Event
@@ -37,8 +39,8 @@ from sparkplug.schema.question import (
     QuestionState,
     QuestionSubject,
 )
-from sparkplug.schema.run import RunState, StepState
-from sparkplug.schema.schedule import ChangeSchedule, Fired, Schedule, SetSchedule
+from sparkplug.schema.run import RunState, StepState, SubmitReply
+from sparkplug.schema.schedule import ChangeSchedule, Fired, RunSchedule, Schedule, SetSchedule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -121,6 +123,43 @@ async def test_events_are_told_in_order_and_once_whoever_tells_them(mesh: PlanMe
     told_of = [event.data["journal"] for event in events]
     assert told_of == sorted(set(told_of))
     assert not second.done()
+
+
+async def test_a_message_that_was_told_in_part_is_told_to_its_end(mesh: PlanMesh) -> None:
+    second = {"id": "b", "agent": "worker", "action": "do", "depends_on": ["a"]}
+    run = await mesh.submit({**told(), "steps": [*told()["steps"], second]})
+    await mesh.ended(run)
+
+    async def whole() -> list[Event]:
+        found = await _events(mesh, run)
+        return found if found and found[-1].name == "plan:completed" else []
+
+    events = await eventually(whole)
+    names = [event.name for event in events]
+    assert names[3:5] == ["step:completed", "step:started"]
+    assert events[3].data["journal"] == events[4].data["journal"]
+    # Whoever told goes in the middle of that message: the next begins after what was told.
+    teller = Teller(mesh.bus, "t")
+    stored = await mesh.bus.js.get_last_msg(
+        subjects.STREAM_EVENTS, subjects.event("plan:completed", run)
+    )
+    assert stored.seq is not None
+    for sequence in (stored.seq, stored.seq - 1, stored.seq - 2):
+        await mesh.bus.js.delete_msg(subjects.STREAM_EVENTS, sequence)
+    sent: list[Event] = []
+
+    async def publish(found: Sequence[Event]) -> None:
+        sent.extend(found)
+
+    teller._publish = publish  # type: ignore[method-assign]
+    telling = asyncio.ensure_future(teller._tell())
+
+    async def told_again() -> bool:
+        return bool(sent) and sent[-1].name == "plan:completed"
+
+    await eventually(told_again)
+    await end(telling)
+    assert [event.id for event in sent] == [event.id for event in events[4:]]
 
 
 async def test_a_steps_question_is_among_all_questions_and_answered_there(mesh: PlanMesh) -> None:
@@ -224,6 +263,14 @@ async def test_a_schedule_begins_runs_until_it_is_paused_or_removed(mesh: PlanMe
         await ask(ChangeSchedule(name="tick", change="pause"), subjects.SCHEDULES_CHANGE)
     with pytest.raises(NotFoundError, match="did you mean tick"):
         await ask(ChangeSchedule(name="tikc", change="remove"), subjects.SCHEDULES_CHANGE)
+    # By hand it is run also while it is paused, for whoever says so.
+    by_hand = RunSchedule(name="tick", actor="ben")
+    reply = await call(mesh.bus, subjects.SCHEDULES_RUN, by_hand, SubmitReply)
+    view = await mesh.ended(reply.run)
+    assert view.parent is not None
+    assert (view.parent.schedule, view.actor) == ("tick", "ben")
+    with pytest.raises(NotFoundError, match="no schedule a b"):
+        await call(mesh.bus, subjects.SCHEDULES_RUN, RunSchedule(name="a b"), SubmitReply)
     await ask(ChangeSchedule(name="tick", change="remove"), subjects.SCHEDULES_CHANGE)
     bad = schedule("bad", every=9).model_copy(
         update={

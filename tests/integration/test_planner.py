@@ -287,6 +287,9 @@ async def test_another_planner_goes_on_and_what_is_done_is_not_done_again(
     keys = [asked.ids["key"] for _, asked in mesh.agents.asked]
     assert keys == [f"{run}/a", f"{run}/b", f"{run}/b", f"{run}/c"]
     assert view.steps[1].interruptions == 1
+    # A step and what begins with its end are one message, with one sync.
+    parts = [(e.kind, e.step) for e in entries if e.part]
+    assert parts == [("step-started", "b"), ("step-started", "c")]
 
 
 async def test_a_planner_that_vanished_is_replaced_when_its_lease_lapses(mesh: PlanMesh) -> None:

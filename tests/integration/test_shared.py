@@ -51,6 +51,12 @@ async def handle(ctx, request):
 HEALTH = {"interval": "1s", "timeout": "3s"}
 
 
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """One node for most of these: each begins with none of another's agents."""
+    return shared_node
+
+
 def deploy(node: Node, folder: Path, *names: str, **spec: Any) -> None:
     """Agents of one module, in one folder."""
     for name in names:

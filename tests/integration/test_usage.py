@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from fakes.node import ECHO, Node, eventually, wait_until
 from sparkplug.bus import subjects
 from sparkplug.client.live import LiveMesh
+
+
+@pytest.fixture
+def node(shared_node: Node) -> Node:
+    """One node for all of these: each begins with none of another's agents."""
+    return shared_node
 
 
 def deploy(node: Node, folder: Path, name: str, **spec: Any) -> None:
@@ -53,7 +60,7 @@ def test_usage_is_told_by_the_command_line(node: Node, tmp_path: Path) -> None:
 
 
 async def test_a_face_receives_usage_while_it_wants_it(node: Node, tmp_path: Path) -> None:
-    await asyncio.to_thread(deploy, node, tmp_path, "alone")
+    await asyncio.to_thread(deploy, node, tmp_path, "other")
     async with node.client() as client:
         live = LiveMesh(client)
         following = asyncio.create_task(live.follow())
@@ -66,7 +73,7 @@ async def test_a_face_receives_usage_while_it_wants_it(node: Node, tmp_path: Pat
             await eventually(lambda: live.view.complete, 20)
             assert not receives()
             with live.wanting_usage():
-                await eventually(lambda: ("alone", "0") in live.view.usage, 20)
+                await eventually(lambda: ("other", "0") in live.view.usage, 20)
                 assert receives()
             await eventually(lambda: not receives(), 20)
         finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.themes import DEFAULT, Terminal, load_themes
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.rows import Row, Rows
+from sparkplug.tui.widgets.selecting import SelectScreen
 from sparkplug.tui.widgets.table import Table
 
 NOW = datetime.now(UTC) - timedelta(days=2)
@@ -164,3 +167,21 @@ async def test_whatever_changes_is_drawn(seed: int) -> None:
             shown, anew = app.shown, drawn_anew(app)
             for y in range(shown.height):
                 assert shown.rows[y] == anew.rows[y], f"step {step}, row {y}"
+
+
+async def test_what_a_closed_screen_has_drawn_is_let_go() -> None:
+    app = Boxes()
+    async with app.run_test(size=(60, 12)) as pilot:
+        drawn = []
+        for _ in range(3):
+            opened = SelectScreen()
+            await app.push_screen(opened)
+            box = Lines("more")
+            await opened.mount(box)
+            await pilot.pause()
+            drawn.append(weakref.ref(box._styles_cache))
+            del box, opened
+            await app.pop_screen()
+        await pilot.pause()
+        gc.collect()
+        assert [kept() for kept in drawn[:-1]] == [None, None]

@@ -58,6 +58,30 @@ async def test_a_question_is_seen_on_overview_and_approved_there(mesh: Mesh) -> 
         await seen.shows("nothing needs you")
 
 
+async def test_what_waits_for_a_person_is_seen_on_tasks_and_answered_there(mesh: Mesh) -> None:
+    await mesh.agent("janitor")
+    step = QuestionSubject(kind="step", run="brief-1", step="ask", request="b" * 8)
+    await put(
+        *(mesh, "bbbbbbbb-0"),
+        kind=QuestionKind.CHOICE,
+        text="Which host?",
+        options=["gpu-1", "gpu-2"],
+        subject=step,
+        asked_by="run brief-1",
+    )
+    async with centre((80, 24), live=False, pane="tasks") as seen:
+        await seen.shows("needs you 1", "? run brief-1", "Which host?", "queues")
+        while seen.app.focused is None or seen.app.focused.id != "tasks-needs":
+            await seen.press("tab")
+        await seen.press("enter")
+        await seen.shows("run brief-1, step ask", "2 gpu-2")
+        await seen.press("2")
+        await seen.becomes(lambda: answer_of(mesh, "bbbbbbbb-0"))
+        assert await answer_of(mesh, "bbbbbbbb-0") == "gpu-2"
+        await seen.press("escape")
+        await seen.until(lambda: "needs you" not in seen.screen)
+
+
 async def test_a_choice_by_its_number_and_a_text_typed(mesh: Mesh) -> None:
     await mesh.agent("janitor")
     await put(mesh, "bbbbbbbb-0", kind=QuestionKind.CHOICE, text="Which?", options=["red", "blue"])

@@ -7,8 +7,14 @@ from typing import Any
 from tui_centre import centre
 from tui_mesh import Mesh
 
+from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket
+from sparkplug.bus.journal import list_runs
+from sparkplug.bus.service import Services
+from sparkplug.plans.schedules import Schedules
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import RunQuestion
+from sparkplug.schema.schedule import Schedule
 
 
 async def journal(mesh: Mesh, run: str, *entries: dict[str, Any]) -> None:
@@ -59,3 +65,70 @@ async def test_a_small_screen_has_the_runs(mesh: Mesh) -> None:
     async with centre((60, 14), pane="workflows") as seen:
         await seen.shows("brief-1", "running")
         assert "plans" not in seen.screen
+
+
+async def scheduled(mesh: Mesh) -> Services:
+    """A schedule, and a node that answers for schedules."""
+
+    async def nobody() -> set[str]:
+        return set()
+
+    plan = {"name": "sweep", "steps": [{"id": "a", "value": 1}]}
+    nightly = Schedule.model_validate(
+        {"name": "nightly", "plan": plan, "cron": "0 3 * * *", "timezone": "Europe/Berlin"}
+    )
+    services = Services(mesh.bus)
+    await Schedules(mesh.bus, "gpu-1", "gpu-1.x", nobody).serve(services)
+    await Bucket(mesh.bus, subjects.BUCKET_SCHEDULES).put("s.nightly", nightly)
+    return services
+
+
+async def test_schedules_are_seen_and_steered(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    services = await scheduled(mesh)
+
+    async def kept() -> Schedule | None:
+        found = await Bucket(mesh.bus, subjects.BUCKET_SCHEDULES).read_all(Schedule, "s.>")
+        return found.get("s.nightly")
+
+    async def is_paused() -> bool:
+        found = await kept()
+        return found is not None and found.paused
+
+    async def is_gone() -> bool:
+        return await kept() is None
+
+    async with centre((140, 44), live=False, pane="workflows") as seen:
+        await seen.shows("schedules 1", "nightly", "0 3 * * *", "no run yet")
+        await seen.press("W")
+        await seen.shows("runs sweep 0 3 * * * Europe/Berlin", "of times missed one is made good")
+        await seen.press("P")
+        await seen.becomes(is_paused)
+        await seen.shows("paused, no run is begun")
+        await seen.press("R")
+        await seen.shows("of the schedule nightly accepted", "sweep-")
+        runs = await list_runs(mesh.bus)
+        assert [run.parent.schedule for run in runs if run.parent is not None] == ["nightly"]
+        await seen.press("d")
+        await seen.shows("schedule nightly", "changed by", "a (value)")
+        await seen.press("escape", "x")
+        await seen.shows("would remove the schedule nightly")
+        await seen.press("y")
+        await seen.becomes(is_gone)
+        await seen.press("W")
+        await seen.shows("none: `schedules add` makes one", "run sweep-")
+    await services.close()
+
+
+async def test_a_small_screen_has_schedules_in_the_place_of_the_runs(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    services = await scheduled(mesh)
+    async with centre((60, 14), live=False, pane="workflows") as seen:
+        await seen.shows("no run yet")
+        assert "nightly" not in seen.screen
+        await seen.press("W")
+        await seen.shows("schedules 1", "nightly")
+        assert "no run yet" not in seen.screen
+        await seen.press("escape")
+        await seen.shows("no run yet")
+    await services.close()

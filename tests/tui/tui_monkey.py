@@ -97,8 +97,9 @@ class Monkey:
         self.done = 0
         self.last: deque[str] = deque(maxlen=_LAST)
         #: How long the loop was busy with one thing at a time, in seconds: a frame, or what
-        #: made one wait.
+        #: made one wait. What the monkey itself took to look at the screen is not of it.
         self.waits: list[float] = [0.0]
+        self._looked = 0.0
         self._chance = random.Random(seed)
         self._parser = XTermParser()
         self._keys = bound_keys()
@@ -136,6 +137,7 @@ class Monkey:
 
     def _look(self) -> None:
         """Draw the screen as it is: every row is as wide as the terminal."""
+        began = time.perf_counter()
         screen = self.app.screen
         update = screen._compositor.render_update(
             full=True, screen_stack=self.app._background_screens
@@ -147,13 +149,15 @@ class Monkey:
                 assert found == width, f"row {row} has {found} of {width} cells\n{self.story()}"
         self._shown.take(update, ColorSystem.TRUECOLOR)
         self._shown.frame((0, 0))
+        self._looked += time.perf_counter() - began
 
     async def _watch(self) -> None:
         """How late the loop is."""
         while True:
-            before = time.perf_counter()
+            before, looked = time.perf_counter(), self._looked
             await asyncio.sleep(0.01)
-            self.waits.append(time.perf_counter() - before - 0.01)
+            took = time.perf_counter() - before - 0.01
+            self.waits.append(took - (self._looked - looked))
 
     def _act(self) -> None:
         driver = self.app._driver

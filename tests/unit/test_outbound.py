@@ -20,7 +20,9 @@ def test_an_attempt_is_refused_and_told(outbound: Outbound) -> None:
         socket.create_connection(("192.0.43.10", 443), timeout=1)
     with pytest.raises(ConnectionRefusedError):
         socket.getaddrinfo("example.com", 443)
-    assert len(outbound.attempts()) == 2
+    with socket.socket(type=socket.SOCK_DGRAM) as sends, pytest.raises(ConnectionRefusedError):
+        sends.sendto(b"x", ("192.0.43.10", 53))
+    assert len(outbound.attempts()) == 3
 
 
 def test_so_it_is_in_a_process_that_a_test_starts(outbound: Outbound) -> None:

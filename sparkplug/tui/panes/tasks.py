@@ -1,4 +1,5 @@
-"""Tasks: the queues by capability and priority, and the tasks of the selected one.
+"""Tasks: the queues by capability and priority, the tasks of the selected one, and above them
+what waits for a person.
 
 The queues come as figures that are published once a second while they change; the tasks of the
 selected queue are asked for when these have changed, and only while the pane is in sight.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +20,7 @@ from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.task_columns import (
     QUEUE_COLUMNS,
     TASK_COLUMNS,
@@ -30,6 +33,7 @@ from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.plot.picture import Series
 from sparkplug.tui.widgets.plot.plot import Plot
 from sparkplug.tui.widgets.plot.record import Record
+from sparkplug.tui.widgets.rows import Rows
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ _SHOWN = 300
 _ASK_EVERY_S = 1.0
 #: Rows of a table's box that show no row: its border and the names of the columns.
 _AROUND = 3
+#: Questions that are in sight at once, and the border around them.
+_QUESTIONS, _BORDER = 5, 2
 #: Cells and rows from which on the plot stands beside the queues.
 _WIDE, _TALL = 110, 20
 _KEPT, _JOINS = 3600, 6.0
@@ -54,9 +60,10 @@ _PER_SECOND = Unit("/s", prefixed=True)
 
 
 class TasksPane(Pane):
-    """Queues, the plot of what they do, and below them the tasks of the selected queue."""
+    """Queues, the plot of what they do, below them what people are asked, while there is anything,
+    and the tasks of the selected queue."""
 
-    TOPICS: ClassVar[frozenset[str]] = frozenset({"tasks", "link"})
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"tasks", "questions", "link"})
 
     def __init__(self) -> None:
         super().__init__(id="tasks")
@@ -75,6 +82,7 @@ class TasksPane(Pane):
             failing=task_is_failing,
             id="tasks-rows",
         )
+        self._needs = Rows("needs you", leads=False, id="tasks-needs")
         self._record = Record(_KEPT, _JOINS)
         self._asked_for: str | None = None
         self._asked = 0.0
@@ -84,6 +92,7 @@ class TasksPane(Pane):
     def compose(self) -> ComposeResult:
         """The queues beside the plot, the tasks below."""
         yield Horizontal(self._queues, self._plot, id="tasks-area")
+        yield self._needs
         yield self._rows
 
     @property
@@ -98,6 +107,9 @@ class TasksPane(Pane):
 
     def draw(self, topics: Topics) -> None:
         """Show the queues there are, and ask for the tasks of the selected one."""
+        self._draw_needs()
+        if not topics & {"tasks", "link"}:
+            return
         figures = self.store.view.tasks if self.store.view is not None else None
         queues = figures.queues if figures is not None else []
         nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
@@ -112,6 +124,13 @@ class TasksPane(Pane):
         if figures is not None:
             self._note(figures)
         self._ask()
+
+    def _draw_needs(self) -> None:
+        """Questions of plans, of agents and of graphs: answered from here as from Overview."""
+        asked = self.store.questions
+        self._needs.set_rows(question_rows(asked, datetime.now(UTC)))
+        self._needs.display = bool(asked)
+        self._needs.styles.height = min(len(asked), _QUESTIONS) + _BORDER
 
     def _note(self, figures: TaskFigures) -> None:
         node = f"kept by {figures.node}" if figures.node else ""
@@ -140,6 +159,8 @@ class TasksPane(Pane):
         """Ages; and a queue in which nothing changes has its place in the plot."""
         self._queues.tick()
         self._rows.tick()
+        if self._needs.display:
+            self._draw_needs()
 
     def on_listing_moved(self) -> None:
         """Another queue."""

@@ -1,4 +1,4 @@
-"""Workflows: plans and their runs, the steps of the selected run as a graph that lives."""
+"""Workflows: plans, their runs and schedules; the selected run's steps as a graph that lives."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Horizontal
-from textual.events import Resize
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import DescendantFocus, Resize
 
 from sparkplug.schema.run import STEP_ENDED, RunView
 from sparkplug.schema.run_stats import critical_path, plan_stats
@@ -18,6 +18,7 @@ from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.figures import duration
 from sparkplug.tui.panes.pane import Pane
+from sparkplug.tui.panes.schedule_lines import SCHEDULE_COLUMNS, schedule_told
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.run_keys import RUN_KEYS, RunKeys
 from sparkplug.tui.widgets.canvas.canvas import Canvas
@@ -29,20 +30,26 @@ from sparkplug.tui.widgets.steps import run_graph
 from sparkplug.tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
+    from sparkplug.schema.schedule import ScheduleView
     from sparkplug.tui.store import Topics
 
 #: Columns of a screen from which the plans stand beside their runs; rows below which no graph is.
 _WIDE, _TALL = 90, 18
+#: Rows of a table's box that show none of its rows, and the most of schedules beside the plans.
+_AROUND, _SCHEDULES = 3, 8
 _BARS = "▁▂▃▄▅▆▇█"
 _NO_GRAPH = Graph((), ())
 
 
 class WorkflowsPane(RunKeys, Pane):
-    """A table of runs and one of plans; below them the selected run: its graph, what it waits
-    for, what its time was made of."""
+    """A table of runs and one of plans, and what is run by the clock; below them the selected
+    run: its graph, what it waits for, what its time was made of."""
 
-    TOPICS: ClassVar[frozenset[str]] = frozenset({"runs", "link"})
-    BINDINGS: ClassVar[list[BindingType]] = [*RUN_KEYS]
+    TOPICS: ClassVar[frozenset[str]] = frozenset({"runs", "schedules", "link"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *RUN_KEYS,
+        Binding("W", "schedules", "schedules, and back to the runs", id="run.schedules"),
+    ]
 
     def __init__(self) -> None:
         super().__init__(id="workflows")
@@ -54,6 +61,15 @@ class WorkflowsPane(RunKeys, Pane):
             failing=_is_failing,
             id="workflows-runs",
         )
+        self._schedules = Table(
+            SCHEDULE_COLUMNS,
+            key=lambda view: view.name,
+            title="schedules",
+            id="workflows-schedules",
+        )
+        self._left = Vertical(self._plans, self._schedules, id="workflows-left")
+        #: Whether the schedules have the place of the runs, where there is none for both.
+        self._by_clock = False
         self._canvas = Canvas("steps", empty="select a run")
         self._told = Lines(id="workflows-told")
         #: The runs that the plans' figures were made of.
@@ -61,9 +77,7 @@ class WorkflowsPane(RunKeys, Pane):
 
     def compose(self) -> ComposeResult:
         """Plans beside runs, the graph, and what is told of the run."""
-        with Horizontal(id="workflows-lists"):
-            yield self._plans
-            yield self._runs
+        yield Horizontal(self._left, self._runs, id="workflows-lists")
         yield self._canvas
         yield self._told
 
@@ -73,8 +87,8 @@ class WorkflowsPane(RunKeys, Pane):
         return self._runs
 
     def run_view(self) -> RunView | None:
-        """The run under the cursor."""
-        row = self._runs.row
+        """The run under the cursor; none while one is at the schedules."""
+        row = self._runs.row if self._schedule() is None else None
         found = row.value if row is not None else None
         return found if isinstance(found, RunView) else None
 
@@ -83,25 +97,76 @@ class WorkflowsPane(RunKeys, Pane):
         item = self._canvas.selected
         return (item.source if isinstance(item, Key) else item) or ""
 
+    def _schedule(self) -> ScheduleView | None:
+        """The schedule that is selected, while one is at them."""
+        row = self._schedules.row if self.app.focused is self._schedules else None
+        return row.value if row is not None else None
+
     def on_resize(self, event: Resize) -> None:
         """Where there is little room the runs have it."""
-        self._plans.display = event.size.width >= _WIDE
         self._canvas.display = event.size.height >= _TALL
+        self._share_room()
         self.call_after_refresh(self._draw_run)
+
+    def _share_room(self) -> None:
+        wide = self.size.width >= _WIDE
+        self._left.display = wide or self._by_clock
+        self._plans.display = wide
+        self._runs.display = wide or not self._by_clock
+        self._left.styles.width = 40 if wide else "1fr"
+        rows = min(max(1, self._schedules.total), _SCHEDULES) + _AROUND
+        self._schedules.styles.height = rows if wide else "1fr"
+
+    def action_schedules(self) -> None:
+        """To what is run by the clock, and back."""
+        self._by_clock = self.app.focused is not self._schedules
+        self._share_room()
+        (self._schedules if self._by_clock else self._runs).focus()
+
+    def leave(self) -> bool:
+        """Back from the schedules."""
+        if not self._by_clock:
+            return False
+        self._by_clock = False
+        self._share_room()
+        self._runs.focus()
+        return True
+
+    def on_descendant_focus(self, _event: DescendantFocus) -> None:
+        """What is told is of what one is at."""
+        self._draw_run()
+
+    def action_pause_run(self) -> None:
+        """A schedule, while one is at them; else the run."""
+        view = self._schedule()
+        if view is None:
+            super().action_pause_run()
+        elif self.centre.readonly:
+            self.centre.tell("this was started with --readonly", "warn")
+        else:
+            what = "schedules.resume" if view.schedule.paused else "schedules.pause"
+            self.centre.ask(what, {"name": view.name})
 
     def draw(self, topics: Topics) -> None:
         """Show the runs there are."""
         runs = self.store.runs
-        self._runs.set_empty(
-            waiting(self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan")
-        )
+        self._say_nothing()
         self._runs.set_rows(runs)
+        self._draw_schedules()
         self._draw_plans(runs)
         self._draw_run()
 
+    def _say_nothing(self) -> None:
+        """What stands where there is nothing; not before the mesh was read whole."""
+        key = self.centre.key("runs.submit") or "R"
+        self._runs.set_empty(waiting(self.store, f"no run yet: {key} runs a plan"))
+        self._schedules.set_empty(waiting(self.store, "none: `schedules add` makes one"))
+
     def tick(self) -> None:
         """Ages, and the time that steps take."""
+        self._say_nothing()
         self._runs.tick()
+        self._schedules.tick()
         view = self.run_view()
         if view is not None and view.finished is None:
             self._draw_run()
@@ -137,6 +202,12 @@ class WorkflowsPane(RunKeys, Pane):
         command = Command(submit.title, "run", action=submit)
         await self.centre.open_arguments(command, {"plan": name})
 
+    def _draw_schedules(self) -> None:
+        before = self._schedules.total
+        self._schedules.set_rows(self.store.schedules)
+        if self._schedules.total != before:
+            self._share_room()
+
     def _draw_plans(self, runs: Sequence[RunView]) -> None:
         seen = tuple((run.id, str(run.state)) for run in runs)
         if seen == self._seen and self._plans.shown:
@@ -147,6 +218,11 @@ class WorkflowsPane(RunKeys, Pane):
         self._plans.set_rows([Row(name, _plan_line(name, runs), name) for name in names])
 
     def _draw_run(self) -> None:
+        schedule = self._schedule()
+        if schedule is not None:
+            self._told.retitle(f"schedule {schedule.name}")
+            self._told.set_lines(schedule_told(schedule, self.store.runs))
+            return
         view = self.run_view()
         if view is None:
             self._canvas.show(_NO_GRAPH)

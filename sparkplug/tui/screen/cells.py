@@ -71,6 +71,32 @@ def _cut(cells: list[Cell], size: int) -> list[Cell]:
     return [*cells[: size - 1], (" ", cells[size][1])]
 
 
+class _Drawn(dict[str, Cell]):
+    """Characters as cells, by the character, all with one pen.
+
+    A cell is made once: a screen has ten thousand, of some hundred that differ, and what was laid
+    on it is kept (`cells_of`).
+    """
+
+    __slots__ = ("pen",)
+    _MOST = 1024
+
+    def __init__(self, drawn: Pen) -> None:
+        super().__init__()
+        self.pen = drawn
+
+    def __missing__(self, character: str) -> Cell:
+        cell = character, self.pen
+        if len(self) < self._MOST:
+            self[character] = cell
+        return cell
+
+
+@lru_cache(maxsize=512)
+def _drawn_with(drawn: Pen) -> _Drawn:
+    return _Drawn(drawn)
+
+
 @lru_cache(maxsize=2048)
 def cells_of(text: str, drawn: Pen) -> list[Cell]:
     """`text` as cells, as many as Textual counts; the list is shared and is not to be changed.
@@ -79,7 +105,7 @@ def cells_of(text: str, drawn: Pen) -> list[Cell]:
     cluster is shown, in the room the cluster would take. Controls are left out.
     """
     if text.isascii() and text.isprintable():
-        return [(character, drawn) for character in text]
+        return [*map(_drawn_with(drawn).__getitem__, text)]
     found: list[Cell] = []
     for start, end, size in split_graphemes(text)[0]:
         if not size:

@@ -11,8 +11,11 @@ from textual.selection import Selection
 from textual.widget import Widget
 
 from sparkplug.tui.screen.compositor import SparseCompositor
+from sparkplug.tui.screen.grounds import let_go_of_the_closed
 
 ResultT = TypeVar("ResultT")
+
+let_go_of_the_closed()
 
 
 class PresentScreen(Screen[ResultT]):
@@ -24,6 +27,10 @@ class PresentScreen(Screen[ResultT]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._compositor = SparseCompositor()
+
+    def let_go(self) -> None:
+        """It is closed: where everything stood on it is known no more."""
         self._compositor = SparseCompositor()
 
     def _forward_event(self, event: Event) -> None:

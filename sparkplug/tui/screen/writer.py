@@ -17,11 +17,13 @@ from textual.events import Resize
 from sparkplug.tui.copying import Copying
 from sparkplug.tui.screen.cells import Grid, lay, size_of
 from sparkplug.tui.screen.diff import difference, place
+from sparkplug.tui.screen.present import PresentScreen
 from sparkplug.tui.widgets.selecting import SelectScreen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.screen import Screen
+    from textual.widget import Widget
 
 _AGAIN_S = 0.02
 
@@ -118,6 +120,17 @@ class PaintedApp(Copying):
     def get_default_screen(self) -> Screen[Any]:
         """The screen under all others; text on it can be selected."""
         return SelectScreen(id="_default")
+
+    def _unregister(self, widget: Widget) -> None:
+        """A widget is gone, and what it has drawn is let go at once.
+
+        It is in a circle with what it stood on, so that otherwise a full collection of the
+        interpreter frees all of it in one go, and nothing is answered meanwhile.
+        """
+        super()._unregister(widget)
+        widget._styles_cache.clear()  # noqa: SLF001
+        if isinstance(widget, PresentScreen):
+            widget.let_go()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if self._lent:

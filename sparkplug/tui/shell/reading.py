@@ -62,6 +62,8 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.memory import MemoryReading
 
                 return MemoryReading(name, opened)
+            case "schedule":
+                return self._schedule(opened)
             case "why":
                 return self._why(opened)
             case "question":
@@ -86,6 +88,18 @@ class Readings(Part):
             return agent_nodes(name, found, wanted)
 
         return Described(name, nodes, frozenset({"agents"}), opened)
+
+    def _schedule(self, opened: Opened) -> Dialog[None]:
+        from sparkplug.tui.dialogs.described import Described
+        from sparkplug.tui.panes.schedule_lines import schedule_nodes
+
+        store, name = self._centre.store, opened.name
+
+        def nodes() -> Any:
+            found = next((one for one in store.schedules if one.name == name), None)
+            return schedule_nodes(found) if found is not None else []
+
+        return Described(f"schedule {name}", nodes, frozenset({"schedules"}), opened)
 
     def _question(self, name: str) -> Dialog[None] | None:
         from sparkplug.tui.dialogs.question import QuestionPage
@@ -254,6 +268,8 @@ def describing(subject: Subject) -> Opened:
         return Opened("task", "task", subject.name)
     if subject.kind == "question":
         return Opened("question", "question", subject.name)
+    if subject.kind == "schedule":
+        return Opened("schedule", "schedule", subject.name)
     if subject.kind == "host":
         return Opened("processes", "host", subject.name)
     return Opened("describe", "agent", subject.name, foreign=is_foreign(subject))

@@ -62,6 +62,7 @@ def subject_of(value: Any) -> Subject | None:
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
+    from sparkplug.schema.schedule import ScheduleView
     from sparkplug.schema.task import TaskRow
 
     if isinstance(value, ObservedAgent):
@@ -74,6 +75,8 @@ def subject_of(value: Any) -> Subject | None:
         return Subject("memory", value.id, value)
     if isinstance(value, TaskRow):
         return Subject("task", value.id, value)
+    if isinstance(value, ScheduleView):
+        return Subject("schedule", value.name, value)
     if isinstance(value, Question):
         return Subject("question", value.id, value)
     return None

@@ -28,7 +28,7 @@ def rows(text: str) -> list[str]:
 
 
 def test_each_drawing_takes_the_place_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 12)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((40, 12)))
     out = io.StringIO()
     drawing = Drawing(out)
     drawing.draw(view(StepState.RUNNING, StepState.PENDING), step_line)
@@ -43,7 +43,7 @@ def test_each_drawing_takes_the_place_of_the_last(monkeypatch: pytest.MonkeyPatc
 def test_what_moves_is_what_is_shown_where_there_are_many_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 8)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((20, 8)))
     out = io.StringIO()
     Drawing(out).draw(
         view(*[StepState.DONE] * 50, *[StepState.PENDING] * 50, StepState.RUNNING), step_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparkplug.plans.scheduler import Moves, decide
+from sparkplug.plans.scheduler import Moves, Scheduler, decide
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import RunState, RunView, StepState, StepView
 
@@ -45,6 +45,20 @@ def test_a_graph_starts_what_is_met_and_not_in_hand() -> None:
     assert decide(diamond, view(a=D, b=R, c=D, d=P), ["b"]) == Moves()
     assert decide(diamond, view(a=D, b=D, c=D, d=P), []).start == ["d"]
     assert decide(diamond, view(a=D, b=D, c=D, d=D), []) == Moves(ended=RunState.DONE)
+
+
+def test_what_begins_with_the_end_of_a_step_is_known_before_it_ends() -> None:
+    def after(plan_: Plan, name: str, **states: Any) -> list[str]:
+        return Scheduler(plan_, view(**states)).goes_on_with(name)
+
+    diamond = plan(DIAMOND)
+    assert after(diamond, "a", a=R, b=P, c=P, d=P) == ["b", "c"]
+    assert after(diamond, "b", a=D, b=R, c=R, d=P) == []
+    assert after(diamond, "b", a=D, b=R, c=D, d=P) == ["d"]
+    assert after(diamond, "b", a=D, b=R, c=F, d=P) == [], "nothing begins after a failure"
+    for more in ({"when": "{{ 1 }}"}, {"approve": "human"}, {"budget": {"tokens": 1}}):
+        held = plan({"a": [], "b": {"depends_on": ["a"], **more}})
+        assert after(held, "a", a=R, b=P) == [], more
 
 
 def test_sequential_is_one_after_the_other_and_parallel_all_at_once() -> None:

@@ -10,11 +10,11 @@ from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_check import (
     check_plan,
-    find_cycle,
     load_plan,
     parse_plan,
     template_environment,
 )
+from sparkplug.schema.plan_graph import Before, find_cycle
 
 HOST_BRIEF = """\
 name: host-brief
@@ -85,6 +85,17 @@ def test_a_chain_of_a_thousand_steps_is_no_cycle() -> None:
     assert find_cycle(graph) == []
     graph["s0"] = ["s4999"]
     assert len(find_cycle(graph)) == 5000
+
+
+def test_what_comes_before_what_is_found_in_a_graph_of_many_edges() -> None:
+    names = [f"s{number}" for number in range(600)]
+    graph = {name: names[:number] for number, name in enumerate(names)}
+    before = Before(graph)
+    assert before.waits("s599", "s0")
+    assert not before.waits("s0", "s599")
+    assert Before({"a": ["b"], "b": ["nowhere"], "c": ["b"]}).waits("c", "a"), "it may"
+    assert Before({"a": ["b"], "b": ["a"], "c": []}).waits("c", "a"), "of a cycle nothing is said"
+    assert not Before({"a": [], "b": ["a"], "c": ["b"]}).waits("b", "c")
 
 
 def test_sequential_waits_for_the_step_before() -> None:

@@ -54,7 +54,7 @@ def plain(text: str) -> str:
     """A decoded line as it is shown, without its pens."""
     if text.isprintable():
         return text
-    return _one_line(_SGR.sub("", last_written(text)))
+    return _in_one_row(_SGR.sub("", last_written(text)))
 
 
 def read(text: str, rest: int = 0) -> Text:
@@ -63,14 +63,15 @@ def read(text: str, rest: int = 0) -> Text:
         return Text(text, _level(text), rest)
     found, pens = "", []
     for pen, part in _coloured(last_written(text)):
-        part = _one_line(part)
+        part = _in_one_row(part)
         if pen and part:
             pens.append((len(found), len(found) + len(part), pen))
         found += part
     return Text(found, pens or _level(found), rest)
 
 
-def _one_line(text: str) -> str:
+def _in_one_row(text: str) -> str:
+    """As wide as it was written: blanks are what columns of a log are made of."""
     if text.isprintable():
         return text
     return strip_controls(text).replace("\n", " ").replace("\t", "    ")
