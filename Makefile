@@ -36,12 +36,14 @@ bench: $(VENV)/.test-ready
 	$(COMPILE)
 	$(BIN)/python -m tests.bench
 
-# Fault injection: make chaos SEED=7 MINUTES=5, then CASES=200 runs in which something is killed.
+# Fault injection: make chaos SEED=7 MINUTES=5, then CASES=200 runs in which something is killed;
+# ADDS=10000 kills the memory 20 times, each in the middle of so many adds, and nothing else.
 SEED ?= 1
 MINUTES ?= 2
 CASES ?= 200
+ADDS ?= 0
 chaos: $(VENV)/.test-ready
-	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --cases $(CASES)
+	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES) --cases $(CASES) --adds $(ADDS)
 
 wheel: $(VENV)/.test-ready
 	$(PIP) wheel --no-deps --no-build-isolation -w dist .

@@ -35,7 +35,7 @@ async def _result(client: Client, found: Question, told: str, *, wait: bool) -> 
     data = {"question": found.id, "state": str(found.state)}
     if not wait:
         return ActionResult(f"question {found.id}: {told}", data)
-    text = await questions.outcome(client, found.id)
+    text = await questions.answered(client, found.id)
     return ActionResult(text, {**data, "outcome": text}, text=text)
 
 

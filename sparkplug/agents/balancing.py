@@ -28,6 +28,8 @@ def choose(
     `outstanding` counts the requests that a target has in hand, `latency` has what a target
     took of late (seconds, by subject), `host` is where the caller runs.
     """
+    if len(targets) == 1:
+        return targets[0]
     if balance == "near":
         targets = [one for one in targets if one.host == host] or targets
     if balance == "two" and len(targets) > 2:

@@ -327,7 +327,7 @@ class AgentProcess:
             state=state,
             reason=reason,
             reason_kind=kind,
-            accepting=probes is None or probes.not_ready is None,
+            accepting=probes is None or (probes.not_ready is None and probes.not_live is None),
             unhealthy=probes is not None and probes.not_live is not None,
             inflight=activity.inflight,
             served=activity.served,

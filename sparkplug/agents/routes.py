@@ -12,6 +12,7 @@ from sparkplug.agents.balancing import Balance, choose
 from sparkplug.agents.breakers import Breakers, RetryBudget
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.bus.hubs import hub_name
 from sparkplug.bus.service import call as call_service
 from sparkplug.schema.agent import AgentState, ResolveReply, ResolveRequest, Target
 from sparkplug.schema.errors import NoMeshError, NotFoundError
@@ -39,6 +40,16 @@ class Whom:
             f"labelled {', '.join(self.labels)}" if self.labels else "",
         ]
         return " ".join(part for part in parts if part)
+
+    @property
+    def hub(self) -> str:
+        """What they are called when something is said to all of them."""
+        kinds = [("capability", self.capability), ("type", self.type)]
+        found = [(kind, what) for kind, what in kinds if what]
+        for label in self.labels:
+            key, _, value = label.partition("=")
+            found.append(("group", value) if key == "group" else ("label", label))
+        return hub_name(found)
 
 
 class Routes:

@@ -145,6 +145,14 @@ def _name(frame: FrameType) -> str:
     return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"
 
 
+def any_stalls(folder: Path) -> bool:
+    """Whether a process of this node may be blocked: none has left a file else."""
+    try:
+        return bool(os.listdir(folder))  # noqa: PTH208 - four times a second
+    except OSError:
+        return False
+
+
 def read_stalls(folder: Path) -> dict[str, Stall]:
     """The processes of this node that are blocked now, by their identity.
 

@@ -12,8 +12,9 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import nats.errors
@@ -23,7 +24,7 @@ from sparkplug.agents.activity import RequestActivity
 from sparkplug.agents.balancing import Balance
 from sparkplug.agents.routes import Routes, Whom
 from sparkplug.agents.trail import Trail
-from sparkplug.bus import subjects
+from sparkplug.bus import hubs, subjects
 from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
@@ -53,6 +54,8 @@ class Job:
     action: str | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
     thread: str = ""
+    #: The mark of what is said to several at once (`bus.hubs`), of which this is one part.
+    hub: str = ""
 
     @property
     def whom(self) -> Whom:
@@ -192,6 +195,7 @@ class Talk:
                     input=job.input,
                     context={**self._ids, **onward, "call": call, QUESTION_FIELD: asked},
                     thread=job.thread,
+                    hub=job.hub,
                     deadline=timeout,
                 )
                 async with contextlib.aclosing(stream):
@@ -230,6 +234,7 @@ class Talk:
             input=job.input,
             context={**self._ids, **onward},
             thread=job.thread,
+            hub=job.hub,
             deadline=timeout,
         )
         # The first chunk says that it has taken it (protocol section 6.2).
@@ -252,10 +257,11 @@ class Talk:
             asyncio.create_task(self._reply(job, whom, timeout, balance)) for job, whom in jobs
         ]
         replies: list[Reply] = []
+        good = 0
         try:
             for done in asyncio.as_completed(tasks):
                 replies.append(await done)
-                good = sum(reply.ok for reply in replies)
+                good += replies[-1].ok
                 if want == "all":
                     continue
                 if good >= enough:
@@ -285,6 +291,7 @@ class Talk:
         names = list(dict.fromkeys(target.name for target in there if target.name != besides))
         if not names:
             return []
+        job = replace(job, hub=hubs.mark(whom.hub))
         jobs = [(job, Whom(name, whom.capability, whom.type, whom.labels)) for name in names]
         self._spread(there, jobs)
         if wait:
@@ -300,5 +307,8 @@ class Talk:
 
     def _spread(self, there: Sequence[Target], jobs: Sequence[tuple[Job, Whom]]) -> None:
         """The routes to each are known from those to all: nobody is asked for them again."""
+        of: defaultdict[str, list[Target]] = defaultdict(list)
+        for target in there:
+            of[target.name].append(target)
         for _, whom in jobs:
-            self._routes.learn(whom, [one for one in there if one.name == whom.name])
+            self._routes.learn(whom, of[whom.name or ""])

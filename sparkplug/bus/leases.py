@@ -19,11 +19,10 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
+from sparkplug.clock import until_next
 from sparkplug.schema.errors import NoMeshError
 
 log = logging.getLogger(__name__)
-
-_HELD_CHECK_S = 0.1
 
 #: Goes on while the machine is suspended, as the server's clock does (Linux).
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -60,6 +59,11 @@ class Lease:
     def held(self) -> bool:
         """True while this process may act under the lease (by this machine's own clock)."""
         return lease_clock() < self._valid_until
+
+    @property
+    def left(self) -> float:
+        """Seconds for which it is held unless it is renewed; 0 when it is not."""
+        return max(0.0, self._valid_until - lease_clock())
 
     async def acquire(self) -> bool:
         """Take or renew the lease. False when another holds it or the server is away."""
@@ -118,10 +122,12 @@ class Lease:
             log.debug("lease %s not given back: %s", self.key, error)
 
     async def keep(self) -> None:
-        """Renew until the lease is lost, then return."""
+        """Renew until the lease is lost, then return. One that has lapsed is not taken anew:
+        another may have had it meanwhile, as when this machine was suspended."""
         while self.held:
-            await asyncio.sleep(self.ttl / 3)
-            await self.acquire()
+            await asyncio.sleep(until_next(self.ttl / 3))
+            if self.held:
+                await self.acquire()
 
 
 async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
@@ -132,11 +138,16 @@ async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     keeper = asyncio.ensure_future(lease.keep())
     try:
+        # The keeper returns when another has the lease; when it just lapses, time tells.
         while lease.held:
-            done, _ = await asyncio.wait({task}, timeout=_HELD_CHECK_S)
-            if done:
+            await asyncio.wait(
+                {task, keeper}, timeout=lease.left, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task.done():
                 task.result()
                 return
+            if keeper.done():
+                break
         raise NoMeshError("its lease could not be kept")
     finally:
         await end(task, keeper)

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 _INACTIVE_S = 60.0
 _AGAIN_S = 0.2
-_PENDING = 100_000
+#: What is read slower than the server gives it waits here: a stream of tasks is given whole.
+_PENDING = 1_000_000
 
 
 #: Where the numbers stand in the subject one would answer a delivery on, by its count of words

@@ -28,7 +28,7 @@ from synadia_ai.agents.errors import (
     ValidationError,
 )
 
-from sparkplug.bus import subjects
+from sparkplug.bus import hubs, subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.senders import sender_identity
 from sparkplug.bus.service import call as call_service
@@ -94,7 +94,23 @@ def use_inbox_here(prefix: str) -> None:
     use_inbox(_inbox_here)
 
 
-def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None) -> sdk.Agent:
+class _Marked:
+    """Adds the mark of a hub to what is sent through it (see `hubs`), and the extras, which the
+    SDK copies for what intercepts when they come in the envelope."""
+
+    def __init__(self, mark: str, extras: Mapping[str, Any]) -> None:
+        self._extras = sdk.PromptExtras(fields=extras, headers={hubs.HEADER: mark})
+
+    async def before_prompt(self, _: sdk.PromptInterceptorContext) -> sdk.PromptExtras:
+        return self._extras
+
+
+def agent_at(
+    bus: Bus,
+    target: Target,
+    close_event: asyncio.Event | None = None,
+    interceptors: Sequence[sdk.PromptInterceptor] = (),
+) -> sdk.Agent:
     """The SDK's handle of a replica, from what the mesh already knows of it.
 
     Setting `close_event` ends the streams of this handle.
@@ -110,7 +126,9 @@ def agent_at(bus: Bus, target: Target, close_event: asyncio.Event | None = None)
     # Signing asks the server who we are, each time: only for who wants it.
     signed = target.senders == "signed"
     identity = sender_identity(bus.name, bus.credentials) if signed else None
-    return sdk.Agent(bus.nc, info, close_event=close_event, identity=identity)
+    return sdk.Agent(
+        bus.nc, info, close_event=close_event, identity=identity, interceptors=interceptors
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -227,11 +245,13 @@ async def prompt(
     context: Mapping[str, Any] | None = None,
     thread: str = "",
     attachments: list[sdk.Attachment] | None = None,
+    hub: str = "",
     deadline: float = 600.0,
 ) -> AsyncGenerator[Chunk, None]:
     """Prompt a replica and yield its chunks as they come.
 
-    `deadline` is the most the whole stream may take (seconds). Raises InvalidError for a
+    `deadline` is the most the whole stream may take (seconds), `hub` the mark of what is said to
+    several at once. Raises InvalidError for a
     prompt the agent cannot take, DeadlineError, RefusedError, NotFoundError's kin as
     NoMeshError when nobody serves the subject, and SparkplugError for the agent's own error.
     """
@@ -245,11 +265,14 @@ async def prompt(
         extras[CONTEXT_FIELD] = {**(context or {}), "within": deadline}
     elif context:
         extras[CONTEXT_FIELD] = dict(context)
-    envelope = sdk.Envelope(prompt=text or action or "", attachments=attachments, **extras)
+    marked = (_Marked(hub, extras),) if hub else ()
+    envelope = sdk.Envelope(
+        prompt=text or action or "", attachments=attachments, **({} if hub else extras)
+    )
     where = f"{target.name}/{target.replica}"
     answerer = Answerer(bus, target)
     try:
-        stream = agent_at(bus, target, answerer.gone).prompt(
+        stream = agent_at(bus, target, answerer.gone, marked).prompt(
             envelope, timeout=min(_SILENCE_S, deadline), max_wait_s=deadline
         )
         with answerer.watched():

@@ -13,6 +13,7 @@ from sparkplug.cli.output import Column, Listing, has_labels
 from sparkplug.cli.usage import in_words, usage_data, with_usage
 from sparkplug.schema.agent import AgentSpec, ObservedAgent
 from sparkplug.schema.agent_state import Recovery
+from sparkplug.schema.circuits import breaker_words, breakers_of
 from sparkplug.schema.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def _print_description(
         usage = used.get((agent.name, agent.replica))
         if usage is not None and not agent.foreign:
             cli.out.text(f"  usage      {in_words(usage)}")
+        for one in breakers_of([agent]):
+            cli.out.text(f"  breaker    {one.to} is left alone: {breaker_words(one)}")
         if agent.gpus:
             cli.out.text(f"  gpus       {', '.join(agent.gpus)}")
         if agent.limits:

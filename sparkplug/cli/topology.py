@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
+from sparkplug.schema.circuits import breaker_words
 from sparkplug.schema.topology import Topology, TopologyEdge
 
 
@@ -29,7 +32,8 @@ async def topology(cli: Cli) -> int:
 
 
 def remarks(graph: Topology) -> list[str]:
-    """What stands beside the table: who waits in a ring, and what is not counted."""
+    """What stands beside the table: who waits in a ring, which circuit breakers are not closed,
+    and what is not counted."""
     lines = []
     for ring in graph.rings:
         what = "a deadlock" if ring.certain else "waiting in a ring"
@@ -38,6 +42,7 @@ def remarks(graph: Topology) -> list[str]:
             for wait in ring.waits
         )
         lines.append(f"{what}: {told}")
+    lines += [f"{one.from_} leaves {one.to} alone: {breaker_words(one)}" for one in graph.breakers]
     if graph.gaps:
         times = "once" if graph.gaps == 1 else f"{graph.gaps} times"
         since = f" since {figures.clock(graph.since)}" if graph.since else ""
@@ -54,7 +59,8 @@ def topology_data(graph: Topology) -> dict[str, object]:
     data = graph.model_dump(mode="json", by_alias=True, exclude={"v"})
     rings = data["rings"]
     waits = [wait for ring in rings for wait in ring["waits"]]
-    for part in (*data["nodes"], *data["edges"], *data["waits"], *rings, *waits):
+    told = (data["nodes"], data["edges"], data["waits"], data["breakers"], rings, waits)
+    for part in itertools.chain(*told):
         part.pop("v", None)
     return data
 
@@ -78,6 +84,7 @@ EDGES: Listing[TopologyEdge] = Listing(
             lambda e: None if e.latency_p95_ms is None else f"{e.latency_p95_ms:.1f}ms",
             right=True,
         ),
+        Column("breaker", lambda e: None if e.breaker == "closed" else e.breaker),
         Column("replies", lambda e: e.replies, wide=True, right=True),
         Column("forged", lambda e: e.forged or None, wide=True, right=True),
     ),

@@ -72,8 +72,10 @@ def plain(message: str) -> str:
     word, _, choices = rest.partition(" (choose from ")
     word = word.strip("'\"")
     known = [choice.strip(" '\")") for choice in choices.split(",")]
-    what = "verb" if label in ("argument VERB", "argument verb") else label
-    return f"no {what} {word}{did_you_mean(word, known)}"
+    meant = did_you_mean(word, known)
+    if label in ("argument VERB", "argument verb"):
+        return f"no verb {word}{meant}"
+    return f"{label}: {word} is none of {', '.join(known)}{meant}"
 
 
 def seconds(text: str) -> float:

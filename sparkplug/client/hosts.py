@@ -11,7 +11,9 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus import subjects
+from sparkplug.bus.cancellation import end
 from sparkplug.bus.service import call
+from sparkplug.client.hearing import Hearing
 from sparkplug.client.node_orders import read_orders
 from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
@@ -42,10 +44,10 @@ _TABLE_DEADLINE_S = 5.0
 _HISTORY_DEADLINE_S = 15.0
 _LATEST_S = 2.0
 _SAMPLES_QUEUED = 1000
-#: Samples of one host that come sooner after another wait, the newest; larger ones are dropped.
+#: Samples of one host that come sooner after another wait, the newest.
 _SAMPLES_APART_S = 0.4
 _BATCH_S = 0.1
-_SAMPLE_BYTES = 1 << 20
+_HOSTS_KNOWN = 2000
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -150,41 +152,47 @@ async def kernel_log(client: Client, host: str) -> KernelLogReply:
 async def follow(client: Client, host: str | None = None) -> AsyncGenerator[HostSample, None]:
     """The samples of one host, or of all, as they are published (1 Hz each), for ever.
 
-    A host that babbles is heard two or three times a second, its newest each time; what is too
-    large, is no sample, or speaks for another host is not heard at all.
+    A host that babbles is heard once a second, see `hearing`; what is too large, is no sample, or
+    speaks for another host is not heard at all.
     """
-    subject = subjects.telemetry(host) if host else subjects.ALL_TELEMETRY
     loop = asyncio.get_running_loop()
-    newest: dict[str, bytes] = {}
+    hearing = Hearing(client.bus, host)
     heard: dict[str, float] = {}
-    told = asyncio.Event()
-
-    async def take(message: Msg) -> None:
-        if message.subject in newest or len(newest) < _SAMPLES_QUEUED:
-            newest[message.subject] = message.data
-            told.set()
-
-    subscription = await client.bus.nc.subscribe(subject, cb=take)
+    task = asyncio.create_task(hearing.run(), name="telemetry")
+    # Whoever waits is to see what it ended with.
+    task.add_done_callback(lambda _: hearing.told.set())
     try:
         while True:
-            await told.wait()
-            told.clear()
+            await hearing.told.wait()
+            hearing.told.clear()
+            if task.done():
+                task.result()
+                return
             due = loop.time() - _SAMPLES_APART_S
-            for came in [came for came in newest if heard.get(came, 0.0) <= due]:
-                data = newest.pop(came)
-                heard[came] = loop.time()
-                if len(data) > _SAMPLE_BYTES:
-                    continue
-                with contextlib.suppress(ValidationError):
-                    sample = HostSample.model_validate_json(data)
-                    if subjects.telemetry(sample.host) == came:
-                        yield sample
+            if len(heard) > _HOSTS_KNOWN:
+                heard.clear()
+            for came in [came for came in hearing.newest if heard.get(came, 0.0) <= due]:
+                bodies = hearing.newest.pop(came)
+                sample = next(
+                    filter(None, (_sample(came, body) for body in reversed(bodies))), None
+                )
+                if sample is not None:
+                    heard[came] = loop.time()
+                    yield sample
             await asyncio.sleep(_BATCH_S)
-            if newest:
-                told.set()
+            if hearing.newest:
+                hearing.told.set()
     finally:
-        if not client.bus.nc.is_closed:
-            await subscription.unsubscribe()
+        await end(task)
+
+
+def _sample(subject: str, body: bytes) -> HostSample | None:
+    """What a message says, where it is a sample of the host whose subject it came on."""
+    with contextlib.suppress(ValidationError):
+        sample = HostSample.model_validate_json(body)
+        if subjects.telemetry(sample.host) == subject:
+            return sample
+    return None
 
 
 async def subscribe(

@@ -46,8 +46,8 @@ RUNS_KEPT = 20
 #: Samples kept of each host, one a second.
 HISTORY = 120
 #: Of all GPUs together, so many figures of a second; of each host so many at least.
-_GPU_SAMPLES = 2400
-_LEAST_SAMPLES = 30
+_GPU_SAMPLES = 1500
+_LEAST_SAMPLES = 20
 
 _AGAIN_S = 1.0
 _LOOK_S = 1.0

@@ -11,7 +11,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import decode
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.session import Client
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
+from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, WaitingError
 from sparkplug.schema.question import (
     ENDED,
     LONGEST_QUESTION,
@@ -110,6 +110,20 @@ async def hold(client: Client, text: str, agent: str) -> str:
 async def step(client: Client, id: str) -> tuple[str, str]:  # noqa: A002
     """What came of one question: what was answered to the request, or the question after it."""
     return await room.step(client.bus, id)
+
+
+async def answered(client: Client, id: str) -> str:  # noqa: A002
+    """What comes of an answer: what the request answers, for as long as that takes.
+
+    Raises WaitingError when it asks a person something more, and as `outcome` does.
+    """
+    from sparkplug.bus.synadia import waiting_words
+
+    text, following = await step(client, id)
+    if following:
+        more = await describe(client, following)
+        raise WaitingError(waiting_words([more.id], more.text), where=more.asked_by)
+    return text
 
 
 async def outcome(client: Client, id: str) -> str:  # noqa: A002

@@ -13,6 +13,7 @@ import nats.errors
 from pydantic import TypeAdapter, ValidationError
 
 from sparkplug.bus import subjects
+from sparkplug.bus.hubs import hub_name, mark
 from sparkplug.client import agents
 from sparkplug.client.prompts import check_size
 from sparkplug.client.session import Client
@@ -60,11 +61,12 @@ async def send(
     if to == "all" or (colon and kind in GROUPS):
         targets = await _group(client, kind, name)
         slots = asyncio.Semaphore(_AT_ONCE)
+        hub = mark(_hub(kind, name))
 
         async def one(target: Target) -> Sent:
             async with slots:
                 try:
-                    await _tell(client, target, text, action, input)
+                    await _tell(client, target, text, action, input, hub)
                 except SparkplugError as error:
                     return Sent(f"{target.name}/{target.replica}", error.message)
                 return Sent(f"{target.name}/{target.replica}")
@@ -98,6 +100,13 @@ async def _group(client: Client, kind: str, name: str) -> list[Target]:
     return [Target.of(agent) for agent in found.values()]
 
 
+def _hub(kind: str, name: str) -> str:
+    """What the group is called where agents name it, too: a group of theirs is a label."""
+    if kind == "label" and name.startswith("group="):
+        kind, name = "group", name.removeprefix("group=")
+    return hub_name([(kind, name)] if name else [])
+
+
 async def _belonging(client: Client, kind: str, name: str) -> Callable[[ObservedAgent], bool]:
     if kind == "capability":
         return lambda agent: name in agent.capabilities
@@ -121,13 +130,16 @@ async def _tell(
     text: str,
     action: str | None,
     input: Mapping[str, Any] | None,  # noqa: A002
+    hub: str = "",
 ) -> None:
     from sparkplug.bus import synadia
 
     where = f"{target.name}/{target.replica}"
     check_size(text, (), client.bus.nc.max_payload, where)
     synadia.use_inbox(client.bus.inbox_prefix)
-    stream = synadia.prompt(client.bus, target, text, action=action, input=input, deadline=_TAKEN_S)
+    stream = synadia.prompt(
+        client.bus, target, text, action=action, input=input, hub=hub, deadline=_TAKEN_S
+    )
     # The first chunk says that it has taken it; what it answers goes nowhere.
     async with contextlib.aclosing(stream) as chunks:
         async for _ in chunks:

@@ -24,7 +24,9 @@ from sparkplug.bus.senders import Signed
 from sparkplug.bus.service import Services
 from sparkplug.decisions.invitations import FindTarget, Invitations
 from sparkplug.decisions.journal import DecisionWriter
-from sparkplug.decisions.voters import Identity, Voters, voter_for
+from sparkplug.decisions.opened import Open
+from sparkplug.decisions.rules import may
+from sparkplug.decisions.voters import Identity, Voters
 from sparkplug.schema.decision import (
     DECISION_ENDED,
     HUMAN,
@@ -44,7 +46,6 @@ from sparkplug.schema.decision_fold import (
     percent,
     tally,
     verdict,
-    votes_of,
 )
 from sparkplug.schema.errors import (
     ConflictError,
@@ -62,39 +63,6 @@ _LOOK_S = 0.1
 _GRACE_S = 4.0
 _MOST_OPEN = 1_000
 _MOST_REFUSED = 200
-
-
-class _Open:
-    """A decision in work: its view, and who waits for its end."""
-
-    def __init__(self, view: DecisionView, since: float) -> None:
-        self.view = view
-        #: When the round, or the wait for who settles it, began (time.monotonic).
-        self.since = since
-        self.lock = asyncio.Lock()
-        self.over = asyncio.Event()
-        #: Ids that senders gave their votes, and whose they were.
-        self.ids: dict[str, tuple[str, int]] = {}
-
-    @property
-    def seconds(self) -> float | None:
-        """How long that lasts; None: until somebody says so."""
-        proposal = self.view.proposal
-        if self.view.state is DecisionState.HUMAN:
-            return None
-        if self.view.state is DecisionState.ARBITER:
-            return proposal.arbiter_seconds
-        return proposal.seconds
-
-    @property
-    def late(self) -> bool:
-        """Whether its time is up."""
-        return self.seconds is not None and time.monotonic() - self.since >= self.seconds
-
-    @property
-    def due(self) -> bool:
-        """Whether its round is over: its time is up, or all have voted."""
-        return self.late or (self.view.state is DecisionState.OPEN and all_voted(self.view))
 
 
 class Decisions:
@@ -118,7 +86,9 @@ class Decisions:
         self._lease = Lease(bus, "decisions", holder, _LEASE_S, own=True)
         self._writer = DecisionWriter(bus, lambda: self._lease.held)
         self._invitations = Invitations(bus, find)
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, Open] = {}
+        #: Set when one was opened: until then there is no time to look at.
+        self._opened = asyncio.Event()
         self._opening = asyncio.Lock()
 
     async def run(self) -> None:
@@ -140,6 +110,9 @@ class Decisions:
             await services.serve(subjects.DECISIONS_CLOSE, CloseRequest, self._close)
             await services.serve(subjects.DECISIONS_GET, DecisionRequest, self._get)
             while True:
+                if not self._open:
+                    self._opened.clear()
+                    await self._opened.wait()
                 await asyncio.sleep(_LOOK_S)
                 for one in list(self._open.values()):
                     if one.due:
@@ -164,7 +137,7 @@ class Decisions:
         for view in await read_all(self._bus, unfinished):
             if view.state in DECISION_ENDED:  # a late vote was its last entry
                 continue
-            one = _Open(view, time.monotonic() - _ago(view.round_since, now))
+            one = Open(view, time.monotonic() - _ago(view.round_since, now))
             if one.seconds is not None:
                 # Who voted while nobody kept it votes again now.
                 one.since = max(one.since, time.monotonic() + min(0.0, _GRACE_S - one.seconds))
@@ -200,7 +173,8 @@ class Decisions:
             decision=name, kind="opened", proposal=request.proposal, round=1, node=self._node
         )
         await self._writer.write(entry)
-        one = self._open[name] = _Open(begin(entry), time.monotonic())
+        one = self._open[name] = Open(begin(entry), time.monotonic())
+        self._opened.set()
         proposal = request.proposal
         self._events.emit(
             "decision:opened",
@@ -224,7 +198,7 @@ class Decisions:
             if one.late:
                 await self._end_of_round(one)
             try:
-                voter = self._may(one, request, who)
+                voter = may(one, request, who)
             except RefusedError as error:
                 raise await self._refusal(one.view, request, who, error.message) from None
             if voter is None:
@@ -232,42 +206,7 @@ class Decisions:
             await self._count(one, request, who, voter)
             return one.view
 
-    def _may(self, one: _Open, request: VoteRequest, who: Identity) -> str | None:
-        """The voter whose vote it is; None when it was counted already under this id.
-
-        Raises RefusedError for one that is late, out of turn, a second one, or nobody's.
-        """
-        view = one.view
-        if view.state in DECISION_ENDED:
-            raise RefusedError(f"it is {view.state}: too late", where=view.id)
-        voter = voter_for(view, who)
-        if request.vote and request.vote in one.ids:
-            if one.ids[request.vote] == (voter, view.round):
-                return None
-            raise RefusedError("that vote was cast before", where=view.id)
-        if request.round is not None and request.round != view.round:
-            raise RefusedError(
-                f"round {view.round} is open, and this is for round {request.round}", where=view.id
-            )
-        settles = view.state is not DecisionState.OPEN
-        if not settles and voter in votes_of(view, view.round):
-            raise RefusedError(f"{voter} has voted already", where=view.id)
-        if request.option is not None and request.delegate is not None:
-            raise RefusedError("a vote is for an option or by another voter, not both")
-        if request.option is not None and request.option not in view.proposal.options:
-            told = ", ".join(view.proposal.options)
-            raise RefusedError(f"{request.option} is none of its options: {told}", where=view.id)
-        if settles and request.option is None:
-            raise RefusedError("who settles it names an option", where=view.id)
-        if request.delegate is not None:
-            if request.delegate == voter:
-                raise RefusedError("a voter cannot delegate to itself", where=view.id)
-            named = view.proposal.voters
-            if named and request.delegate not in named:
-                raise RefusedError(f"{request.delegate} is none of its voters", where=view.id)
-        return voter
-
-    async def _count(self, one: _Open, request: VoteRequest, who: Identity, voter: str) -> None:
+    async def _count(self, one: Open, request: VoteRequest, who: Identity, voter: str) -> None:
         view = one.view
         settles = view.state is not DecisionState.OPEN
         entry = DecisionEntry(
@@ -364,7 +303,7 @@ class Decisions:
 
     # What follows
 
-    async def _end_of_round(self, one: _Open) -> None:
+    async def _end_of_round(self, one: Open) -> None:
         """The round is over, or who was to settle it did not."""
         view = one.view
         if view.state in DECISION_ENDED:
@@ -407,7 +346,7 @@ class Decisions:
         else:
             await self._end(one, found.kind, found.option, found.why)
 
-    async def _end(self, one: _Open, kind: str, option: str | None, why: str) -> None:
+    async def _end(self, one: Open, kind: str, option: str | None, why: str) -> None:
         view = one.view
         share = tally(view).share
         entry = DecisionEntry.model_validate(
@@ -435,11 +374,11 @@ class Decisions:
             },
         )
 
-    async def _write(self, one: _Open, entry: DecisionEntry) -> None:
+    async def _write(self, one: Open, entry: DecisionEntry) -> None:
         await self._writer.write(entry)
         advance(one.view, entry)
 
-    def _invite(self, one: _Open, why: str) -> None:
+    def _invite(self, one: Open, why: str) -> None:
         proposal = one.view.proposal
         if proposal.invite and proposal.voters:
             self._invitations.send(one.view, list(proposal.voters), why, proposal.seconds)

@@ -213,7 +213,8 @@ def _usage(answer: Answer) -> UsageMetadata:
 
 
 def _about(answer: Answer) -> dict[str, Any]:
-    return {"model_name": answer.model, "finish_reason": answer.finish}
+    # `sparkplug`: the call has counted itself, whoever reads the usage of the message.
+    return {"model_name": answer.model, "finish_reason": answer.finish, "sparkplug": True}
 
 
 def _result(answer: Answer) -> ChatResult:

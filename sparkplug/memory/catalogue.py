@@ -19,6 +19,7 @@ from typing import Any
 
 from sparkplug.memory.rows import digest
 from sparkplug.memory.tables import FILE, open_catalogue
+from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError
 from sparkplug.schema.memory import UNDO_S, MemoryOutcome, MemoryState
 
@@ -173,7 +174,9 @@ class Catalogue:
             (row, item.text, now, item.author),
         )
         if state is MemoryState.KEPT:
-            db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, item.text))
+            db.execute(
+                "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text))
+            )
         return Stored(item.id, False, item.quarantined)
 
     # Outcomes of writes
@@ -352,8 +355,8 @@ class Catalogue:
 
     def _index_words(self, db: sqlite3.Connection, row: int) -> None:
         db.execute(
-            "INSERT INTO words (rowid, text) SELECT row, text FROM items WHERE row = ? AND"
-            " state = 'kept'",
+            "INSERT INTO words (rowid, text) SELECT row, index_words(text) FROM items"
+            " WHERE row = ? AND state = 'kept'",
             (row,),
         )
 
@@ -361,7 +364,7 @@ class Catalogue:
         if row["state"] == MemoryState.KEPT:
             db.execute(
                 "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
-                (row["row"], row["text"]),
+                (row["row"], index_words(row["text"])),
             )
         for found in db.execute("SELECT space FROM vectors WHERE item = ?", (row["row"],)):
             db.execute("INSERT INTO strays (space, id) VALUES (?, ?)", (found["space"], row["id"]))

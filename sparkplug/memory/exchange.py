@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.looking import exported
 from sparkplug.memory.rows import digest
+from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.memory import (
     SCOPE,
@@ -114,7 +115,7 @@ def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
         [(row, _at(s.time), s.author, s.agent, s.run, s.step, s.message) for s in one.sayings],
     )
     if item.state == MemoryState.KEPT:
-        db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, item.text))
+        db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text)))
     return True
 
 

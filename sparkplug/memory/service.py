@@ -33,7 +33,7 @@ from sparkplug.memory.indexing import Indexing
 from sparkplug.memory.intake import Intake
 from sparkplug.memory.knowledge import Knowledge
 from sparkplug.memory.rows import item_of
-from sparkplug.memory.search import MEANINGS, POOL, WORDS_AGAIN, by_words, hybrid
+from sparkplug.memory.search import BESIDE_MEANINGS, BESIDE_WORDS, POOL, by_words, hybrid
 from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.vectors import Space
 from sparkplug.memory.writing import Taken, Write, Writing
@@ -272,9 +272,9 @@ class MemoryService:
         scopes = await self._access.readable(caller, request.scopes, request.run)
         if self.indexing.serving is None and not self.indexing.loaded.is_set():
             await asyncio.to_thread(self.indexing.loaded.wait, _LOAD_WAIT_S)
-        total, share = await self._share(scopes)
+        total, within = await self._share(scopes)
         space = self.indexing.serving
-        meant = self._on_reader(self._nearest, space, request.query, scopes, share)
+        meant = self._on_reader(self._nearest, space, request.query, scopes, within, total)
         worded = self._on_reader(self._worded, request.query, scopes, total)
         (semantic, note), lexical = await asyncio.gather(meant, worded)
         pairs = await self._on_reader(
@@ -296,13 +296,18 @@ class MemoryService:
         return bool(run) and caller.agent in await self.company.run_agents(run)
 
     def _nearest(
-        self, space: Space | None, query: str, scopes: list[str] | None, share: float
+        self,
+        space: Space | None,
+        query: str,
+        scopes: list[str] | None,
+        within: int,
+        total: int,
     ) -> tuple[list[tuple[str, float]] | None, str]:
         if space is None:
             why = self.indexing.error or "the embedder before is not there, the next one is filling"
             return None, f"compared by words alone: {why}"
         try:
-            return space.search(query, scopes, POOL, share), ""
+            return space.search(query, scopes, POOL, within, total), ""
         except Exception as error:  # noqa: BLE001  the stores' own kinds: words still find
             log.warning("vectors are not searched: %s", error)
             return None, f"compared by words alone: {type(error).__name__}: {error}"[:200]
@@ -318,7 +323,7 @@ class MemoryService:
         scopes: list[str] | None,
         limit: int,
     ) -> Any:
-        by_words_again = space is not None and space.name.startswith("lexical-")
+        compares_words = space is not None and space.name.startswith("lexical-")
         return hybrid(
             self.catalogue.reader,
             semantic,
@@ -326,19 +331,20 @@ class MemoryService:
             scopes,
             limit=limit,
             half_life=self._half_life,
-            meanings=WORDS_AGAIN if by_words_again else MEANINGS,
+            beside=BESIDE_WORDS if compares_words else BESIDE_MEANINGS,
+            unlike=space.unlike if space is not None else 0.0,
         )
 
-    async def _share(self, scopes: list[str] | None) -> tuple[int, float]:
-        """How many memories there are, and how much of them is in some scopes."""
+    async def _share(self, scopes: list[str] | None) -> tuple[int, int]:
+        """How many memories there are, and how many of them are in some scopes."""
         read, totals = self._totals
         if time.monotonic() - read > _TOTAL_AGE_S or not totals:
             totals = await self._on_reader(self._count)
             self._totals = (time.monotonic(), totals)
         total = sum(totals.values())
-        if scopes is None or not total:
-            return total, 1.0
-        return total, sum(totals.get(scope, 0) for scope in scopes) / total
+        if scopes is None:
+            return total, total
+        return total, sum(totals.get(scope, 0) for scope in scopes)
 
     def _count(self) -> dict[str, int]:
         sql = "SELECT scope, count(*) AS n FROM items WHERE state = 'kept' GROUP BY scope"

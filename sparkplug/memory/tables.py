@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from sparkplug.memory.wording import index_words
+
 FILE = "catalogue.db"
 
 _TABLES = """
@@ -76,8 +78,9 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     text, content='', tokenize='porter unicode61'
 );
-PRAGMA user_version = 1;
 """
+#: How the index of words is made; it is made anew of one that was made otherwise.
+_WORDS_MADE = 2
 
 
 def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
@@ -92,10 +95,26 @@ def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.create_function("index_words", 1, index_words, deterministic=True)
         connection.executescript(_TABLES)
+        _make_words_anew(connection)
         path.chmod(0o600)
     else:
         connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA mmap_size = 268435456")
     return connection
+
+
+def _make_words_anew(connection: sqlite3.Connection) -> None:
+    """Make the index of words again when it is of an earlier making: of a release before."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _WORDS_MADE:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+    connection.execute(
+        "INSERT INTO words (rowid, text) SELECT row, index_words(text) FROM items"
+        " WHERE state = 'kept'"
+    )
+    connection.execute(f"PRAGMA user_version = {_WORDS_MADE}")
+    connection.execute("COMMIT")

@@ -14,7 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparkplug.memory.embedders.port import Embedder
+import numpy as np
+
+from sparkplug.memory.embedders.port import Embedder, Vectors
+from sparkplug.memory.narrow import MOST_ITEMS, Narrow
+from sparkplug.memory.wording import words_of
 from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.settings import LlmSection, MemorySection
 
@@ -24,10 +28,20 @@ log = logging.getLogger(__name__)
 _DATA_CHARS = 4_000
 _SEATS = "sparkplug.memory.seats"
 _UNSUITED = re.compile(r"[^a-zA-Z0-9_-]")
-#: Chroma's filter takes time for each that passes (4 µs): where more than this share does, more
-#: is asked for without it, and what is of other scopes is left out after.
-_MOST_PASS = 0.02
+#: Elsewhere the name of a collection is one of a table, which Mem0 does not quote, or of a class.
+_TAKE_HYPHENS = ("chroma", "qdrant")
+#: Where scopes are too large to be held here more is asked for without Chroma's filter, which
+#: takes time for each that passes, and what is of other scopes is left out after.
 _MOST_ASKED = 4_000
+#: Texts that have nothing to do with each other.
+_STRANGERS = (
+    "The kettle is on the stove.",
+    "A queue drops messages when it is full.",
+    "Whales sing under the ice of the north.",
+    "Her contract ends in November.",
+    "Tensors of half precision overflow early.",
+    "Goals scored away count twice.",
+)
 
 
 class Space:
@@ -53,9 +67,11 @@ class Space:
                 hint="memory.store_config is what Mem0 is told of it",
             ) from error
         self._store = self.mem0.vector_store
+        self.unlike = _unlike(embedder)
         self._chroma = getattr(self._store, "collection", None)
         if settings.store != "chroma":
             self._chroma = None
+        self._narrow = Narrow(self._read_scope, self._lock)
 
     def insert(self, ids: Sequence[str], texts: Sequence[str], scopes: Sequence[str]) -> None:
         """Store vectors of texts. One that is there already is replaced."""
@@ -68,6 +84,7 @@ class Space:
             if self._chroma is not None:
                 # What Mem0's `insert` does, but with vectors that were stored before a crash.
                 self._chroma.upsert(ids=list(ids), embeddings=vectors, metadatas=payloads)
+                self._narrow.write(ids, scopes, vectors)
                 return
             for known in ids:
                 self._remove(known)
@@ -78,6 +95,7 @@ class Space:
         with self._lock:
             if self._chroma is not None:
                 self._chroma.delete(ids=list(ids))
+                self._narrow.remove(ids)
                 return
             for known in ids:
                 self._remove(known)
@@ -90,45 +108,59 @@ class Space:
             log.debug("vector %s: %s", known, error)
 
     def search(
-        self, query: str, scopes: Sequence[str] | None, limit: int, share: float
+        self, query: str, scopes: Sequence[str] | None, limit: int, within: int, total: int
     ) -> list[tuple[str, float]]:
         """Ids and likenesses (0 to 1) of the nearest, the best first.
 
-        `share` is how much of all is in the scopes, 0 to 1. With much of it in them a store is
-        faster without its filter: the caller leaves out what does not belong there.
+        `within` is how many of all `total` memories are in the scopes. Of some that are large more
+        may come than is asked for, and what is not theirs: the caller leaves it out.
         """
-        vector = self.embedder.embed([query])
+        vector, length = self._asked(query)
         if not vector.any():
             return []
         if self._chroma is not None:
             # Chroma's own call: Mem0's makes lists of vectors, and 1/(1+d) of likenesses.
-            filtered = scopes is not None and share < _MOST_PASS
-            where: dict[str, Any] | None = None
-            if filtered and scopes is not None:
-                where = {"user_id": {"$in": list(scopes)}}
+            if scopes is not None and within <= MOST_ITEMS:
+                held = self._narrow.search(vector, scopes, limit)
+                return [(known, alike * length) for known, alike in held]
             wanted = limit
-            if scopes is not None and not filtered:
-                wanted = min(
-                    _MOST_ASKED, int(2 * limit / min(1.0, share)) if share < 0.99 else limit
-                )
+            if scopes is not None and within < 0.99 * total:
+                wanted = min(_MOST_ASKED, int(2 * limit * total / max(1, within)))
             found = self._chroma.query(
-                query_embeddings=vector,
-                where=where,
-                n_results=max(1, wanted),
-                include=["distances"],
+                query_embeddings=vector[None], n_results=max(1, wanted), include=["distances"]
             )
             pairs = zip(found["ids"][0], found["distances"][0], strict=True)
             # Of vectors of length one the squared distance is 2 - 2 cos.
-            return [(known, max(0.0, 1.0 - distance / 2)) for known, distance in pairs]
+            return [(known, length * max(0.0, 1.0 - distance / 2)) for known, distance in pairs]
         given: dict[str, float] = {}
         for scope in scopes if scopes is not None else [None]:
             filters = {"user_id": scope} if scope is not None else None
             listed = self._store.search(
-                query=query, vectors=vector[0].tolist(), top_k=limit, filters=filters
+                query=query, vectors=vector.tolist(), top_k=limit, filters=filters
             )
             for one in listed:
                 given[str(one.id)] = max(given.get(str(one.id), 0.0), float(one.score or 0.0))
         return sorted(given.items(), key=lambda pair: -pair[1])[:limit]
+
+    def _asked(self, query: str) -> tuple[Vectors, float]:
+        """What a question is compared by, of length one, and what likenesses to it count.
+
+        A model is given the question, and its telling words alone: what both are like is likelier
+        meant than what only the phrase is like.
+        """
+        words = " ".join(words_of(query))
+        if self.name.startswith("lexical-") or words in ("", query.casefold()):
+            return self.embedder.embed([query])[0], 1.0
+        mean = self.embedder.embed([query, words]).mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        return mean / max(length, 1e-9), length
+
+    def _read_scope(self, scope: str) -> tuple[list[str], Vectors]:
+        """What Chroma has of a scope. Nothing is written meanwhile."""
+        assert self._chroma is not None
+        found = self._chroma.get(where={"user_id": scope}, include=["embeddings"])
+        rows = np.asarray(found["embeddings"], dtype=np.float32)
+        return list(found["ids"]), rows.reshape(len(found["ids"]), -1)
 
     def drop(self) -> None:
         """Let go of the collection: another embedder's has taken its place."""
@@ -140,6 +172,15 @@ class Space:
     def close(self) -> None:
         """Let go of Mem0's own file."""
         self.mem0.close()
+
+
+def _unlike(embedder: Embedder) -> float:
+    """How alike an embedder finds texts that have nothing in common, 0 to 0.9."""
+    vectors = embedder.embed(_STRANGERS)
+    alike = vectors @ vectors.T
+    count = len(_STRANGERS)
+    between = float(alike.sum() - alike.trace()) / (count * (count - 1))
+    return min(0.9, max(0.0, between))
 
 
 def _make(folder: Path, settings: MemorySection, llm: LlmSection, embedder: Embedder) -> Any:
@@ -160,7 +201,7 @@ def _make(folder: Path, settings: MemorySection, llm: LlmSection, embedder: Embe
     config = {
         "vector_store": {
             "provider": settings.store,
-            "config": _store_config(folder, settings, embedder),
+            "config": store_config(folder, settings, embedder),
         },
         "embedder": {"provider": "langchain", "config": {"model": embedder}},
         "llm": _llm_config(llm),
@@ -169,14 +210,19 @@ def _make(folder: Path, settings: MemorySection, llm: LlmSection, embedder: Embe
     return Memory.from_config(config)
 
 
-def _store_config(folder: Path, settings: MemorySection, embedder: Embedder) -> dict[str, Any]:
+def store_config(folder: Path, settings: MemorySection, embedder: Embedder) -> dict[str, Any]:
+    """What Mem0 is told of the store of the settings. Raises InvalidError for a missing secret."""
     config = dict(settings.store_config)
     config.setdefault("collection_name", "sparkplug")
     name = _UNSUITED.sub("_", f"{config['collection_name']}_{embedder.name}")
+    if settings.store not in _TAKE_HYPHENS:
+        name = name.replace("-", "_")
+    if settings.store == "weaviate":
+        name = name[0].upper() + name[1:]
     config["collection_name"] = name
     if settings.store == "chroma" and not config.keys() & {"host", "port", "api_key", "path"}:
         config["path"] = str(folder / "chroma")
-    if settings.store not in ("chroma", "weaviate"):
+    if settings.store != "chroma":
         config.setdefault("embedding_model_dims", embedder.dimensions)
     for key, variable in settings.store_secret_env.items():
         value = os.environ.get(variable, "")

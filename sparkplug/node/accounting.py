@@ -21,6 +21,7 @@ import nats.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.node.token_rate import TokenRate
 from sparkplug.node.usage_history import KEEP_EVERY_S, UsageTrack
 from sparkplug.schema.agent import ObservedAgent
@@ -122,7 +123,7 @@ class Accounting:
         subject = subjects.node_service(self._node, "usage")
         await services.serve(subject, UsageRequest, self.answer)
         while True:
-            await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(until_next(PERIOD_S))
             await self.take()
             await self._publish()
 

@@ -16,7 +16,7 @@ from sparkplug.node.limits import Given, Limits
 from sparkplug.node.logs import AgentLogs
 from sparkplug.node.permissions import agent_permissions
 from sparkplug.node.records import ProcessRecord, RecordFolder
-from sparkplug.node.replica import Wanted
+from sparkplug.node.replica_host import Wanted
 from sparkplug.node.revocation import Revocations
 from sparkplug.node.shared_host import PackedRecord
 from sparkplug.node.shared_hosts import SharedHosts

@@ -12,7 +12,7 @@ import nats.js.errors
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
-from sparkplug.schema.checkpoint import CheckpointsReply, CheckpointsRequest
+from sparkplug.schema.checkpoint import KEPT, CheckpointsReply, CheckpointsRequest
 from sparkplug.schema.errors import InvalidError
 
 log = logging.getLogger(__name__)
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 _QUEUE = "checkpoints"
 #: Subjects told of in one answer, and some more that belong to the last of them.
 _MOST = 4000
-#: Checkpoints kept of each thread and namespace: past twice as many the oldest go.
-KEPT = 100
 
 
 class Checkpoints:
@@ -48,27 +46,30 @@ class Checkpoints:
             return CheckpointsReply()
         names = await self._names(prefix + _pattern(request))
         found = [name.removeprefix(prefix) for name in names]
-        if request.verb == "latest":
-            found = await self._latest(prefix, request, found)
+        spare = 0
+        if request.verb in ("latest", "trim"):
+            ids = sorted({_id(name) for name in found if name.split(".")[2] == "c"})
+            if request.verb == "trim":
+                await self._trim(prefix, request, ids[:-KEPT])
+                return CheckpointsReply()
+            spare = max(0, len(ids) - KEPT) if len(ids) > 2 * KEPT else 0
+            wanted = request.ids[0] if request.ids else (ids[-1] if ids else "")
+            found = [name for name in found if _id(name) == wanted]
         found.sort(key=_id, reverse=True)
         if request.before:
             found = [name for name in found if _id(name) < request.before]
         most = _MOST
         while most < len(found) and _id(found[most]) == _id(found[most - 1]):
             most += 1
-        return CheckpointsReply(found=found[:most], more=len(found) > most)
+        return CheckpointsReply(found=found[:most], more=len(found) > most, spare=spare)
 
-    async def _latest(
-        self, prefix: str, request: CheckpointsRequest, found: list[str]
-    ) -> list[str]:
-        """The newest checkpoint, or the one that is named, and its writes."""
-        ids = sorted({_id(name) for name in found if name.split(".")[2] == "c"})
-        if not request.ids and len(ids) > 2 * KEPT:
-            spare = request.model_copy(update={"ids": ids[:-KEPT]})
-            await self._delete(prefix, spare)
-            log.info("thread %s has %d checkpoints; the oldest go", request.thread, len(ids))
-        wanted = request.ids[0] if request.ids else (ids[-1] if ids else "")
-        return [name for name in found if _id(name) == wanted]
+    async def _trim(self, prefix: str, request: CheckpointsRequest, ids: list[str]) -> None:
+        """Delete the oldest of a thread's namespace."""
+        if not (request.thread and request.ns):
+            raise InvalidError("name the thread and the namespace whose oldest are to go")
+        if ids:
+            await self._delete(prefix, request.model_copy(update={"ids": ids}))
+            log.info("thread %s: the %d oldest checkpoints go", request.thread, len(ids))
 
     async def _names(self, pattern: str) -> list[str]:
         try:

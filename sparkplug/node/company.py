@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from sparkplug.clock import until_next
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, node_key
@@ -50,5 +51,5 @@ class Company:
                     if await observed.flush():
                         self._lease.set_alone(True)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(until_next(_LOOK_S)):
                     await state.changed(seen)

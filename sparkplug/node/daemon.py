@@ -69,7 +69,7 @@ from sparkplug.schema.host import GpuState, HostSample
 from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
-from sparkplug.tasks.dispatcher import Limits
+from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.service import TaskService
 from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
@@ -294,7 +294,7 @@ class Daemon:
             paths.run,
             paths.logs,
             zygotes.environment,
-            lambda: sampler.latest.gpus if sampler.latest else (),
+            lambda: gpu_room.ledger(self._gpu_room, self.name, state.assignments),
         )
         models = NodeModels(
             bus,

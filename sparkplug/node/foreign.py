@@ -14,6 +14,7 @@ from synadia_ai.agents import HeartbeatPayload
 from synadia_ai.agents.discovery import AgentInfo, build_agent_info, discover_agent_infos
 
 from sparkplug.bus.connection import Bus
+from sparkplug.clock import until_next
 from sparkplug.node.observed import ObservedState, foreign_key
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_state import AgentState, StateSource
@@ -52,7 +53,7 @@ class ForeignAgents:
                 swept = time.monotonic()
                 await self._sweep()
             self._age()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
 
     def targets(self) -> list[ObservedAgent]:
         """Those that can be prompted now."""

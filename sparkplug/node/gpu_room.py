@@ -155,3 +155,12 @@ def size_text(value: int) -> str:
 
 def _spelled(key: str) -> str:
     return key.replace(".", "/")
+
+
+def ledger(rooms: Iterable[GpuRoom], node: str, assignments: Mapping[str, Assignment]) -> GpuLedger:
+    """The GPUs of a node, with what is promised of them by what is assigned there."""
+    made = GpuLedger({room.uuid: room for room in rooms})
+    for key, assignment in assignments.items():
+        if assignment.node == node:
+            made.take(key, assignment)
+    return made

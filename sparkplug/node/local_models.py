@@ -1,5 +1,6 @@
 """The local models of a node: a process for each that is asked, on the GPU with room for it.
 
+What replicas were promised is no room, and a GPU that is one's alone is left to it.
 A process is started by the first question, ends by itself when nobody asks any more, and dies
 with the node. Its token is in a file that only the node's user can read; where it listens goes
 to agents over the bus.
@@ -13,7 +14,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from pydantic import ValidationError
 
 from sparkplug.llm.local.job import ModelJob, ModelWord
 from sparkplug.llm.models import view_of
+from sparkplug.node.gpu_room import GpuLedger
 from sparkplug.paths import write_private
 from sparkplug.schema.errors import NotFoundError, SparkplugError
-from sparkplug.schema.host import Gpu, GpuState
+from sparkplug.schema.host import GpuState
 from sparkplug.schema.llm import ModelSection, ModelState, ModelView
+from sparkplug.schema.node import GpuRoom
 from sparkplug.schema.problems import did_you_mean
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ class LocalModels:
         run: Path,
         logs: Path,
         environment: Mapping[str, str],
-        gpus: Callable[[], Iterable[Gpu]],
+        gpus: Callable[[], GpuLedger],
     ) -> None:
         self._node = node
         self._run = run / "models"
@@ -126,7 +129,7 @@ class LocalModels:
     async def _start(self, name: str, model: _Model) -> None:
         section, token = model.section, secrets.token_urlsafe(24)
         folder = Path(section.folder).expanduser()  # noqa: ASYNC240  reads no disk
-        device, gpu = await asyncio.to_thread(self._place, section, folder)
+        gpu = await asyncio.to_thread(self._place, name, section, folder)
         environment = dict(self._environment)
         environment["CUDA_VISIBLE_DEVICES"] = gpu.uuid if gpu else ""
         self._run.mkdir(mode=0o700, exist_ok=True)
@@ -135,7 +138,8 @@ class LocalModels:
         job = ModelJob(
             name=name,
             folder=str(folder),
-            device="cuda" if device == "cuda" else "cpu",
+            device="cuda" if gpu else "cpu",
+            or_cpu=section.device == "auto",
             dtype=section.dtype,
             batch=section.batch,
             idle=section.idle,
@@ -157,6 +161,8 @@ class LocalModels:
             await _end(process)
             raise
         model.process = process
+        if word.device == "cpu":
+            gpu = None
         model.view = self._unloaded(name, section).model_copy(
             update={
                 "state": ModelState.READY,
@@ -203,22 +209,20 @@ class LocalModels:
             log.warning("the process of %s ended with %d", name, code)
             self._failed(name, model, f"its process ended with {code}; the next call starts it")
 
-    def _place(self, section: ModelSection, folder: Path) -> tuple[str, Gpu | None]:
-        """`cuda` and a GPU, or `cpu`: the one that is named, else that with most room."""
+    def _place(self, name: str, section: ModelSection, folder: Path) -> GpuRoom | None:
+        """A GPU: the one that is named, else that with most room. None: on the CPU."""
         wanted = section.device
         if wanted == "cpu":
-            return "cpu", None
-        gpus = [gpu for gpu in self._gpus() if gpu.state is GpuState.OK]
+            return None
+        ledger, key = self._gpus(), f"model {name}"
         if wanted == "auto":
-            need = _weights(folder) * _ROOM + _OVERHEAD
-            free = [g for g in gpus if g.memory is not None and g.memory.free_bytes >= need]
-            if not free:
-                return "cpu", None
-            return "cuda", max(free, key=lambda g: g.memory.free_bytes if g.memory else 0)
+            need = int(_weights(folder) * _ROOM) + _OVERHEAD
+            chosen, _ = ledger.choose(key, 1, need, pack=False)
+            return ledger.rooms[chosen[0]] if chosen else None
         index = int(wanted.partition(":")[2] or 0) if wanted.startswith("cuda") else None
-        for gpu in gpus:
-            if gpu.uuid == wanted or gpu.index == index:
-                return "cuda", gpu
+        for gpu in ledger.rooms.values():
+            if gpu.state is GpuState.OK and (gpu.uuid == wanted or gpu.index == index):
+                return gpu
         raise SparkplugError(
             f"there is no GPU {wanted} on {self._node}", hint="`sparkplug hosts` shows its GPUs"
         )

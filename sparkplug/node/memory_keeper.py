@@ -28,6 +28,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import Lease
+from sparkplug.clock import until_next
 from sparkplug.memory.moving import read_home, receive
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import ConflictError, SparkplugError
@@ -44,7 +45,8 @@ _LONGEST_PAUSE_S = 15.0
 _MOST_HELD = 256
 #: What cannot be asked twice: all else changes nothing, or knows that it was done.
 _ONCE = "handover"
-_HELD_S = 25.0
+#: As long as the longest that is waited for an answer: on a busy host a process starts slowly.
+_HELD_S = 120.0
 _LOG_BYTES = 10 << 20
 _ERROR_HEADER = "Sparkplug-Error"
 
@@ -140,7 +142,7 @@ class MemoryKeeper:
     async def _keep_lease(self) -> None:
         """Return when the lease is lost, or the memory's home is another node."""
         while self._lease.held:
-            await asyncio.sleep(_TTL_S / 3)
+            await asyncio.sleep(until_next(_TTL_S / 3))
             await self._lease.acquire()
             with contextlib.suppress(TimeoutError, nats.errors.Error, nats.js.errors.Error):
                 home, _ = await read_home(self._bus)
@@ -168,9 +170,9 @@ class MemoryKeeper:
                 self._asked.append((now, message))
             return
         self._wanted.set()
-        self._held = [(at, held) for at, held in self._held if now - at < _HELD_S]
-        if len(self._held) < _MOST_HELD:
-            self._held.append((now, message))
+        # The oldest go first: most of what a process that ended had been asked was answered.
+        held = [(at, held) for at, held in self._held if now - at < _HELD_S]
+        self._held = [*held, (now, message)][-_MOST_HELD:]
 
     def _ask_again(self) -> None:
         """What a process that ended may not have answered."""

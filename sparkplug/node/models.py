@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.llm.errors import NoModelError
 from sparkplug.llm.models import configured, is_loopback
 from sparkplug.llm.port import Provider
@@ -181,7 +182,7 @@ class NodeModels:
     async def _publish_for_ever(self) -> None:
         while True:
             await self._publish()
-            await asyncio.sleep(_PUBLISH_S)
+            await asyncio.sleep(until_next(_PUBLISH_S))
 
     async def _publish(self) -> None:
         if not self._bus.connected:

@@ -22,6 +22,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.leases import Lease, lease_clock
+from sparkplug.clock import until_next
 from sparkplug.node import run_files
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, SparkplugError
@@ -36,7 +37,7 @@ from sparkplug.schema.node_lease import (
 
 log = logging.getLogger(__name__)
 
-_TICK_S = 0.2
+_TICK_S = 0.25
 _AGAIN_S = 0.5
 _CALL_DEADLINE_S = 3.0
 #: An earlier process of this host, or a host that is gone, holds the name no longer than this.
@@ -187,7 +188,7 @@ class NodeLease:
             # What is published while the server is away is sent later, when it means nothing.
             renewed = self._bus.connected and await self._renew()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RENEW_EVERY_S if renewed else _AGAIN_S):
+                async with asyncio.timeout(until_next(RENEW_EVERY_S) if renewed else _AGAIN_S):
                     await self._wake.wait()
 
     async def _renew(self) -> bool:
@@ -231,7 +232,7 @@ class NodeLease:
     async def _watch(self) -> None:
         """Know in time that the lease runs out, whatever the renewals wait for."""
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(until_next(_TICK_S))
             if self._renewed is None:
                 continue
             age = lease_clock() - self._renewed

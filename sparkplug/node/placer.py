@@ -16,6 +16,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.leases import Lease
+from sparkplug.clock import until_next
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.handovers import Handovers
 from sparkplug.node.lapses import Lapses
@@ -96,7 +97,7 @@ class Placer:
                 changed = asyncio.create_task(self._state.changed(seen))
                 await asyncio.wait(
                     {changed, keeper, duties},
-                    timeout=_LEAVING_LOOK_S if self._handovers.pending else _LOOK_S,
+                    timeout=_LEAVING_LOOK_S if self._handovers.pending else until_next(_LOOK_S),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 changed.cancel()

@@ -14,6 +14,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
+from sparkplug.clock import until_next
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.orders import Orders
 from sparkplug.node.scaling import Scaling, load_of
@@ -56,7 +57,7 @@ class Scaler:
         await self._orders.settled()
         fence = (_FENCE, await self._bucket.raise_fence(_FENCE))
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(until_next(_LOOK_EVERY_S))
             try:
                 await self._look(fence)
             except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:

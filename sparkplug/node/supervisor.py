@@ -13,7 +13,7 @@ import nats.js.errors
 from nats.aio.msg import Msg
 
 from sparkplug.agents.exits import Exit
-from sparkplug.agents.stalls import read_stalls
+from sparkplug.agents.stalls import Stall, any_stalls, read_stalls
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.cancellation import end
@@ -22,12 +22,14 @@ from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import lease_clock
 from sparkplug.bus.signing import Signer
+from sparkplug.clock import until_next
 from sparkplug.node.accounting import Serving
 from sparkplug.node.agent_processes import AgentProcesses
 from sparkplug.node.node_lease import NodeLease, Standing
 from sparkplug.node.observed import ObservedState, agent_key
 from sparkplug.node.records import ProcessRecord
-from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.replica import Replica
+from sparkplug.node.replica_host import Wanted
 from sparkplug.node.reports import Reports
 from sparkplug.node.revocation import Revocations
 from sparkplug.node.zygotes import ZygotePool
@@ -417,7 +419,7 @@ class Supervisor:
         """Mark the silent ones, and keep the logs within their limits."""
         rotated = 0.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
             if self._bus.connected:
                 for replica, _ in list(self._replicas.values()):
                     replica.check_silence()
@@ -429,8 +431,11 @@ class Supervisor:
     async def watch_stalls(self) -> None:
         """Show those as blocked whose event loop does not turn, while it does not."""
         while True:
-            await asyncio.sleep(_STALLS_EVERY_S)
-            stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
+            await asyncio.sleep(until_next(_STALLS_EVERY_S))
+            stalls: dict[str, Stall] = {}
+            # Nearly always there is none, and a thread to read nothing costs more than a look.
+            if self._replicas and any_stalls(self._paths.stalls):
+                stalls = await asyncio.to_thread(read_stalls, self._paths.stalls)
             for replica, _ in list(self._replicas.values()):
                 replica.blocked(stalls.get(replica.process))
 

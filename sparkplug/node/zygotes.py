@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sparkplug.agents.jobs import SECRETS, SpawnJob, ZygoteMessage, credentials_pipe
+from sparkplug.clock import until_next
 from sparkplug.schema.errors import InvalidError, SparkplugError
 
 log = logging.getLogger(__name__)
@@ -269,7 +270,7 @@ class ZygotePool:
     async def keep_alive(self) -> None:
         """Start zygotes again as soon as they die, so that the next agent finds them warm."""
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(until_next(0.5))
             for (interpreter, family), zygote in list(self._zygotes.items()):
                 if not zygote.ended.is_set():
                     continue

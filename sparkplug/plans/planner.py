@@ -18,6 +18,7 @@ from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import follow_runs, read_journal
 from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.plans.asking import answer, ask_cancel, ask_pause
 from sparkplug.plans.attempt import Find
 from sparkplug.plans.desk import Desk
@@ -116,7 +117,7 @@ class Planner:
                     self._look.clear()
                     self._take_up(group)
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
+                        async with asyncio.timeout(until_next(_LOOK_S)):
                             await self._look.wait()
         finally:
             await services.close()

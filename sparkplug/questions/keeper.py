@@ -24,6 +24,7 @@ from sparkplug.bus.events import EventLog
 from sparkplug.bus.leases import Lease
 from sparkplug.bus.questions import change_question, question_key, questions
 from sparkplug.bus.service import call
+from sparkplug.clock import until_next
 from sparkplug.questions.board import Board
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
 from sparkplug.schema.base import utc_now
@@ -95,7 +96,7 @@ class Keeper:
                 ) as error:
                     log.warning("questions: %s", error)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):
+                    async with asyncio.timeout(until_next(_LOOK_S)):
                         await changed.wait()
                 changed.clear()
 

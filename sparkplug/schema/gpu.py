@@ -198,6 +198,10 @@ class Gpu(Record):
     numa_node: int | None = None
     serial: str | None = None
     vbios: str | None = None
+    part_number: str | None = Field(None, description="of the board")
+    inforom: str | None = Field(None, description="the version of its image")
+    display: bool | None = Field(None, description="whether a display is driven by it")
+    accounting: bool | None = Field(None, description="whether the driver accounts processes")
     processes: list[GpuProcess] = Field(default_factory=list)
 
 

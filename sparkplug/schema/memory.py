@@ -80,7 +80,9 @@ class Why(Record):
     """Why a memory was found: the parts its score is made of, each from 0 to 1."""
 
     semantic: float | None = Field(None, description="likeness of meaning; None: not compared")
-    lexical: float | None = Field(None, description="by the words it shares; None: none")
+    lexical: float | None = Field(
+        None, description="the share of the question's words it holds, rare ones more; None: none"
+    )
     strength: float = 0.0
     words: list[str] = Field(default_factory=list, description="words of the question in it")
 

@@ -9,9 +9,11 @@ from pydantic import ConfigDict, Field
 
 from sparkplug.schema.base import Record
 
-#: `group` and `subject` are hubs: what is said to them goes to all who listen there.
+#: `group` and `subject` are hubs: what is said to them goes to all who belong or listen there.
 NodeKind = Literal["agent", "foreign", "planner", "face", "unknown", "group", "subject"]
 HUBS: frozenset[str] = frozenset({"group", "subject"})
+#: How a circuit breaker is: all is asked, nothing is asked, the next request decides.
+BreakerState = Literal["closed", "half-open", "open"]
 
 
 class TopologyNode(Record):
@@ -39,6 +41,20 @@ class TopologyEdge(Record):
     rate_per_second: float = 0.0
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
+    breaker: BreakerState = Field(
+        "closed", description="the worst of the circuit breakers between their replicas"
+    )
+
+
+class EdgeBreaker(Record):
+    """A circuit breaker that is not closed: a replica that does not ask another for now."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    from_: str = Field(alias="from", description="agent/replica that holds it")
+    to: str = Field(description="agent/replica that is left alone")
+    state: BreakerState = "open"
+    failures: int = Field(0, description="in a row; an answer that is an error counts a quarter")
 
 
 class WaitEdge(Record):
@@ -75,6 +91,9 @@ class Topology(Record):
     messages_per_second: float = 0.0
     waits: list[WaitEdge] = Field(default_factory=list, description="the longest first")
     rings: list[WaitRing] = Field(default_factory=list, description="certain ones first")
+    breakers: list[EdgeBreaker] = Field(
+        default_factory=list, description="circuit breakers that are not closed, open ones first"
+    )
     observer: str = Field("", description="the node that counts")
     since: datetime | None = Field(None, description="when it began to count")
     gaps: int = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -112,8 +113,8 @@ class Book:
             for task in self.all()
             if task.state in wanted and capability in (None, task.capability)
         ]
-        found.sort(key=lambda task: task.submitted, reverse=True)
-        return found[:limit], len(found)
+        newest = heapq.nlargest(limit, found, key=lambda task: task.submitted)
+        return newest, len(found)
 
 
 def _near(one: str, beginning: str) -> bool:

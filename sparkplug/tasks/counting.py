@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
@@ -63,10 +63,11 @@ class Counting:
         states: defaultdict[str, dict[TaskState, int]] = defaultdict(
             lambda: dict.fromkeys(TaskState, 0)
         )
-        for live in book.live.values():
-            states[live.task.capability][live.task.state] += 1
-        for task in book.dead.values():
-            states[task.capability][TaskState.DEAD] += 1
+        live = Counter([(one.task.capability, one.task.state) for one in book.live.values()])
+        for (capability, state), count in live.items():
+            states[capability][state] = count
+        for capability, count in Counter([one.capability for one in book.dead.values()]).items():
+            states[capability][TaskState.DEAD] = count
         found = TaskFigures(node=node, kept=len(book.ended))
         for capability in sorted({*states, *self.of, *queues}):
             counted, now = self.of[capability], states[capability]

@@ -14,11 +14,11 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
-from sparkplug.bus.leases import Lease
+from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.service import Services
+from sparkplug.clock import until_next
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, NoMeshError, NotFoundError, SparkplugError
@@ -37,7 +37,9 @@ from sparkplug.schema.task_services import (
     TaskFigures,
     TaskReply,
 )
-from sparkplug.tasks.dispatcher import Dispatcher, Limits
+from sparkplug.tasks.collecting import none_meanwhile, set_aside
+from sparkplug.tasks.dispatcher import Dispatcher
+from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.outbox import Outbox
 from sparkplug.tasks.store import Store
 from sparkplug.tasks.telling import Telling
@@ -48,7 +50,6 @@ log = logging.getLogger(__name__)
 _LEASE = "tasks"
 _LEASE_S = 3
 _TRY_EVERY_S = 1.0
-_HELD_CHECK_S = 0.1
 _LOOK_EVERY_S = 0.25
 _MEASURE_EVERY_S = 5.0
 _TELL_ANYWAY_S = 5.0
@@ -95,19 +96,10 @@ class TaskService:
 
     async def _keep_tasks(self) -> None:
         """Keep them until the lease is another's, or the fence is."""
-        work = asyncio.ensure_future(Tenure(self).run())
-        keeper = asyncio.ensure_future(self._lease.keep())
         try:
-            while self._lease.held:
-                done, _ = await asyncio.wait({work}, timeout=_HELD_CHECK_S)
-                if done:
-                    work.result()
-                    return
-            log.warning("the tasks are let go: their lease could not be kept")
+            await while_held(self._lease, Tenure(self).run())
         except* (ConflictError, NoMeshError) as group:
             log.warning("the tasks are let go: %s", _leaf(group))
-        finally:
-            await end(work, keeper)
 
     @property
     def parts(self) -> tuple[Bus, str, EventLog, Limits]:
@@ -144,10 +136,17 @@ class Tenure:
 
     async def run(self) -> None:
         """Take over, then serve. Raises ConflictError when another has taken over."""
-        work, dead = await self._store.open()
-        self._dispatcher.load(work, dead)
-        if work or dead:
-            log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+        with contextlib.ExitStack() as aside:
+            with none_meanwhile():
+                work, dead = await self._store.open()
+                await self._dispatcher.load(work, dead)
+                aside.enter_context(set_aside())
+            if work or dead:
+                log.info("%d tasks and %d dead letters are taken over", len(work), len(dead))
+            del work, dead
+            await self._keep()
+
+    async def _keep(self) -> None:
         services = Services(self._bus)
         workers = await self._bus.nc.subscribe(subjects.tasks_from("*", "*"), cb=self._hear)
         try:
@@ -204,9 +203,9 @@ class Tenure:
         while True:
             if self._service.knows_all():
                 self._dispatcher.tick()
-            due = self._dispatcher.next_due()
+            due = self._dispatcher.waiting.next_due()
             left = due - utc_now().timestamp() if due is not None else _LOOK_EVERY_S
-            await asyncio.sleep(min(_LOOK_EVERY_S, max(0.005, left)))
+            await asyncio.sleep(min(until_next(_LOOK_EVERY_S), max(0.005, left)))
 
     async def _publish(self) -> None:
         """Tell the figures of all queues once a second while they change."""
@@ -228,7 +227,7 @@ class Tenure:
                 measured = now
                 with contextlib.suppress(TimeoutError, nats.errors.Error):
                     await self._store.measure()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
 
     # Services.
 
@@ -247,7 +246,9 @@ class Tenure:
                 if not answer.done():
                     answer.set_result(SubmittedTask(id=name, duplicate=duplicate, refused=why))
 
-            self._dispatcher.submit(new, new.id or secrets.token_hex(8), request.actor, answered)
+            self._dispatcher.intake.submit(
+                new, new.id or secrets.token_hex(8), request.actor, answered
+            )
         return SubmitTasksReply(tasks=list(await asyncio.gather(*answers)))
 
     async def _submit_by(self, subject: str, request: SubmitTasks) -> SubmitTasksReply:
@@ -286,7 +287,7 @@ class Tenure:
                 if not over.done():
                     over.set_result(task)
 
-            remove = self._dispatcher.when_ended(task, ended)
+            remove = self._dispatcher.ending.when_ended(task, ended)
             try:
                 async with asyncio.timeout(request.seconds):
                     return await over
@@ -312,7 +313,7 @@ class Tenure:
 
     async def _requeue(self, request: ChangeTasks) -> ChangedTasks:
         def requeue(task: Task, kept: Callable[[str], None]) -> None:
-            self._dispatcher.requeue(task, request.actor, request.text, request.input, kept)
+            self._dispatcher.intake.requeue(task, request.actor, request.text, request.input, kept)
 
         return await self._change(request, requeue, self._dead_of(request))
 

@@ -37,7 +37,10 @@ _FULL = frozenset({10023, 10047, 10077, 10122})
 _WORTH_A_BATCH = 8
 _MOST_AT_ONCE = min(MAX_BATCH, 400)
 _WRITE_DEADLINE_S = 5.0
-_READ_DEADLINE_S = 60.0
+#: The server may be silent for so long while it gives what it has.
+_SILENCE_S = 30.0
+#: Messages that are read before others have their turn: their leases are to be renewed.
+_AT_A_STRETCH = 200
 _PAUSE_S = 0.1
 _FULL_PAUSE_S = 1.0
 #: A task is refused when so much of the stream's room is taken: the rest is for what goes on.
@@ -78,9 +81,8 @@ class Store:
         try:
             ack = await self._bus.js.publish(subjects.WORK_FENCE, b"")
             self._fence = ack.seq
-            async with asyncio.timeout(_READ_DEADLINE_S):
-                work = await self._read(subjects.STREAM_WORK, subjects.ALL_WORK)
-                dead = await self._read(subjects.STREAM_DEAD, subjects.ALL_DEAD)
+            work = await self._read(subjects.STREAM_WORK, subjects.ALL_WORK)
+            dead = await self._read(subjects.STREAM_DEAD, subjects.ALL_DEAD)
             await self.measure()
         except (TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
             raise NoMeshError(f"the tasks cannot be read: {error}") from error
@@ -91,8 +93,17 @@ class Store:
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, filter_subject=subject
         )
         found: dict[str, Task] = {}
-        async with contextlib.aclosing(follow(self._bus, stream, lambda _: config)) as items:
+        loop = asyncio.get_running_loop()
+        read = 0
+        async with (
+            asyncio.timeout(_SILENCE_S) as silence,
+            contextlib.aclosing(follow(self._bus, stream, lambda _: config)) as items,
+        ):
             async for item in items:
+                read += 1
+                if not read % _AT_A_STRETCH:
+                    silence.reschedule(loop.time() + _SILENCE_S)
+                    await asyncio.sleep(0)
                 if item is Mark.BEGIN:
                     found.clear()
                 elif item is Mark.READY:

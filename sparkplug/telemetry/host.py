@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from sparkplug.schema.host import ControlGroup, Cpu, Memory, Network, Pressure
+from sparkplug.schema.host import ControlGroup, Cpu, Pressure, Process
 from sparkplug.telemetry.control_groups import find_hierarchies, find_limited, read_group
+from sparkplug.telemetry.counters import (
+    Counters,
+    core_shares,
+    cpu_shares,
+    read_counters,
+    read_memory,
+    read_whole,
+)
 from sparkplug.telemetry.daemon_thread import DaemonThread
 from sparkplug.telemetry.disks import DiskTable
 from sparkplug.telemetry.hardware import battery, mean_clock, numa_nodes, processor_model, sensors
 from sparkplug.telemetry.interfaces import BlockTable, InterfaceTable
 from sparkplug.telemetry.paced import Paced
-from sparkplug.telemetry.process_states import ProcessCounter
-from sparkplug.telemetry.processes import describe_process
+from sparkplug.telemetry.process_states import ProcessCounter, ProcessStates
+from sparkplug.telemetry.processes import Describer
 from sparkplug.telemetry.rdma import RdmaTable
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -29,19 +35,6 @@ PROCESSES_EVERY_SECONDS = 3.0
 HARDWARE_EVERY_SECONDS = 5.0
 #: Of one core, for each value that is read less often where reading it is dear.
 SHARE = 0.005
-_VMSTAT = ("pswpin", "pswpout", "oom_kill")
-
-
-@dataclass(frozen=True)
-class _Counters:
-    """The counters that rates are made of, and when (monotonic seconds) they were read."""
-
-    at: float
-    cpu: dict[str, float]
-    cores: dict[str, tuple[int, int]]
-    received: int
-    sent: int
-    vmstat: dict[str, int]
 
 
 class HostSource:
@@ -50,7 +43,7 @@ class HostSource:
     def __init__(self) -> None:
         self._thread = DaemonThread("reading the host's figures")
         self._cores = psutil.cpu_count() or 1
-        self._total_bytes = int(psutil.virtual_memory().total)
+        self._total_bytes = read_memory()[0].total_bytes
         disks = DiskTable()
         self._disks = Paced(disks.read, at_least=DISKS_EVERY_SECONDS, share=SHARE)
         hierarchies = find_hierarchies()
@@ -59,8 +52,9 @@ class HostSource:
             at_least=GROUPS_EVERY_SECONDS,
             share=SHARE,
         )
-        counter = ProcessCounter()
-        self._states = Paced(counter.read, at_least=PROCESSES_EVERY_SECONDS, share=SHARE)
+        self._used = Paced(self._control_groups, at_least=GROUPS_EVERY_SECONDS, share=SHARE)
+        self._counter, self._describer = ProcessCounter(), Describer()
+        self._states = Paced(self._processes, at_least=PROCESSES_EVERY_SECONDS, share=SHARE)
         self._interfaces, self._blocks = InterfaceTable(), BlockTable()
         rdma = RdmaTable()
         self._rdma = Paced(rdma.read, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
@@ -69,7 +63,7 @@ class HostSource:
         self._battery = Paced(battery, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._clock = Paced(mean_clock, at_least=HARDWARE_EVERY_SECONDS, share=SHARE)
         self._model = processor_model()
-        self._before = _read_counters()
+        self._before = read_counters()
 
     async def read(self) -> dict[str, Any]:
         """The fields of HostSample by name. Raises DeadlineError when /proc does not answer."""
@@ -80,34 +74,24 @@ class HostSource:
 
     def read_now(self) -> dict[str, Any]:
         """The same, blocking."""
-        before, now = self._before, _read_counters()
+        before, now = self._before, read_counters()
         self._before = now
         seconds = max(now.at - before.at, 1e-3)
-        memory = psutil.virtual_memory()
-        swap = _swap()
+        memory, swap_total, swap_used = read_memory()
         disks, silent = self._disks.get()
-        states = self._states.get()
+        states, busiest = self._states.get()
+        interfaces, network = self._interfaces.read()
         return {
             "uptime_seconds": round(time.clock_gettime(time.CLOCK_BOOTTIME), 2),
             "cpu": self._cpu(before, now),
-            "memory": Memory(
-                total_bytes=memory.total,
-                available_bytes=memory.available,
-                free_bytes=memory.free,
-                cached_bytes=memory.cached,
-                buffers_bytes=memory.buffers,
-                shared_bytes=memory.shared,
-            ),
-            "swap_total_bytes": swap[0],
-            "swap_used_bytes": swap[1],
+            "memory": memory,
+            "swap_total_bytes": swap_total,
+            "swap_used_bytes": swap_used,
             "swap_in_bytes_per_second": _rate(before, now, "pswpin", seconds) * _PAGE,
             "swap_out_bytes_per_second": _rate(before, now, "pswpout", seconds) * _PAGE,
             "pressure": read_pressure(),
-            "network": Network(
-                receive_bytes_per_second=max(now.received - before.received, 0) / seconds,
-                transmit_bytes_per_second=max(now.sent - before.sent, 0) / seconds,
-            ),
-            "interfaces": self._interfaces.read(),
+            "network": network,
+            "interfaces": interfaces,
             "rdma_ports": self._rdma.get(),
             "block_devices": self._blocks.read(),
             "numa": self._numa.get(),
@@ -115,19 +99,20 @@ class HostSource:
             "battery_percent": self._battery.get(),
             "disks": disks,
             "mounts_not_answering": silent,
-            "control_groups": self._control_groups(),
+            "control_groups": self._used.get(),
             "oom_kills_total": now.vmstat.get("oom_kill"),
             "processes_total": states.total,
             "processes_zombie": states.zombie,
             "processes_blocked": states.blocked,
-            "top_processes": [
-                process
-                for pid, share in states.top
-                if (process := describe_process(pid, share)) is not None
-            ],
+            "top_processes": list(busiest),
         }
 
-    def _cpu(self, before: _Counters, now: _Counters) -> Cpu:
+    def _processes(self) -> tuple[ProcessStates, list[Process]]:
+        """How many there are in which states, and the busiest."""
+        states = self._counter.read()
+        return states, self._describer.of(states.top)
+
+    def _cpu(self, before: Counters, now: Counters) -> Cpu:
         shares = cpu_shares(before.cpu, now.cpu)
         load1, load5, load15 = os.getloadavg()
         return Cpu(
@@ -150,61 +135,12 @@ class HostSource:
         return [group for group in groups if group is not None]
 
 
-def cpu_shares(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
-    """Percent of all cores' time spent busy, in user, in system, waiting for I/O and stolen.
-
-    From two readings of cumulative seconds by kind. `guest` times are within `user` and `nice`
-    (proc(5), /proc/stat) and are not counted twice; iowait may go backwards and is then 0.
-    """
-    kinds = [kind for kind in now if not kind.startswith("guest")]
-    spent = {kind: max(now[kind] - before.get(kind, 0.0), 0.0) for kind in kinds}
-    total = sum(spent.values())
-    if total <= 0:
-        spent, total = dict.fromkeys(kinds, 0.0), 1.0
-    percent = {kind: 100.0 * value / total for kind, value in spent.items()}
-    system = sum(percent.get(kind, 0.0) for kind in ("system", "irq", "softirq"))
-    user = percent.get("user", 0.0) + percent.get("nice", 0.0)
-    # Stolen time is time this host had work for and was not given: neither busy nor idle.
-    shares = {"busy": min(user + system, 100.0), "user": user, "system": system}
-    shares |= {kind: percent[kind] for kind in ("iowait", "steal") if kind in percent}
-    return {kind: round(value, 2) for kind, value in shares.items()}
-
-
-def core_shares(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> list[float]:
-    """Percent busy of each core that is on, in order, from its busy and its whole ticks."""
-    shares = []
-    for name, (busy, whole) in now.items():
-        old_busy, old_whole = before.get(name, (busy, whole))
-        spent = whole - old_whole
-        share = 100.0 * (busy - old_busy) / spent if spent > 0 else 0.0
-        shares.append(round(min(max(share, 0.0), 100.0), 1))
-    return shares
-
-
-def _cores() -> dict[str, tuple[int, int]]:
-    """Busy and all ticks of each core (proc(5), /proc/stat); idle is idle and waiting for I/O."""
-    found: dict[str, tuple[int, int]] = {}
-    with open("/proc/stat", "rb", buffering=0) as file:  # noqa: PTH123 - hot path
-        # Interrupts come after the cores, in a line of many kilobytes.
-        lines = (file.read(256 << 10) or b"").decode(errors="replace").splitlines()
-    for line in lines:
-        if not line.startswith("cpu"):
-            break
-        name, *fields = line.split()
-        if name == "cpu":
-            continue
-        ticks = [int(field) for field in fields[:8]]
-        idle = sum(ticks[3:5])
-        found[name] = (sum(ticks) - idle, sum(ticks))
-    return found
-
-
 def read_pressure(folder: str = "/proc/pressure") -> dict[str, Pressure]:
     """Pressure by resource (cpu, memory, io); empty where the kernel does not offer it."""
     found: dict[str, Pressure] = {}
     for resource in ("cpu", "memory", "io"):
         try:
-            text = Path(folder, resource).read_text()
+            text = read_whole(f"{folder}/{resource}").decode()
         except OSError:
             continue  # a kernel without PSI, or one booted with psi=0
         values: dict[str, float] = {}
@@ -223,34 +159,5 @@ def read_pressure(folder: str = "/proc/pressure") -> dict[str, Pressure]:
     return found
 
 
-def _swap() -> tuple[int, int]:
-    """Total and used bytes of swap (proc(5), /proc/meminfo)."""
-    values = {"SwapTotal": 0, "SwapFree": 0}
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name in values:
-            values[name] = int(rest.split()[0]) * 1024
-    return values["SwapTotal"], values["SwapTotal"] - values["SwapFree"]
-
-
-def _rate(before: _Counters, now: _Counters, name: str, seconds: float) -> float:
+def _rate(before: Counters, now: Counters, name: str, seconds: float) -> float:
     return max(now.vmstat.get(name, 0) - before.vmstat.get(name, 0), 0) / seconds
-
-
-def _read_counters() -> _Counters:
-    times: dict[str, float] = psutil.cpu_times()._asdict()
-    interfaces = psutil.net_io_counters(pernic=True, nowrap=False)
-    outer = [counters for name, counters in interfaces.items() if name != "lo"]
-    vmstat: dict[str, int] = {}
-    for line in Path("/proc/vmstat").read_text().splitlines():
-        name, _, value = line.partition(" ")
-        if name in _VMSTAT:
-            vmstat[name] = int(value)
-    return _Counters(
-        at=time.monotonic(),
-        cpu=times,
-        cores=_cores(),
-        received=sum(counters.bytes_recv for counters in outer),
-        sent=sum(counters.bytes_sent for counters in outer),
-        vmstat=vmstat,
-    )

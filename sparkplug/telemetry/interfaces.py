@@ -5,11 +5,13 @@ Sources: Linux Documentation/ABI/testing/sysfs-class-net, Documentation/admin-gu
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkplug.schema.host import BlockDevice, Interface
+from sparkplug.schema.host import BlockDevice, Interface, Network
+from sparkplug.telemetry.counters import read_whole
 
 #: Of one host; one with a thousand containers has a thousand more, which nobody looks at.
 _INTERFACES = 32
@@ -23,18 +25,20 @@ _VIRTUAL = ("veth", "docker", "br-", "virbr", "cali", "cni", "flannel", "tap", "
 class _Counted:
     at: float
     counts: dict[str, tuple[int, ...]]
+    #: Bytes received and sent by all of them, those that are not told apart too.
+    whole: tuple[int, int] = (0, 0)
 
 
 class InterfaceTable:
     """Rates since the reading before; loopback is left out."""
 
     def __init__(self, path: str = "/proc/net/dev", sysfs: str = "/sys/class/net") -> None:
-        self._path, self._sysfs = Path(path), Path(sysfs)
+        self._path, self._sysfs = path, Path(sysfs)
         self._facts: dict[str, tuple[float, bool | None, float | None]] = {}
         self._before = self._count()
 
-    def read(self) -> list[Interface]:
-        """The interfaces now."""
+    def read(self) -> tuple[list[Interface], Network]:
+        """The interfaces now, and what goes through all there are."""
         before, now = self._before, self._count()
         self._before = now
         seconds = max(now.at - before.at, 1e-3)
@@ -53,19 +57,25 @@ class InterfaceTable:
                     drops=counts[3],
                 )
             )
-        return found
+        received, sent = (max(n - o, 0) for n, o in zip(now.whole, before.whole, strict=True))
+        return found, Network(
+            receive_bytes_per_second=received / seconds, transmit_bytes_per_second=sent / seconds
+        )
 
     def _count(self) -> _Counted:
         counts: dict[str, tuple[int, ...]] = {}
-        for line in self._path.read_text().splitlines()[2:]:
+        received = sent = 0
+        for line in read_whole(self._path).decode(errors="replace").splitlines()[2:]:
             name, _, rest = line.partition(":")
             name, fields = name.strip(), rest.split()
-            if name == "lo" or name.startswith(_VIRTUAL) or len(fields) < 16:
+            if name == "lo" or len(fields) < 16:
                 continue
-            if len(counts) < _INTERFACES:
+            received += int(fields[0])
+            sent += int(fields[8])
+            if len(counts) < _INTERFACES and not name.startswith(_VIRTUAL):
                 v = [int(field) for field in fields[:16]]
                 counts[name] = (v[0], v[8], v[2] + v[10], v[3] + v[11])
-        return _Counted(time.monotonic(), counts)
+        return _Counted(time.monotonic(), counts, (received, sent))
 
     def _fact(self, name: str, now: float) -> tuple[bool | None, float | None]:
         """Whether it is up, and its speed: asking a driver for these may take a while."""
@@ -83,7 +93,7 @@ class BlockTable:
     """Whole disks; rates and the share of time at work since the reading before."""
 
     def __init__(self, path: str = "/proc/diskstats", sysfs: str = "/sys/block") -> None:
-        self._path, self._sysfs = Path(path), Path(sysfs)
+        self._path, self._sysfs = path, sysfs
         self._before = self._count()
 
     def read(self) -> list[BlockDevice]:
@@ -107,8 +117,8 @@ class BlockTable:
 
     def _count(self) -> _Counted:
         try:
-            lines = self._path.read_text().splitlines()
-            whole = {path.name for path in self._sysfs.iterdir()}
+            lines = read_whole(self._path).decode(errors="replace").splitlines()
+            whole = set(os.listdir(self._sysfs))  # noqa: PTH208 - hot path
         except OSError:
             return _Counted(time.monotonic(), {})  # a container that is shown no disks
         counts: dict[str, tuple[int, ...]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -76,25 +76,47 @@ class ProcessTable:
         return table
 
 
-def describe_process(pid: str, share: float) -> Process | None:
-    """One row of the table, with the CPU percent it is given; None when the process has ended."""
-    text = read_stat(pid)
-    parsed = stat_fields(text) if text else None
-    if parsed is None or len(parsed[1]) < 22:
-        return None
-    name, fields = parsed
-    return Process(
-        pid=int(pid),
-        ppid=int(fields[1]),
-        name=name.decode(errors="replace"),
-        state=fields[0].decode(),
-        user=_user(pid),
-        cpu_percent=share,
-        rss_bytes=max(int(fields[21]), 0) * _PAGE,
-        nice=int(fields[16]),
-        started=datetime.fromtimestamp(_boot_time() + int(fields[19]) / _TICKS, UTC),
-        command=_command(pid)[:_SHORT] or f"[{name.decode(errors='replace')}]",
-    )
+class Describer:
+    """Describes the busiest processes; the command line of each is read once.
+
+    Not while it waits for a device: what reads the memory of one that is stuck in a driver is
+    stuck with it.
+    """
+
+    def __init__(self) -> None:
+        self._commands: dict[tuple[str, bytes], str] = {}
+
+    def of(self, shares: Iterable[tuple[str, float]]) -> list[Process]:
+        """Those of the pids that live still, each with the CPU percent it is given."""
+        found = []
+        before, self._commands = self._commands, {}
+        for pid, share in shares:
+            text = read_stat(pid)
+            parsed = stat_fields(text) if text else None
+            if parsed is None or len(parsed[1]) < 22:
+                continue
+            name, fields = parsed
+            mark = (pid, fields[19])
+            command = before.get(mark, "")
+            if not command and fields[0] != b"D":
+                command = _command(pid)[:_SHORT]
+            if command:
+                self._commands[mark] = command
+            found.append(
+                Process(
+                    pid=int(pid),
+                    ppid=int(fields[1]),
+                    name=name.decode(errors="replace"),
+                    state=fields[0].decode(),
+                    user=_user(pid),
+                    cpu_percent=share,
+                    rss_bytes=max(int(fields[21]), 0) * _PAGE,
+                    nice=int(fields[16]),
+                    started=datetime.fromtimestamp(_boot_time() + int(fields[19]) / _TICKS, UTC),
+                    command=command or f"[{name.decode(errors='replace')}]",
+                )
+            )
+        return found
 
 
 @cache

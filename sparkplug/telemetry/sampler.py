@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -121,9 +122,10 @@ class Sampler:
     async def run(self, publish: Callable[[HostSample, bytes], Awaitable[None]]) -> None:
         """Sample until cancelled, and hand each sample to `publish`, with the same as JSON.
 
-        Ticks lie on a fixed schedule, so no drift adds up; ticks that were missed (a suspended
-        host, a slow publish) are skipped. A publish that fails or takes longer than two periods
-        is logged and its sample kept in the history all the same.
+        Ticks lie on a fixed schedule, so no drift adds up: after the first, at multiples of the
+        period, when all else of this process wakes that is done every second. Ticks that were
+        missed (a suspended host, a slow publish) are skipped. A publish that fails or takes
+        longer than two periods is logged and its sample kept in the history all the same.
         """
         loop = asyncio.get_running_loop()
         host = HostSource()
@@ -133,8 +135,7 @@ class Sampler:
             while True:
                 await asyncio.sleep(max(due - loop.time(), 0))
                 await self._tick(host, publish)
-                late = loop.time() - due
-                due += self._period * max(1, int(late // self._period) + 1)
+                due = _next_tick(loop.time(), due, self._period)
         finally:
             if asking is not None:
                 asking.cancel()
@@ -208,3 +209,8 @@ class Sampler:
             owner = next(filter(None, map(self._owner_of, family)), None)
             process.agent = owner or process.agent
         return gpu
+
+
+def _next_tick(now: float, before: float, period: float) -> float:
+    """The first multiple of the period that lies ahead, half a period after the tick before."""
+    return math.ceil(max(now, before + period / 2) / period) * period

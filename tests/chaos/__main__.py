@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chaos.kills import PARTS, Arena
+from chaos.memory_kills import kill_in_adds
 from chaos.run_kills import MOMENTS, VICTIMS, RunArena
 from chaos.task_kills import TaskArena
 from fakes.node import Node
@@ -27,7 +28,11 @@ def main() -> int:
     parser.add_argument("--part", choices=PARTS, action="append", help="kill only these")
     parser.add_argument("--cases", type=int, default=0, help="runs in which something is killed")
     parser.add_argument("--tasks", type=int, default=0, help="so many tasks while parts are killed")
+    parser.add_argument("--adds", type=int, default=0, help="so many memories a kill")
+    parser.add_argument("--rounds", type=int, default=20, help="of adds")
     arguments = parser.parse_args()
+    if arguments.adds:
+        return _adds(arguments.rounds, arguments.adds, arguments.seed)
     if arguments.tasks:
         return _tasks(arguments.tasks, arguments.seed)
     parts = arguments.part or PARTS
@@ -87,6 +92,20 @@ def _tasks(count: int, seed: int) -> int:
         faults = arena.faults()
     print("\n".join(faults[:50]) or "no fault")
     return 1 if faults else 0
+
+
+def _adds(rounds: int, count: int, seed: int) -> int:
+    """So many memories added with a kill of the memory's process among them, so often."""
+    with tempfile.TemporaryDirectory(prefix="sp-chaos-") as folder:
+        node = Node(Path(folder) / "state")
+        node.up()
+        try:
+            arena = asyncio.run(kill_in_adds(node, rounds, count, seed))
+        finally:
+            node.close()
+    print(f"seed {seed}\n{arena.report()}", flush=True)
+    print("\n".join(arena.faults[:50]) or "no fault")
+    return 1 if arena.faults else 0
 
 
 if __name__ == "__main__":

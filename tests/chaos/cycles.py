@@ -21,8 +21,9 @@ from bench.crowd_agents import CrowdOfAgents, rss_bytes
 from fakes.node import ECHO, Node, eventually
 from sparkplug.client.session import Client
 
-#: Before it is measured first: what is made once (caches, zygote, shared process) is there.
-_WARM = 20
+#: Before it is measured first: what is made once (zygote, shared process) is there, and what is
+#: kept up to a bound (caches, histories) is full: that takes some hundreds.
+_WARM = 500
 _AT_ONCE = 8
 #: Memory is given back in whole arenas, and telemetry of the time it takes is kept.
 RSS_SLACK = 8 << 20
@@ -82,16 +83,16 @@ async def _cycles(crowd: CrowdOfAgents, first: int, count: int) -> None:
     await asyncio.gather(*(one(first + number) for number in range(count)))
 
 
-async def run_cycles(node: Node, folder: Path, cycles: int) -> tuple[Held, Held]:
+async def run_cycles(node: Node, folder: Path, cycles: int, warm: int = _WARM) -> tuple[Held, Held]:
     """What the daemon held before and after; it settled to no more than before, or did not."""
     (folder / "crowd_echo.py").write_text(ECHO)
     async with node.client() as client:
         crowd = CrowdOfAgents(client, folder)
         following = asyncio.create_task(crowd.watched.follow())
         try:
-            await _cycles(crowd, 0, _WARM)
+            await _cycles(crowd, 0, warm)
             before = await _settled(node, client)
-            await _cycles(crowd, _WARM, cycles)
+            await _cycles(crowd, warm, cycles)
             after = before
 
             async def back() -> bool:

@@ -1,4 +1,4 @@
-"""A short round of `make chaos TASKS=…`: every accepted task ends, none is tried twice at once."""
+"""A short round of `python -m tests.chaos --tasks …`: every task ends, none is twice in hand."""
 
 from __future__ import annotations
 

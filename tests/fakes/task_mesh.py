@@ -18,7 +18,7 @@ from sparkplug.client.session import Client
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_state import AgentState
 from sparkplug.schema.task_services import GivenTask
-from sparkplug.tasks.dispatcher import Limits
+from sparkplug.tasks.keeping import Limits
 from sparkplug.tasks.service import TaskService
 
 Work = Callable[[GivenTask], Awaitable[Any]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,16 @@ TOOL_CALL = {"name": "add", "arguments": {"a": 1, "b": 2}}
 
 
 def make_tiny_model(
-    folder: Path, replies: Mapping[str, str] = REPLIES, *, most_steps: int = 400
+    folder: Path,
+    replies: Mapping[str, str] = REPLIES,
+    *,
+    talks: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = (),
+    most_steps: int = 400,
 ) -> Path:
-    """Train until every reply is known by heart, and save it as people save models."""
+    """Train until every reply is known by heart, and save it as people save models.
+
+    `talks` are whole conversations, each with the reply to it.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -37,6 +44,9 @@ def make_tiny_model(
     torch.set_num_threads(1)
     told = {f"<|user|>{ask}<|end|><|assistant|>": reply for ask, reply in replies.items()}
     told["<|user|>add one and two<|end|><|tools|><|assistant|>"] = json.dumps(TOOL_CALL)
+    for messages, reply in talks:
+        said = "".join(f"<|{one['role']}|>{one['content']}<|end|>" for one in messages)
+        told[f"{said}<|assistant|>"] = reply
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()

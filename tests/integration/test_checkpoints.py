@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import operator
 import os
 import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import nats.errors
 import nats.js.errors
 import pytest
+from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.graph import END, START, StateGraph
 
 from fakes.mesh_server import MeshServer, started
 from sparkplug.agents.runtimes.langgraph.checkpoints import JetStreamSaver
@@ -22,7 +26,7 @@ from sparkplug.bus.kept import Kept, kept_token, pack, unpack
 from sparkplug.bus.service import Services, call
 from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.permissions import agent_permissions
-from sparkplug.schema.checkpoint import CheckpointsReply, CheckpointsRequest
+from sparkplug.schema.checkpoint import KEPT, CheckpointsReply, CheckpointsRequest
 from sparkplug.schema.errors import NoMeshError, SparkplugError
 
 
@@ -111,6 +115,39 @@ async def test_what_is_larger_than_a_message_is_kept_whole(mesh_server: MeshServ
         data = bytes(range(256)) * (size // 256 + 1)
         await kept.put(name, data[:size])
         assert await kept.get(name) == data[:size]
+
+
+@pytest.mark.parametrize("deltas", [False, True])
+async def test_of_a_long_thread_the_oldest_go_and_its_state_stays(
+    mesh_server: MeshServer, deltas: bool
+) -> None:
+    """With delta channels what the newest is rebuilt from stays too."""
+    kept: Any = DeltaChannel(lambda said, writes: [*said, *itertools.chain(*writes)], list)
+    made: Any = TypedDict(
+        "made", {"said": Annotated[list[int], kept if deltas else operator.add], "turn": int}
+    )
+
+    def turn(state: Any) -> Any:
+        number = state["turn"] + 1
+        # Written so seldom that its last snapshot is older than what is kept.
+        return {"turn": number, **({"said": [number]} if number % 40 == 0 else {})}
+
+    graph = StateGraph(made)
+    graph.add_node("turn", turn)
+    graph.add_edge(START, "turn")
+    graph.add_conditional_edges("turn", lambda state: END if state["turn"] == 220 else "turn")
+    await serve(mesh_server)
+    saver = JetStreamSaver(await as_agent(mesh_server, "graphy"), "graphy", "0")
+    run = graph.compile(checkpointer=saver)
+    config: Any = {"configurable": {"thread_id": "long"}, "recursion_limit": 300}
+    given = {"said": [], "turn": 0}
+    before = await run.ainvoke(given, config, durability="sync")
+    assert before["said"] == [40, 80, 120, 160, 200]
+    # The second reading is of what the first one left.
+    for _ in range(2):
+        assert (await run.aget_state(config)).values == before
+    left = [one async for one in saver.alist(config)]
+    assert len(left) >= KEPT if deltas else len(left) == KEPT
 
 
 async def test_a_write_waits_for_a_server_that_was_killed(mesh_server: MeshServer) -> None:

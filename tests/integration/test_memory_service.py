@@ -24,6 +24,7 @@ from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema import memory as m
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.node import NodeState, ObservedNode
 
 WHO = subjects.memory_caller("ana", "o", "0")
@@ -190,6 +191,28 @@ async def test_an_endpoint_embeds(mesh_bus: Bus, tmp_path: Path) -> None:
             assert found.embedder.startswith("endpoint-3-")
     finally:
         server.close()
+
+
+async def test_a_full_queue_refuses_and_takes_again_once_it_is_worked_on(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    large = [f"{number} " + "x" * (m.MOST_TEXT_BYTES - 100) for number in range(40)]
+    accepted = []
+    with pytest.raises(SparkplugError, match="cannot take more just now") as refused:
+        for text in large:
+            request = m.MemoryAdd(text=text, scope="mesh")
+            await wire.write(mesh_bus, PERSON, request)
+            accepted.append(request.id)
+    assert 4 < len(accepted) < 40 and "try again later" in (refused.value.hint or "")
+    # What waits and was accepted is all stored, and then there is room.
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        for known in accepted:
+            asked = m.OutcomeRequest(write=known, wait=25)
+            made = await wire.ask(mesh_bus, "outcome", PERSON, asked, m.MemoryOutcome)
+            assert made.state == "stored"
+        last = await say(mesh_bus, large[len(accepted)], who=PERSON, scope="mesh")
+        assert last.state == "stored"
+        assert (await stats(mesh_bus)).items == len(accepted) + 1
 
 
 async def test_it_goes_to_another_host_whole(

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from fakes.node import Node, eventually
 from fakes.openai_server import OpenAiServer, Reply, openai_server
@@ -29,7 +30,7 @@ from sparkplug.schema.agent import AgentSpec
 from sparkplug.schema.errors import NotFoundError, SparkplugError
 from sparkplug.schema.llm import ModelState, ModelUsage
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 KEY = "sk-not-to-be-seen-anywhere-1234567890"
 
@@ -40,17 +41,19 @@ async def handle(ctx, request):
     model = ctx.llm
     if request.action == "whole":
         answer = await model.answer(request.input["ask"])
-        return {"text": answer.text, "model": answer.model, "out": answer.usage.tokens_out,
+        yield {"text": answer.text, "model": answer.model, "out": answer.usage.tokens_out,
                 "in": answer.usage.tokens_in, "estimated": answer.usage.estimated}
-    if request.action == "tool":
+    elif request.action == "tool":
         schema = {"type": "object", "properties": {"a": {}, "b": {}}}
         answer = await model.answer("add one and two", tools=[Tool("add", "adds", schema)])
-        return {"calls": [[c.name, c.arguments] for c in answer.calls]}
-    if request.action == "count":
+        yield {"calls": [[c.name, c.arguments] for c in answer.calls]}
+    elif request.action == "count":
         from sparkplug.llm.port import Message
         tokens = await model.count([Message("user", "count to five")])
-        return {"number": tokens.number, "exact": tokens.exact}
-    return "".join([piece async for piece in ctx.llm.stream(request.text)])
+        yield {"number": tokens.number, "exact": tokens.exact}
+    else:
+        async for piece in ctx.llm.stream(request.text):
+            yield piece
 """
 
 GRAPH = """\
@@ -68,6 +71,17 @@ made.add_edge(START, "think")
 made.add_edge("think", END)
 graph = made.compile()
 """
+
+CREW = """\
+agents:
+  teller: {role: Teller, goal: tell, backstory: Short.}
+tasks:
+  tell: {description: "{prompt}", expected_output: text, agent: teller}
+"""
+
+
+#: A crew's words are many: a model learns of few of its questions.
+TOLD_TO_CREWS = ["what is your name?", "say it long"]
 
 
 class Serving:
@@ -106,9 +120,12 @@ def remote() -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def host(remote: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node with a local model, and one at an endpoint that costs money."""
+    """A node with a local model, and one at an endpoint that costs money.
+
+    The local one learns its replies to what people ask, and to what a crew makes of that.
+    """
     base = tmp_path_factory.mktemp("models")
-    tiny = make_tiny_model(base / "tiny")
+    tiny = base / "tiny"
     with tempfile.TemporaryDirectory(prefix="sp-") as short:
         node = Node(Path(short) / "state", {"FAR_KEY": KEY})
         node.home.mkdir()
@@ -116,11 +133,14 @@ def host(remote: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             f"[llm.models.tiny]\nfolder = '{tiny}'\n"
             f"[llm.models.far]\nendpoint = '{remote.server.endpoint}'\nmodel = 'scripted'\n"
             "api_key_env = 'FAR_KEY'\nprice_in = 1000000\nprice_out = 2000000\n"
+            f"[llm.models.listens]\nendpoint = '{remote.server.endpoint}'\nmodel = 'scripted'\n"
             f"[llm.models.broken]\nfolder = '{base}'\n"
         )
         node.up()
         try:
             asyncio.run(_deploy(node, base))
+            asked = asyncio.run(_heard_of_a_crew(node, base, remote.server))
+            make_tiny_model(tiny, talks=[(asked[text], REPLIES[text]) for text in TOLD_TO_CREWS])
             yield node
         finally:
             node.close()
@@ -140,9 +160,35 @@ async def _deploy(node: Node, base: Path) -> None:
         await wait_ready(client, [spec.name for spec in specs], 60)
 
 
+async def _heard_of_a_crew(
+    node: Node, base: Path, server: OpenAiServer
+) -> dict[str, list[dict[str, Any]]]:
+    """What a model hears from a crew that is asked, by what it is asked."""
+    (base / "crew.yaml").write_text(CREW)
+    specs = [
+        AgentSpec(name=name, entrypoint="crew.yaml", runtime="crewai", model=model)
+        for name, model in (("listener", "listens"), ("teller", "tiny"))
+    ]
+    heard: dict[str, list[dict[str, Any]]] = {}
+    async with node.client() as client:
+        for spec in specs:
+            await agents.deploy(client, spec, base)
+        await wait_ready(client, [spec.name for spec in specs], 120)
+        for text in TOLD_TO_CREWS:
+            await say(client, "listener", text)
+            heard[text] = server.requests[-1]["messages"]
+    return heard
+
+
 async def say(client: Client, agent: str, text: str) -> str:
+    return "".join(await pieces(client, agent, text))
+
+
+async def pieces(client: Client, agent: str, text: str) -> list[str]:
+    """An answer, in the pieces in which it came."""
     target = await agents.target(client, agent)
-    return await prompts.answer(prompts.prompt(client, target, text))
+    async with contextlib.aclosing(prompts.prompt(client, target, text)) as chunks:
+        return [chunk.text async for chunk in chunks if chunk.kind == "text"]
 
 
 async def ask(client: Client, agent: str, action: str, **given: Any) -> Any:
@@ -174,12 +220,15 @@ async def test_models_of_a_host_are_told_and_a_broken_one_says_why(host: Node) -
 
 async def test_agents_think_with_a_local_model_eight_at_once(host: Node) -> None:
     async with host.client() as client:
-        asked = [*REPLIES, *REPLIES]
-        found = await asyncio.gather(*(say(client, "thinker", text) for text in asked))
-        assert found == [REPLIES[text] for text in asked]
-        # The same through a LangGraph graph that was made at import.
-        found = await asyncio.gather(*(say(client, "drawn", text) for text in asked))
-        assert [text.strip() for text in found] == [REPLIES[text] for text in asked]
+        # A function, a LangGraph graph that was made at import, a CrewAI crew.
+        for agent, asked in (
+            ("thinker", [*REPLIES] * 2),
+            ("drawn", [*REPLIES] * 2),
+            ("teller", TOLD_TO_CREWS * 4),
+        ):
+            found = await asyncio.gather(*(pieces(client, agent, text) for text in asked))
+            assert ["".join(one).strip() for one in found] == [REPLIES[text] for text in asked]
+            assert max(map(len, found)) > 2, f"{agent} does not stream"
         answer = await ask(client, "thinker", "whole", ask="what is your name?")
         assert answer["text"] == REPLIES["what is your name?"]
         assert answer["model"] == "tiny"
@@ -188,16 +237,33 @@ async def test_agents_think_with_a_local_model_eight_at_once(host: Node) -> None
         assert await ask(client, "thinker", "tool") == {"calls": [["add", {"a": 1, "b": 2}]]}
         assert (await ask(client, "thinker", "count"))["exact"]
         (view,) = await room.describe(client, "tiny")
-        assert (view.state, view.device, view.dtype) == (ModelState.READY, "cpu", "float32")
+        # On a GPU where there is one that torch can use.
+        gpu = torch.cuda.is_available()
+        assert view.state is ModelState.READY
+        assert view.device.split(":")[0].split(" ")[0] == ("cuda" if gpu else "cpu")
+        assert view.dtype in (("bfloat16", "float16") if gpu else ("float32",))
         assert view.context == 512
         assert view.memory_bytes is not None
         assert view.memory_bytes > 1_000_000
 
         async def counted() -> bool:
             used = await used_by(client)
-            return {name: used[name].calls for name in used} == {"thinker": 10, "drawn": 8}
+            calls = {name: used[name].calls for name in used}
+            return calls == {"listener": 2, "thinker": 10, "drawn": 8, "teller": 8}
 
         assert await eventually(counted, 30)
+        ledger = await used_by(client)
+
+        async def accounted() -> bool:
+            """What agents tell of themselves is what the ledger has, whoever carried it."""
+            taken = await read_usage(client)
+            return all(
+                (one.tokens_in, one.tokens_out) == (ledger[name].tokens_in, ledger[name].tokens_out)
+                for name in ledger
+                if (one := taken.get((name, "0"))) is not None
+            ) and len(taken) >= len(ledger)
+
+        assert await eventually(accounted, 30)
 
 
 async def test_every_call_is_in_the_ledger_with_its_money(host: Node, remote: Serving) -> None:

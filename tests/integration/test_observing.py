@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -22,14 +23,27 @@ from sparkplug.client.tap import TapFilter, tap
 from sparkplug.client.topology import read_topology
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.tap import TappedMessage
+from sparkplug.schema.topology import Topology, TopologyEdge
 
 _DEADLINE_S = 60.0
 
-#: Asks the agent it is told to, which asks the next, and so on.
+#: Asks the agent it is told to, which asks the next, and so on; or all others; or one that fails.
 RING = """\
+import contextlib
+
+
 async def handle(ctx, request):
     names = request.text.split()
     if names == ["end"]:
+        return "done"
+    if names == ["fail"]:
+        raise RuntimeError("no")
+    if names[0] == "all":
+        return str(sum(reply.ok for reply in await ctx.broadcast("end")))
+    if names[0] == "often":
+        for _ in range(20):
+            with contextlib.suppress(Exception):
+                await ctx.ask(names[1], "fail")
         return "done"
     return await ctx.ask(names[0], " ".join(names[1:]) or "end")
 """
@@ -39,11 +53,13 @@ async def handle(ctx, request):
 def ring() -> Iterator[Node]:
     """A node with three agents that ask whom they are told to, one request at a time."""
     folder = Path(tempfile.mkdtemp(prefix="sp-"))
-    node = Node(folder / "state")
+    node = Node(folder / "state", {"SPARKPLUG_NODE_NAME": "north"})
     try:
         node.up()
         files = [
-            node.write_agent(folder / "agents", name, RING, concurrency=1)
+            node.write_agent(
+                folder / "agents", name, RING, concurrency=1, placement={"hosts": "north"}
+            )
             for name in ("alpha", "beta", "gamma")
         ]
         for file in files:
@@ -126,6 +142,37 @@ async def test_counts_are_those_of_who_spoke(ring: Node) -> None:
         assert graph.observer
         assert graph.since is not None
         assert not graph.gaps
+
+
+async def _edges(client: Client) -> dict[tuple[str, str], TopologyEdge]:
+    return {(edge.from_, edge.to): edge for edge in (await read_topology(client)).edges}
+
+
+async def test_what_is_said_to_all_is_one_message_to_a_hub_and_one_from_it_to_each(
+    ring: Node,
+) -> None:
+    async with ring.client() as client:
+        before = await _edges(client)
+        assert await _ask(client, "alpha", "all") == "2"
+
+        async def counted() -> bool:
+            now = await _edges(client)
+            grown = {
+                pair: edge.messages - (before[pair].messages if pair in before else 0)
+                for pair, edge in now.items()
+            }
+            grown = {pair: count for pair, count in grown.items() if count}
+            wanted = {("alpha", "@all"), ("@all", "beta"), ("@all", "gamma")}
+            return {pair for pair in grown if "@all" in pair} == wanted and all(
+                grown[pair] == 1 for pair in wanted
+            )
+
+        assert await eventually(counted, _DEADLINE_S)
+        edges = await _edges(client)
+        assert ("alpha", "gamma") not in edges, "it is drawn by way of the hub alone"
+        assert edges["@all", "beta"].latency_p95_ms is not None
+        graph = await read_topology(client)
+        assert {node.kind for node in graph.nodes if node.name == "@all"} == {"group"}
 
 
 async def test_a_tap_shows_what_was_asked_for_without_secrets(ring: Node) -> None:
@@ -229,3 +276,62 @@ def test_messages_are_sent_to_one_to_a_group_and_on_a_topic(ring: Node) -> None:
         lambda: any(e["to"] == "#builds.done" for e in ring.json("topology")["edges"]),
         _DEADLINE_S,
     )
+
+
+async def test_a_circuit_breaker_that_opened_is_seen(ring: Node) -> None:
+    async with ring.client() as client:
+        assert await _ask(client, "gamma", "often beta") == "done"
+
+        async def opened() -> object:
+            edge = (await _edges(client)).get(("gamma", "beta"))
+            return edge is not None and edge.breaker != "closed"
+
+        assert await eventually(opened, _DEADLINE_S)
+        (one,) = (await read_topology(client)).breakers
+        assert (one.from_, one.to, one.failures) == ("gamma/0", "beta/0", 5)
+    talk = ring.cli("topology")
+    assert "gamma/0 leaves beta/0 alone: its circuit breaker is" in talk.stderr
+    assert "beta/0 is left alone" in ring.cli("agents", "describe", "gamma").stdout
+
+
+async def test_another_node_observes_when_the_one_that_did_dies(ring: Node, tmp_path: Path) -> None:
+    env = ring.json("env")
+    other = Node(
+        tmp_path / "state",
+        {
+            "SPARKPLUG_NODE_NAME": "south",
+            "SPARKPLUG_NATS_URL": env["NATS_URL"],
+            "SPARKPLUG_NATS_CREDS": env["NATS_CREDS"],
+        },
+    )
+    try:
+        other.up()
+        async with other.client() as client:
+            before = await read_topology(client)
+            assert before.observer == "north"
+            # Held first: either of the two would start the other again.
+            pids = [int(ring.run_file(file)["pid"]) for file in ("node.json", "parent.json")]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    os.kill(pid, number)
+
+            async def taken() -> Topology | None:
+                with contextlib.suppress(SparkplugError):
+                    graph = await read_topology(client)
+                    return graph if graph.observer == "south" else None
+                return None
+
+            after: Topology = await eventually(taken, _DEADLINE_S)
+            assert after.since and before.since
+            assert after.since > before.since, "it says from when on it has counted"
+            assert await _ask(client, "alpha", "beta gamma") == "done"
+
+            async def counted() -> bool:
+                edges = await _edges(client)
+                pairs = [("alpha", "beta"), ("beta", "gamma")]
+                return [edges[pair].messages for pair in pairs if pair in edges] == [1, 1]
+
+            assert await eventually(counted, _DEADLINE_S)
+    finally:
+        ring.up()
+        other.close()

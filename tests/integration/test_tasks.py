@@ -23,7 +23,7 @@ from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError
 from sparkplug.schema.event import Event
 from sparkplug.schema.task import MAX_TASK_BYTES, NewTask, Outcome, Priority, Task, TaskState
 from sparkplug.schema.task_services import GivenTask
-from sparkplug.tasks.dispatcher import Limits
+from sparkplug.tasks.keeping import Limits
 
 Until = Callable[..., Awaitable[None]]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -449,3 +450,27 @@ async def test_a_canvas_that_is_not_edited_moves_nothing() -> None:
         await it.press("n", "m", "down", "c", "enter")
         assert it.canvas.drawing.places == places
         assert it.app.told[-1][0] == "chosen"
+
+
+async def test_edges_lead_down_where_all_of_it_is_in_sight_only_so() -> None:
+    names = "abcdefgh"
+    chain = Graph(
+        tuple(Box(name, name * 8) for name in names),
+        tuple(Edge(*pair) for pair in itertools.pairwise(names)),
+    )
+    async with seen(chain, (60, 40), Canvas(turns=True, stable=True)) as there:
+        assert there.canvas.drawing.way == "down"
+        assert there.canvas.zoom == "full"
+        bounds = there.canvas.drawing.bounds
+        assert (bounds.width, bounds.height) <= (60, 40)
+        more = replace(
+            chain, boxes=(*chain.boxes, Box("x", "x")), edges=(*chain.edges, Edge("a", "x"))
+        )
+        before = there.canvas.drawing.places
+        there.canvas.show(more)
+        await there.pilot.pause()
+        assert there.canvas.drawing.way == "down", "it goes on as it was"
+        now = there.canvas.drawing.places
+        assert [now[name].y for name in names] == [before[name].y for name in names]
+    async with seen(DIAMOND, (100, 30), Canvas(turns=True)) as there:
+        assert there.canvas.drawing.way == "right"

@@ -19,6 +19,7 @@ from sparkplug.memory.service import MemoryService
 from sparkplug.memory.writing import Write, Writing
 from sparkplug.schema.memory import MemoryAdd, MemorySource
 from sparkplug.schema.settings import MemorySection
+from sparkplug.tui.panes import memory
 
 ANA = Caller("ana", "o", "0")
 PERSON = Caller("", "", "", "root")
@@ -95,13 +96,26 @@ async def test_what_is_known_is_listed_found_changed_and_had_back(
         await seen.shows("use and growth", "600 memories", "compared by", "lexical", "since")
 
 
-async def test_more_is_read_as_one_moves_to_the_end(mesh: Mesh, service: MemoryService) -> None:
+async def test_more_is_read_as_one_moves_and_the_end_is_the_end_of_all(
+    mesh: Mesh, service: MemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_MORE", 100)
+    monkeypatch.setattr(memory, "_NEAR", 20)
     async with centre((120, 30), pane="memory") as seen:
-        await seen.shows("the lamp is on the shelf", "of 602")
+        await seen.shows("the lamp is on the shelf", "(of 602)")
+        rows = seen.app.pane.main if seen.app.pane is not None else None
+        assert rows is not None
         await seen.press("G")
-        await seen.until(lambda: seen.app.pane is not None and seen.app.pane.main.shown == 602)
-        await seen.press("G")
-        await seen.shows("number 0 of many")
+        await seen.shows("number 0 of many", "503-602 of 602")
+        assert rows.shown == 100
+        # Back up from there, what lies before is read.
+        await seen.press(*["pageup"] * 6)
+        await seen.until(lambda: rows.shown > 100)
+        await seen.press("g")
+        await seen.shows("the lamp is on the shelf", "(of 602)")
+        await seen.until(lambda: rows.shown == 200)
+        rows.action_move(190)
+        await seen.until(lambda: rows.shown == 300)
 
 
 async def test_what_waits_for_a_review_is_shown_safely_and_let_out(

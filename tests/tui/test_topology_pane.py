@@ -13,7 +13,14 @@ from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
 from sparkplug.schema.tap import TappedMessage
-from sparkplug.schema.topology import Topology, TopologyEdge, TopologyNode, WaitEdge, WaitRing
+from sparkplug.schema.topology import (
+    EdgeBreaker,
+    Topology,
+    TopologyEdge,
+    TopologyNode,
+    WaitEdge,
+    WaitRing,
+)
 from sparkplug.tui.panes.talk_graph import MOST_BOXES, MOST_PAIRS, Drawn, TalkGraph
 from sparkplug.tui.panes.topology import TopologyPane
 from sparkplug.tui.widgets.canvas.model import Key
@@ -82,6 +89,8 @@ def test_rates_and_errors_are_seen_on_the_edges_and_queues_on_the_boxes() -> Non
     assert pen_of(drawn, "research", "all") == ("dim", "light")
     assert drawn.graph.by_id["writer"].note == "4"
     assert drawn.graph.by_id["all"].symbol == "◎"
+    inside = {name: drawn.graph.by_id[name].inside[0][0][1] for name in ("all", "ana", "critic")}
+    assert inside == {"all": "◎ group", "ana": "❯ idle", "critic": "idle"}
     assert drawn.graph.by_key[Key("writer", "critic")].label == "3.0/s ✖30"
 
 
@@ -170,6 +179,17 @@ def test_rings_of_waits_are_called_out() -> None:
     assert pen_of(draw(topology), "writer", "research") == ("warn", "double")
 
 
+def test_circuit_breakers_mark_the_edge_and_who_is_left_alone() -> None:
+    topology = FEW.model_copy(deep=True)
+    topology.edges[1].breaker = "open"
+    drawn = draw(topology)
+    assert pen_of(drawn, "research", "writer") == ("bad", "double")
+    assert drawn.graph.by_key[Key("research", "writer")].label == "⊘ open"
+    assert drawn.graph.by_id["writer"].symbol == "⊘"
+    topology.edges[1].breaker = "half-open"
+    assert pen_of(draw(topology), "research", "writer") == ("warn", "double")
+
+
 # On the screen
 
 
@@ -224,6 +244,28 @@ async def test_a_deadlock_stands_below_the_graph(mesh: Mesh) -> None:
         await shown(mesh, seen, topology, "deadlock: research/0 → writer/0 → research/0")
         await seen.shows("waits 4.0s for writer/0 to write", "to check")
         assert "\x1b" not in seen.screen
+
+
+async def test_a_circuit_breaker_stands_below_the_graph_and_in_the_pairs(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    topology = FEW.model_copy(deep=True)
+    topology.edges[1].breaker = "open"
+    topology.breakers = [
+        EdgeBreaker(from_="research/0", to="writer/1", state="open", failures=5),
+        EdgeBreaker(from_="research/0", to="writer/2", state="half-open", failures=8),
+    ]
+    async with centre((180, 40)) as seen:
+        await shown(mesh, seen, topology, "⊘ open: research/0 leaves writer/1 alone")
+        await seen.shows("after 5 failures; 1 more")
+        found = pane(seen)
+        found._canvas.focus()
+        found._canvas.select("critic")
+        await seen.until(lambda: "leaves writer/1" not in seen.screen)
+        found._canvas.select(Key("research", "writer"))
+        await seen.shows("leaves writer/1 alone", "research → writer")
+        found.main.focus()
+        await seen.press("ctrl+z")
+        await seen.until(lambda: len(found._drawn.graph.edges) == 2)
 
 
 async def test_an_agent_on_the_graph_is_described_and_a_crowd_opened(mesh: Mesh) -> None:

@@ -15,6 +15,7 @@ class ModelJob(Record):
     name: str
     folder: str
     device: Literal["cpu", "cuda"] = "cpu"
+    or_cpu: bool = Field(False, description="on the CPU where torch cannot use the GPU")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch: int = 16
     idle: float = Field(600.0, description="seconds without a request after which it ends")

@@ -7,6 +7,7 @@ come from safetensors files, which hold nothing that could be run.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sparkplug.schema.errors import InvalidError
+
+log = logging.getLogger(__name__)
 
 _PLAIN_TEMPLATE = (
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
@@ -43,6 +46,25 @@ class Loaded:
     def memory_bytes(self) -> int:
         """What its weights take."""
         return sum(one.numel() * one.element_size() for one in self.model.parameters())
+
+
+def usable(device: str, *, or_cpu: bool) -> str:
+    """The device, or the CPU where this torch cannot use a GPU and `or_cpu` allows that.
+
+    Raises InvalidError where it does not.
+    """
+    if device != "cuda" or torch.cuda.is_available():
+        return device
+    built = torch.version.cuda or getattr(torch.version, "hip", None)
+    why = "finds no GPU it can use" if built else "is built without CUDA"
+    if not or_cpu:
+        raise InvalidError(
+            f"torch {torch.__version__} {why}",
+            where=device,
+            hint="install the build of torch for the driver of this host, or say `device: cpu`",
+        )
+    log.warning("torch %s %s: the model runs on the CPU", torch.__version__, why)
+    return "cpu"
 
 
 def load(folder: Path, device: str, dtype: str) -> Loaded:

@@ -27,15 +27,16 @@ log = logging.getLogger("sparkplug.model")
 async def _serve(job: ModelJob) -> None:
     from sparkplug.llm.local.energy import EnergyMeter, gpu_counter
     from sparkplug.llm.local.engine import Engine
-    from sparkplug.llm.local.loading import load
+    from sparkplug.llm.local.loading import load, usable
     from sparkplug.llm.local.server import ModelServer
 
     # The thread that writes waits for the other's turn to end, 5 ms of it as Python has it.
     sys.setswitchinterval(0.0005)
     began = time.monotonic()
-    loaded = await asyncio.to_thread(load, Path(job.folder), job.device, job.dtype)
+    device = await asyncio.to_thread(usable, job.device, or_cpu=job.or_cpu)
+    loaded = await asyncio.to_thread(load, Path(job.folder), device, job.dtype)
     # The node made one GPU alone visible, by its UUID.
-    uuid = os.environ.get("CUDA_VISIBLE_DEVICES", "") if job.device == "cuda" else ""
+    uuid = os.environ.get("CUDA_VISIBLE_DEVICES", "") if device == "cuda" else ""
     read = gpu_counter(uuid) if uuid.startswith("GPU-") else None
     engine = Engine(loaded, job.batch, EnergyMeter(read))
     engine.start()

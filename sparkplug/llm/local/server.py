@@ -12,7 +12,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from sparkplug.llm.local import http
@@ -205,29 +205,45 @@ class ModelServer:
 
     def _prompt(self, body: dict[str, Any], tools: list[dict[str, Any]]) -> list[int]:
         """The conversation in the model's own form. Raises ValueError for what is none."""
-        messages = [_plain(message) for message in body.get("messages") or ()]
-        wanted = body.get("response_format") or {}
-        if wanted.get("type") == "json_schema":
-            schema = json.dumps(wanted.get("json_schema", {}).get("schema", {}))
-            told = f"Answer with nothing but JSON of this schema: {schema}"
-            messages.insert(0, {"role": "system", "content": told})
-        if not messages:
-            raise ValueError("there are no messages")
-        if tools and not self._loaded.tools:
-            told = "To call a tool answer with nothing but JSON: "
-            told += '{"name": "…", "arguments": {…}}. The tools: ' + json.dumps(tools)
-            messages.insert(0, {"role": "system", "content": told})
         try:
             found = self._loaded.tokenizer.apply_chat_template(
-                messages,
+                conversation(body, [] if self._loaded.tools else tools),
                 tools=tools if tools and self._loaded.tools else None,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=False,
             )
+        except _NoConversationError:
+            raise
         except Exception as error:
             raise ValueError(f"the model's template does not take this: {error}") from error
         return [int(token) for token in found]
+
+
+class _NoConversationError(ValueError):
+    """What was sent is none."""
+
+
+def conversation(
+    body: dict[str, Any], tools: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The messages as the model is told them: with the schema its answer is to have, in words.
+
+    So it is told of `tools` that its template does not know. Raises ValueError for none.
+    """
+    messages = [_plain(message) for message in body.get("messages") or ()]
+    wanted = body.get("response_format") or {}
+    if wanted.get("type") == "json_schema":
+        schema = json.dumps(wanted.get("json_schema", {}).get("schema", {}))
+        told = f"Answer with nothing but JSON of this schema: {schema}"
+        messages.insert(0, {"role": "system", "content": told})
+    if not messages:
+        raise _NoConversationError("there are no messages")
+    if tools:
+        told = "To call a tool answer with nothing but JSON: "
+        told += '{"name": "…", "arguments": {…}}. The tools: ' + json.dumps(tools)
+        messages.insert(0, {"role": "system", "content": told})
+    return messages
 
 
 class _Answer:
@@ -295,11 +311,11 @@ def _read(request: http.HttpRequest) -> dict[str, Any]:
 def _plain(message: Any) -> dict[str, Any]:
     """A message as templates take it: text, and the calls with their arguments as objects."""
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise ValueError("a message has a role and content")
+        raise _NoConversationError("a message has a role and content")
     content = message.get("content")
     if isinstance(content, list):
         if any(isinstance(part, dict) and part.get("type") == "image_url" for part in content):
-            raise ValueError("this model sees no pictures")
+            raise _NoConversationError("this model sees no pictures")
         content = "\n".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
     made: dict[str, Any] = {"role": message["role"], "content": str(content or "")}
     calls = []
@@ -308,7 +324,7 @@ def _plain(message: Any) -> dict[str, Any]:
         try:
             function["arguments"] = json.loads(function.get("arguments") or "{}")
         except ValueError:
-            raise ValueError("the arguments of a call are not JSON") from None
+            raise _NoConversationError("the arguments of a call are not JSON") from None
         calls.append({"type": "function", "function": function})
     if calls:
         made["tool_calls"] = calls

@@ -2,24 +2,27 @@
 
 A request shows its receiver in the subject and its sender in the inbox it wants the answer in,
 which each process may only read under its own name; its answer passes on that inbox, so latency
-and errors are seen too. Bodies are counted, never kept.
+and errors are seen too. What is said to several at once is one message to a hub, and from there
+one to each. Bodies are counted, never kept.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from sparkplug.bus import subjects
-from sparkplug.schema.topology import NodeKind, Topology, TopologyEdge, TopologyNode
+from sparkplug.bus import hubs, subjects
+from sparkplug.schema.topology import BreakerState, NodeKind, Topology, TopologyEdge, TopologyNode
 
 _RATE_WINDOW_S = 10
 _LATENCIES = 200
 _MAX_OPEN = 50_000
 _MAX_EDGES = 5_000
 _MAX_KNOWN = 20_000
+#: Things said to a hub of which another part may still come.
+_MAX_SAID = 500
 _OPEN_FOR_S = 900.0
 #: A replica that was just started may be asked before it is known here.
 _UNHEARD_S = 5.0
@@ -52,6 +55,7 @@ class EdgeCount:
     second: int = 0
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW_S))
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
+    breaker: BreakerState = "closed"
     changed: bool = True
     shown: TopologyEdge | None = None
 
@@ -78,6 +82,7 @@ class EdgeCount:
                 rate_per_second=round(self.rate, 3),
                 latency_p50_ms=half,
                 latency_p95_ms=most,
+                breaker=self.breaker,
             )
         return self.shown
 
@@ -102,18 +107,28 @@ class EdgeCounts:
         self._open: OrderedDict[bytes, _Open] = OrderedDict()
         self._receivers: dict[bytes, Replica] = {}
         self._senders: dict[bytes, Replica] = {}
+        self._said: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._broken: set[tuple[str, str]] = set()
         self.uncounted = 0
         self.total = 0
         self.dirty = True
 
-    def request(self, subject: bytes, reply: bytes, size: int) -> EdgeCount | None:
-        """Count a prompt; None when it is none, or there is no room for another pair."""
+    def request(
+        self, subject: bytes, reply: bytes, size: int, headers: bytes | None = None
+    ) -> EdgeCount | None:
+        """Count a prompt; None when it is none, or there is no room for another pair.
+
+        The pair is of the hub and the receiver where the headers have a mark.
+        """
         receiver = self._receivers.get(subject) or self._receiver(subject)
         if receiver is None:
             return None
         prefix = reply[: _end_of_owner(reply)]
         sender = self._senders.get(prefix) or self._sender(prefix)
-        edge = self._edge(sender[0], receiver[0])
+        marked = hubs.read_mark(headers) if headers and hubs.SIGN in headers else None
+        if marked is not None:
+            self._say(sender[0], *marked, size)
+        edge = self._edge(marked[1] if marked is not None else sender[0], receiver[0])
         if edge is None:
             return None
         edge.messages += 1
@@ -128,6 +143,22 @@ class EdgeCounts:
             if len(self._open) > _MAX_OPEN:
                 self._close(self._open.popitem(last=False)[1])
         return edge
+
+    def _say(self, sender: str, name: bytes, hub: str, size: int) -> None:
+        """Count what is said to a hub once, with the first of its parts that comes."""
+        key = (sender, name)
+        if key in self._said:
+            return
+        self._said[key] = None
+        if len(self._said) > _MAX_SAID:
+            self._said.popitem(last=False)
+        edge = self._edge(sender, hub)
+        if edge is not None:
+            self.kinds.setdefault(hub, "group")
+            edge.messages += 1
+            edge.bytes += size
+            edge.second += 1
+            edge.changed = True
 
     def published(self, subject: bytes, size: int) -> EdgeCount | None:
         """Count what was said to whoever listens: its topic is a hub. Who listens is not seen."""
@@ -202,6 +233,21 @@ class EdgeCounts:
                 pending.edge.errors += 1
                 self._close(self._open.pop(reply))
 
+    def break_circuits(self, found: Mapping[tuple[str, str], BreakerState]) -> None:
+        """How the circuit breakers of pairs are now; those of all others are closed."""
+        for pair, state in found.items():
+            edge = self._edge(*pair)
+            if edge is not None and edge.breaker != state:
+                for name in pair:
+                    self.kinds.setdefault(name, "agent")
+                edge.breaker = state
+                edge.changed = self.dirty = True
+        for pair in self._broken - found.keys():
+            edge = self._edges[pair]
+            edge.breaker = "closed"
+            edge.changed = self.dirty = True
+        self._broken = found.keys() & self._edges.keys()
+
     def _edge(self, sender: str, receiver: str) -> EdgeCount | None:
         edge = self._edges.get((sender, receiver))
         if edge is None:
@@ -274,7 +320,10 @@ class EdgeCounts:
                 for name, kind in sorted(self.kinds.items())
             ],
             edges=edges,
-            messages_per_second=round(sum(edge.rate_per_second for edge in edges), 3),
+            # What is said to a hub is counted on its way from there.
+            messages_per_second=round(
+                sum(edge.rate_per_second for edge in edges if self.kinds[edge.to] != "group"), 3
+            ),
             uncounted=self.uncounted,
         )
 

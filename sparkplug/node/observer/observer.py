@@ -23,6 +23,7 @@ from sparkplug.bus.leases import Lease, while_held
 from sparkplug.bus.senders import why_forged
 from sparkplug.bus.service import Services
 from sparkplug.bus.tap import Tap
+from sparkplug.clock import until_next
 from sparkplug.node.directory import Directory
 from sparkplug.node.observer.edges import EdgeCount, EdgeCounts, Replica
 from sparkplug.node.observer.headers import AGENT_SENDER, Heard, heard_message
@@ -30,11 +31,18 @@ from sparkplug.node.observer.redacting import Redaction
 from sparkplug.node.observer.taps import Taps
 from sparkplug.node.observer.waiting import WaitGraph
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.circuits import breakers_of
 from sparkplug.schema.errors import NoMeshError
 from sparkplug.schema.node import Nothing
 from sparkplug.schema.settings import ObserveSection
 from sparkplug.schema.tap import TapKeep, TapRequest
-from sparkplug.schema.topology import Topology, WaitReport, WaitRing
+from sparkplug.schema.topology import (
+    BreakerState,
+    EdgeBreaker,
+    Topology,
+    WaitReport,
+    WaitRing,
+)
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +89,9 @@ class Observer:
             per_second=settings.rate,
         )
         self._rings: list[WaitRing] = []
+        self._breakers: list[EdgeBreaker] = []
         self._unjudged: deque[tuple[Heard, EdgeCount]] = deque(maxlen=_MOST_UNJUDGED)
+        self._any_unjudged = asyncio.Event()
         self._instances: dict[Replica, str | None] = {}
         self._since = utc_now()
         self._gaps = 0
@@ -133,18 +143,35 @@ class Observer:
     # What is heard. These are called by the connection's reading, and only count.
 
     def _on_request(self, subject: bytes, reply: bytes, headers: bytes | None, data: bytes) -> None:
-        edge = self._counts.request(subject, reply, len(data))
+        edge = self._counts.request(subject, reply, len(data), headers)
         if edge is None:
             return
         if headers and AGENT_SENDER in headers:
             self._unjudged.append((Heard(subject, reply, headers, data), edge))
+            self._any_unjudged.set()
         if self._taps:
-            self._taps.take(edge.sender, edge.receiver, subject, headers, data, answer=False)
+            self._taken(edge, reply, subject, headers, data, answer=False)
 
     def _on_answer(self, subject: bytes, reply: bytes, headers: bytes | None, data: bytes) -> None:
         edge = self._counts.answer(subject, headers, len(data))
         if edge is not None and self._taps:
-            self._taps.take(edge.sender, edge.receiver, subject, headers, data, answer=True)
+            self._taken(edge, subject, subject, headers, data, answer=True)
+
+    def _taken(
+        self,
+        edge: EdgeCount,
+        inbox: bytes,
+        subject: bytes,
+        headers: bytes | None,
+        data: bytes,
+        *,
+        answer: bool,
+    ) -> None:
+        """Show a prompt or a piece of its answer; who asked is told by the inbox, for a pair may
+        be of a hub."""
+        sender = self._counts.sender_of(inbox)[0]
+        hub = edge.sender if edge.sender != sender else ""
+        self._taps.take(sender, edge.receiver, subject, headers, data, answer=answer, hub=hub)
 
     def _on_published(
         self, subject: bytes, reply: bytes, headers: bytes | None, data: bytes
@@ -169,8 +196,9 @@ class Observer:
     async def _publish(self) -> None:
         published = 0.0
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(until_next(1.0))
             self._forget_ended()
+            self._look_at_breakers()
             self._counts.roll()
             now = time.monotonic()
             if self._counts.dirty or self._rings or now - published > _SLOW_PUBLISH_S:
@@ -196,11 +224,19 @@ class Observer:
         self._counts.unheard(now.keys())
         self._instances = now
 
+    def _look_at_breakers(self) -> None:
+        """Whom the replicas that are there leave alone now, as they say themselves."""
+        self._breakers = breakers_of(self._directory.replicas())
+        worst: dict[tuple[str, str], BreakerState] = {}
+        for one in reversed(self._breakers):
+            worst[one.from_.partition("/")[0], one.to.partition("/")[0]] = one.state
+        self._counts.break_circuits(worst)
+
     async def _look(self) -> None:
         """Name rings of waits as soon as they are certain."""
         told: set[frozenset[str]] = set()
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(until_next(_LOOK_S))
             rings = self._waits.rings()
             certain = {frozenset(ring.agents) for ring in rings if ring.certain}
             self._rings = rings
@@ -225,21 +261,27 @@ class Observer:
 
     async def _show(self) -> None:
         while True:
-            await asyncio.sleep(_SHOW_S if self._taps else _LOOK_S)
+            await asyncio.sleep(until_next(_SHOW_S if self._taps else _LOOK_S))
             if self._taps:
                 await self._taps.send()
 
     async def _judge(self) -> None:
         """Flag messages whose header names who did not send them; the event once a while."""
         while True:
-            await asyncio.sleep(0 if self._unjudged else _SHOW_S)
+            if self._unjudged:
+                await asyncio.sleep(0)
+            else:
+                self._any_unjudged.clear()
+                await self._any_unjudged.wait()
+                await asyncio.sleep(_SHOW_S)
             for _ in range(min(len(self._unjudged), _JUDGED_AT_ONCE)):
                 heard, edge = self._unjudged.popleft()
                 self._judge_one(heard, edge)
 
     def _judge_one(self, heard: Heard, edge: EdgeCount) -> None:
         owner = subjects.inbox_owner(heard.reply.decode(errors="replace"))
-        via = edge.sender if owner is not None and owner[0] == "agent" else ""
+        sender = self._counts.sender_of(heard.reply)[0]
+        via = sender if owner is not None and owner[0] == "agent" else ""
         message = heard_message(heard)
         named, user_of = self._directory.named, self._directory.user_of
         why = why_forged(message, via, named, user_of) if message is not None else None
@@ -250,9 +292,7 @@ class Observer:
         now = time.monotonic()
         if now - edge.told_forged > _TELL_FORGED_EVERY_S:
             edge.told_forged = now
-            self._events.emit(
-                "agent:forged", edge.receiver, data={"from": edge.sender, "reason": why}
-            )
+            self._events.emit("agent:forged", edge.receiver, data={"from": sender, "reason": why})
 
     async def _get(self, _: Nothing) -> Topology:
         return self.topology()
@@ -262,6 +302,7 @@ class Observer:
         graph = self._counts.graph()
         graph.waits = self._waits.waits()
         graph.rings = self._rings
+        graph.breakers = self._breakers
         graph.observer = self._node
         graph.since = self._since
         graph.gaps = self._gaps + (self._listening.gaps if self._listening is not None else 0)

@@ -52,13 +52,16 @@ class _Tap:
     skipped: int = 0
     told: float = 0.0
 
-    def wants(self, sender: str, receiver: str, subject: bytes) -> bool:
-        """Whether what `sender` said to `receiver`, or the answer to it, was asked for."""
+    def wants(self, sender: str, receiver: str, subject: bytes, hub: str) -> bool:
+        """Whether what `sender` said to `receiver`, or the answer to it, was asked for.
+
+        What was said to all of a hub is from it and to it, too.
+        """
         asked = self.request
         return (
-            (not asked.agents or sender in asked.agents or receiver in asked.agents)
-            and (not asked.from_ or asked.from_ == sender)
-            and (not asked.to or asked.to == receiver)
+            (not asked.agents or not {sender, receiver, hub}.isdisjoint(asked.agents))
+            and (not asked.from_ or asked.from_ in (sender, hub))
+            and (not asked.to or asked.to in (receiver, hub))
             and (
                 self.subject is None
                 or bool(self.subject.fullmatch(subject.decode(errors="replace")))
@@ -141,10 +144,11 @@ class Taps:
         data: bytes,
         *,
         answer: bool,
+        hub: str = "",
     ) -> None:
-        """Show a message to whom it is for."""
+        """Show a message to whom it is for; `hub` is set where it was said to all there."""
         for tap in self._taps.values():
-            if not tap.wants(sender, receiver, subject):
+            if not tap.wants(sender, receiver, subject, hub):
                 continue
             second = int(self._now())
             if tap.second != second:

@@ -111,6 +111,8 @@ class GpuReader:
             "cores": ask(pynvml.nvmlDeviceGetNumGpuCores, handle),
             "serial": ask(pynvml.nvmlDeviceGetSerial, handle) or None,
             "vbios": ask(pynvml.nvmlDeviceGetVbiosVersion, handle) or None,
+            "part_number": ask(pynvml.nvmlDeviceGetBoardPartNumber, handle) or None,
+            "inforom": ask(pynvml.nvmlDeviceGetInforomImageVersion, handle) or None,
             "numa_node": self._numa_node(handle),
         }
         self._gpm = gpm.reader(handle)
@@ -175,6 +177,8 @@ class GpuReader:
         pending = ask(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, handle)
         mode = ask(pynvml.nvmlDeviceGetComputeMode, handle)
         persistence = ask(pynvml.nvmlDeviceGetPersistenceMode, handle)
+        display = ask(pynvml.nvmlDeviceGetDisplayActive, handle)
+        accounting = ask(pynvml.nvmlDeviceGetAccountingMode, handle)
         return {
             "remapped_rows_corrected": remapped[0] if remapped else None,
             "remapped_rows_uncorrected": remapped[1] if remapped else None,
@@ -191,6 +195,8 @@ class GpuReader:
             "power_limit_max_watts": limits[1] / 1000 if limits else None,
             "compute_mode": _COMPUTE_MODES.get(mode) if mode is not None else None,
             "persistence": bool(persistence) if persistence is not None else None,
+            "display": bool(display) if display is not None else None,
+            "accounting": bool(accounting) if accounting is not None else None,
             "bar1": slices.bar1(ask, handle),
             "pcie": links.pcie(ask, handle),
             "nvlink": self._links.read(ask, handle),

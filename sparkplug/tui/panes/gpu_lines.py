@@ -89,6 +89,7 @@ def gpu_lines(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list
         *_activity(gpu),
         *_links(gpu),
         *_slices(gpu),
+        *_board(gpu),
         *_processes(gpu),
     ]
 
@@ -248,6 +249,38 @@ def _fabric(state: str, health: str | None) -> Line:
     well = state == "completed" and health in ("healthy", None)
     words = f"{state}, {health}" if health else state
     return (("dim" if well else "warn", f" · fabric {words}"),)
+
+
+def _board(gpu: Gpu) -> list[Line]:
+    """What it is and how it was set up: what its driver tells of that."""
+    least, most, bar1 = gpu.power_limit_min_watts, gpu.power_limit_max_watts, gpu.bar1
+    told = (
+        ("", gpu.serial and f"serial {gpu.serial}"),
+        ("", gpu.part_number and f"part {gpu.part_number}"),
+        ("", gpu.vbios and f"vbios {gpu.vbios}"),
+        ("", gpu.inforom and f"inforom {gpu.inforom}"),
+        ("compute ", gpu.compute_capability),
+        ("", gpu.cores and f"{gpu.cores} cores"),
+    )
+    modes = (
+        ("compute mode ", gpu.compute_mode),
+        ("persistence ", _switch(gpu.persistence)),
+        ("display ", _switch(gpu.display)),
+        ("accounting ", _switch(gpu.accounting)),
+        ("cap ", f"{least:.0f}-{most:.0f}W" if least is not None and most is not None else None),
+        ("bar1 ", bar1 and f"{size(bar1.used_bytes)} of {size(bar1.total_bytes)}"),
+        ("shuts down at ", gpu.shutdown_celsius and f"{gpu.shutdown_celsius:.0f}°"),
+    )
+    lines = []
+    for label, parts in (("board", told), ("set", modes)):
+        words = " · ".join(f"{name}{one_line(str(value))}" for name, value in parts if value)
+        if words:
+            lines.append(figure_line(label, ("dim", words)))
+    return lines
+
+
+def _switch(on: bool | None) -> str | None:
+    return None if on is None else "on" if on else "off"
 
 
 def _slices(gpu: Gpu) -> list[Line]:

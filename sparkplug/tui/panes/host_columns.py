@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
-from sparkplug.tui.figures import UNSUPPORTED, age, load_pen, meter, percent, size
+from sparkplug.tui.figures import UNSUPPORTED, age, load_pen, meter, percent, size, sparkline
 from sparkplug.tui.panes.gpu_lines import throttle
 from sparkplug.tui.panes.host_lines import driver_words
 from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sparkplug.schema.host import HostSample
     from sparkplug.schema.node_services import HostView
+
+#: Seconds that a small plot in the list goes back, a cell each.
+_TREND = 8
+#: States of a GPU that is not well, the worst first.
+_WORST = ("lost", "stale", "error")
 
 
 def is_failing(view: HostView) -> bool:
@@ -63,16 +68,55 @@ def _draw_name(value: tuple[str, str]) -> Line:
     return ((pen, f"{symbol} "), ("text", value[0]))
 
 
-def _share(fills: bool) -> Callable[[float | None], Line]:
-    def draw(value: float | None) -> Line:
-        pen = load_pen(value) if fills and value is not None and value >= 80 else "text"
-        return (*meter(value, 5, fills=fills), (pen, percent(value)))
-
-    return draw
+def _draw_share(value: float | None) -> Line:
+    pen = load_pen(value) if value is not None and value >= 80 else "text"
+    return (*meter(value, 5), (pen, percent(value)))
 
 
-def _draw_low(count: int | None) -> Span:
-    return ("warn", f"! {count}") if count else ("dim", "" if count is None else "0")
+def _trend(
+    past: Callable[[str], Sequence[HostSample]], read: Callable[[HostSample], float | None]
+) -> Callable[[HostView], tuple[float | None, str] | None]:
+    """What is read out of a host's last sample, and how it went before, drawn."""
+
+    def value(view: HostView) -> tuple[float | None, str] | None:
+        if view.sample is None:
+            return None
+        went = [read(sample) for sample in past(view.node.host)[-_TREND:]]
+        return read(view.sample), sparkline(went, _TREND)
+
+    return value
+
+
+def _draw_trend(value: tuple[float | None, str] | None) -> Line:
+    if value is None:
+        return (("dim", f"{'':{_TREND}}{percent(None)}"),)
+    return (("past", value[1]), ("text", percent(value[0])))
+
+
+def _trend_order(value: tuple[float | None, str] | None) -> float | None:
+    return value[0] if value is not None else None
+
+
+def _gpu_busy(sample: HostSample) -> float | None:
+    return _mean(gpu.utilization_percent for gpu in sample.gpus)
+
+
+def _trouble(sample: HostSample) -> tuple[int, str, int] | None:
+    """How many GPUs are not well, what the first of them is, and how many are throttled."""
+    if not sample.gpus:
+        return None
+    unwell = [str(gpu.state) for gpu in sample.gpus if str(gpu.state) != "ok"]
+    low = sum(bool(throttle(gpu)) for gpu in sample.gpus)
+    return len(unwell), min(unwell, key=_WORST.index) if unwell else "", low
+
+
+def _draw_trouble(value: tuple[int, str, int] | None) -> Span:
+    if value is None:
+        return "dim", ""
+    unwell, word, low = value
+    if unwell:
+        return "bad", f"✖ {unwell} {word}"
+    return ("warn", f"! {low} slow") if low else ("dim", "0")
 
 
 def _driver(sample: HostSample) -> tuple[bool, str, str]:
@@ -86,70 +130,77 @@ def _draw_driver(value: tuple[bool, str, str] | None) -> Line:
     return (*marked, (value[1], value[2]))
 
 
-HOST_COLUMNS = (
-    Column(
-        *("host", 12, lambda view: (view.name, str(view.state))),
-        grows=True,
-        full=20,
-        draw=_draw_name,
-        order=lambda value: value[0],
-    ),
-    Column("state", 11, _state, draw=_draw_state, order=lambda value: value[0], rank=1),
-    Column("cpu", 9, _of(lambda s: s.cpu.percent), kind="percent", draw=_share(False)),
-    Column("mem", 9, _of(memory_percent), kind="percent", draw=_share(True)),
-    Column("gpus", 4, _of(lambda s: len(s.gpus)), kind="number", rank=2),
-    Column(
-        *("util", 9, _of(lambda s: _mean(g.utilization_percent for g in s.gpus)), "gpu util"),
-        kind="percent",
-        rank=3,
-        draw=_share(False),
-    ),
-    Column(
-        *("gpumem", 9, _of(lambda s: _mean(map(gpu_memory_percent, s.gpus))), "gpu mem"),
-        kind="percent",
-        rank=5,
-        draw=_share(True),
-    ),
-    Column(
-        *(
-            "throttled",
-            9,
-            _of(lambda s: sum(bool(throttle(g)) for g in s.gpus) if s.gpus else None),
+def host_columns(past: Callable[[str], Sequence[HostSample]]) -> tuple[Column, ...]:
+    """The columns; `past` gives the samples that were heard of a host, oldest first."""
+    return (
+        Column(
+            *("host", 12, lambda view: (view.name, str(view.state))),
+            grows=True,
+            full=20,
+            draw=_draw_name,
+            order=lambda value: value[0],
         ),
-        kind="number",
-        rank=4,
-        draw=_draw_low,
-    ),
-    Column(
-        *("driver", 16, _of(_driver)),
-        grows=True,
-        rank=6,
-        full=40,
-        draw=_draw_driver,
-        order=lambda value: value[2] if value else None,
-    ),
-    Column("version", 8, lambda view: view.node.version, rank=7, pen="dim"),
-    Column("cores", 5, _of(lambda s: s.cpu.cores), kind="number", extra=True, rank=8),
-    Column("load", 6, _of(lambda s: s.cpu.load1), kind="number", extra=True, rank=8),
-    Column(
-        *("free", 6, _of(lambda s: s.memory.available_bytes)),
-        kind="bytes",
-        extra=True,
-        rank=8,
-        none=UNSUPPORTED,
-    ),
-    Column(
-        "net",
-        *(13, _of(lambda s: s.network and _network(s))),
-        extra=True,
-        rank=8,
-        none=UNSUPPORTED,
-    ),
-    Column("started", 7, lambda view: view.node.started, kind="age", extra=True, rank=8),
-    Column("pid", 7, lambda view: view.node.pid, kind="number", extra=True, rank=8, pen="dim"),
-    Column("order", 20, _order, extra=True, rank=8, full=50, pen="warn"),
-    Column("reason", 20, lambda view: view.node.reason, extra=True, rank=8, full=50, pen="warn"),
-)
+        Column("state", 11, _state, draw=_draw_state, order=lambda value: value[0], rank=1),
+        Column(
+            *("cpu", _TREND + 4, _trend(past, lambda s: s.cpu.percent)),
+            kind="percent",
+            draw=_draw_trend,
+            order=_trend_order,
+        ),
+        Column("mem", 9, _of(memory_percent), kind="percent", draw=_draw_share),
+        Column("gpus", 4, _of(lambda s: len(s.gpus)), kind="number", rank=2),
+        Column(
+            *("util", _TREND + 4, _trend(past, _gpu_busy), "gpu util"),
+            kind="percent",
+            rank=3,
+            draw=_draw_trend,
+            order=_trend_order,
+        ),
+        Column(
+            *("gpumem", 9, _of(lambda s: _mean(map(gpu_memory_percent, s.gpus))), "gpu mem"),
+            kind="percent",
+            rank=5,
+            draw=_draw_share,
+        ),
+        Column(
+            *("throttled", 9, _of(_trouble), "trouble"),
+            kind="number",
+            rank=4,
+            draw=_draw_trouble,
+            order=lambda value: 1000 * value[0] + value[2] if value else None,
+        ),
+        Column(
+            *("driver", 16, _of(_driver)),
+            grows=True,
+            rank=6,
+            full=40,
+            draw=_draw_driver,
+            order=lambda value: value[2] if value else None,
+        ),
+        Column("version", 8, lambda view: view.node.version, rank=7, pen="dim"),
+        Column("cores", 5, _of(lambda s: s.cpu.cores), kind="number", extra=True, rank=8),
+        Column("load", 6, _of(lambda s: s.cpu.load1), kind="number", extra=True, rank=8),
+        Column(
+            *("free", 6, _of(lambda s: s.memory.available_bytes)),
+            kind="bytes",
+            extra=True,
+            rank=8,
+            none=UNSUPPORTED,
+        ),
+        Column(
+            "net",
+            *(13, _of(lambda s: s.network and _network(s))),
+            extra=True,
+            rank=8,
+            none=UNSUPPORTED,
+        ),
+        Column("started", 7, lambda view: view.node.started, kind="age", extra=True, rank=8),
+        Column("pid", 7, lambda view: view.node.pid, kind="number", extra=True, rank=8, pen="dim"),
+        Column("order", 20, _order, extra=True, rank=8, full=50, pen="warn"),
+        Column(
+            "reason", 20, lambda view: view.node.reason, extra=True, rank=8, full=50, pen="warn"
+        ),
+    )
 
 
 def _network(sample: HostSample) -> str:

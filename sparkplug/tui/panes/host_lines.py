@@ -18,18 +18,21 @@ from sparkplug.tui.figures import (
     size,
     sparkline,
 )
-from sparkplug.tui.panes.gpu_lines import LABEL, figure_line, gpu_lines, small_gpu
+from sparkplug.tui.panes.gpu_lines import LABEL, figure_line, gpu_lines, small_gpu, state_words
 from sparkplug.tui.panes.inference_lines import inference_lines
 from sparkplug.tui.side_by_side import beside_each_other, columns_in
 
 if TYPE_CHECKING:
-    from sparkplug.schema.host import Driver, Gpu, HostSample
+    from datetime import datetime
+
+    from sparkplug.schema.host import Driver, Gpu, GpuEvent, HostSample, Xid
     from sparkplug.schema.node_services import HostView
 
 #: From so many cells on a GPU's figures stand in few lines.
 _COMPACT = 68
 _BUSIEST = 5
 _INTERFACES = 4
+_EVENTS = 6
 _CORES = "▁▂▃▄▅▆▇█"
 
 
@@ -59,7 +62,9 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
-    lines += [(), (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text))]
+    lines += [(), (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *_unwell(sample))]
+    # Before the GPUs, of which there may be more than the screen has room for.
+    lines += _events(sample)
     column = width // columns_in(width, len(sample.gpus))
     sections = []
     for gpu in sample.gpus:
@@ -69,28 +74,32 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
             past = [_gpu_of(old, gpu.uuid) for old in history]
             sections.append(gpu_lines(gpu, past, bar, max(0, min(60, column - 50))))
     lines += beside_each_other(sections, width)
-    if sample.xids or sample.gpu_events:
-        lines.append(())
-    for event in sample.gpu_events[-4:]:
-        lines.append(
-            (
-                ("bad", f"{event.kind} "),
-                ("text", f"gpu {event.gpu} {one_line(event.meaning)} "),
-                ("dim", f"{event.time.astimezone():%H:%M:%S}"),
-            )
-        )
-    if sample.xids:
-        for xid in sample.xids[-8:]:
-            lines.append(
-                (
-                    ("bad", f"XID {xid.xid} "),
-                    ("text", f"gpu {xid.gpu} {one_line(xid.meaning)} "),
-                    ("dim", f"{xid.time.astimezone():%H:%M:%S}"),
-                )
-            )
     parts = (_disks(sample, bar), _ports(sample), _hardware(sample), _busiest(sample))
     rest = [line for part in parts for line in part]
     return [*lines, (), *rest] if rest else lines
+
+
+def _unwell(sample: HostSample) -> Line:
+    """The GPUs that are not well, and what they are."""
+    found = [gpu for gpu in sample.gpus if str(gpu.state) != "ok"]
+    return tuple(("bad", f" ✖ gpu {gpu.index} {state_words(gpu)}") for gpu in found)
+
+
+def _events(sample: HostSample) -> list[Line]:
+    """The last XID and other critical events of its GPUs."""
+    told: list[tuple[datetime, str, GpuEvent | Xid]] = [
+        (event.time, event.kind, event) for event in sample.gpu_events[-_EVENTS:]
+    ]
+    told += [(xid.time, f"XID {xid.xid}", xid) for xid in sample.xids[-_EVENTS:]]
+    told.sort(key=lambda one: one[0])
+    return [
+        (
+            ("bad", f"{kind} "),
+            ("text", f"gpu {event.gpu} {one_line(event.meaning)} "),
+            ("dim", f"{time.astimezone():%H:%M:%S}"),
+        )
+        for time, kind, event in told[-_EVENTS:]
+    ]
 
 
 def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.figures import age
-from sparkplug.tui.panes.host_columns import HOST_COLUMNS, is_failing
+from sparkplug.tui.panes.host_columns import host_columns, is_failing
 from sparkplug.tui.panes.host_lines import host_lines
 from sparkplug.tui.panes.host_plots import HostPlots, Span
 from sparkplug.tui.panes.pane import Pane
@@ -24,6 +25,7 @@ from sparkplug.tui.widgets.page import Page
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from sparkplug.schema.host import HostSample
     from sparkplug.tui.store import Topics
 
 #: Rows of the list's box that show no host: its border and the names of the columns.
@@ -48,7 +50,7 @@ class HostsPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="hosts")
         self._rows = Table(
-            HOST_COLUMNS,
+            host_columns(self._past),
             key=attrgetter("name"),
             title="hosts",
             failing=is_failing,
@@ -68,6 +70,11 @@ class HostsPane(Pane):
     def main(self) -> Listing:
         """The list."""
         return self._rows
+
+    def _past(self, host: str) -> Sequence[HostSample]:
+        """What was heard of a host, oldest first."""
+        view = self.store.view
+        return tuple(view.history.get(host, ())) if view is not None else ()
 
     def draw(self, topics: Topics) -> None:
         """Show the hosts there are."""

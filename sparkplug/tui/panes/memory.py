@@ -23,20 +23,21 @@ from sparkplug.tui.panes.memory_columns import (
     usage_lines,
 )
 from sparkplug.tui.panes.memory_lines import memory_lines
+from sparkplug.tui.panes.memory_list import MemoryList
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.page import Page
-from sparkplug.tui.widgets.table import Table
 from sparkplug.tui.widgets.tree import Tree
 
 if TYPE_CHECKING:
     from sparkplug.schema.memory import MemoryDescription, MemoryItem, MemoryStats
     from sparkplug.tui.store import Topics
 
-#: Memories that are asked for at once: first those that fill a screen, then more at a time.
-_FIRST, _MORE = 200, 1000
+#: Memories that are asked for at once: first those that fill a screen, then more at a time; and
+#: as many as a page may have.
+_FIRST, _MORE, _MOST = 200, 1000, 5000
 #: Rows from the end of what was read at which more is.
 _NEAR = 100
 _HITS = 100
@@ -60,7 +61,7 @@ class MemoryPane(Pane):
     def __init__(self) -> None:
         super().__init__(id="memory")
         self._scopes = Tree("scopes", id="memory-scopes")
-        self._rows = Table(
+        self._rows = MemoryList(
             MEMORY_COLUMNS,
             key=attrgetter("id"),
             title="memories",
@@ -73,6 +74,8 @@ class MemoryPane(Pane):
         self._choice: Choice = ("kept", "")
         self._items: list[MemoryItem] = []
         self._total = 0
+        #: How many newer ones there are than the first that was read: not 0 at the far end.
+        self._newer = 0
         self._stats: MemoryStats | None = None
         self._told: MemoryDescription | None = None
         self._problem = ""
@@ -151,8 +154,8 @@ class MemoryPane(Pane):
             request = ListRequest(
                 scopes=[scope] if scope else [],
                 state=MemoryState(state),
-                offset=0 if afresh else len(self._items),
-                limit=max(limit, min(len(self._items), 5000)) if afresh else limit,
+                offset=self._newer + (0 if afresh else len(self._items)),
+                limit=min(_MOST, max(limit, len(self._items))) if afresh else limit,
             )
             page = await memory.list_items(client, request)
         except SparkplugError as error:
@@ -196,7 +199,8 @@ class MemoryPane(Pane):
         title = self._query and f"search {self._query}"
         title = title or scope or (state if state != "kept" else "memories")
         if self._total > len(self._items) and not self._query:
-            title += f" (of {self._total})"
+            last = self._newer + len(self._items)
+            title += f" ({f'{self._newer + 1}-{last} ' if self._newer else ''}of {self._total})"
         self._rows.name_it(title)
         self._rows.set_empty(self._problem or "nothing is remembered here yet")
         self._rows.set_rows(self._items)
@@ -221,6 +225,8 @@ class MemoryPane(Pane):
         place = self._rows.place_of(row.key) or 0
         if place >= self._rows.shown - _NEAR:
             self.action_older()
+        elif place < _NEAR:
+            self._read_newer()
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:
         """Into a scope: its memories; into a memory: all of it."""
@@ -230,18 +236,46 @@ class MemoryPane(Pane):
             self._rows.focus()
 
     def _choose(self, choice: Choice) -> None:
-        self._choice, self._items, self._query = choice, [], ""
+        self._choice, self._items, self._query, self._newer = choice, [], "", 0
         self._entry.display = False
         self._begin(partial(self._read_page, afresh=True))
 
     def action_older(self) -> None:
         """Read more of the list."""
-        if self._reading or self._query or len(self._items) >= self._total:
+        if self._reading or self._query or self._newer + len(self._items) >= self._total:
             return
         self._reading = True
         _: Worker[None] = self.run_worker(
             partial(self._read_page, afresh=False, limit=_MORE), group="memory"
         )
+
+    def _read_newer(self) -> None:
+        """Read back towards the newest, from a window at the far end."""
+        if self._reading or self._query or not self._newer:
+            return
+        self._reading = True
+        _: Worker[None] = self.run_worker(self._read_before, group="memory")
+
+    async def _read_before(self) -> None:
+        held, newer = self._items, self._newer
+        self._newer = max(0, newer - _MORE)
+        await self._read_page(afresh=True, limit=newer - self._newer + len(held))
+
+    def on_memory_list_went(self, event: MemoryList.Went) -> None:
+        """To the end of all there is: of what lies between nothing is read."""
+        event.stop()
+        if self._query or self._rows.sorted_by is not None or self._rows.wanted.text:
+            return  # the end of what is shown is the end that is meant
+        last = max(0, self._total - _MORE) if event.where == "last" else 0
+        reaches = self._newer + len(self._items) >= self._total
+        if (event.where == "last" and reaches) or (event.where == "first" and not self._newer):
+            return
+        self._begin(partial(self._jump, event.where, last))
+
+    async def _jump(self, where: str, newer: int) -> None:
+        self._items, self._newer = [], newer
+        await self._read_page(afresh=True, limit=_MORE if where == "last" else _FIRST)
+        Listing.action_go(self._rows, where)
 
     # Searching
 

@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.cells import Line, Span, fit
+from sparkplug.tui.panes.talk_marks import RATE_ROOM, SYMBOLS, pen_of, weight_of
 
 if TYPE_CHECKING:
     from sparkplug.schema.topology import Topology, TopologyEdge
-    from sparkplug.tui.widgets.canvas.model import Graph, Weight
+    from sparkplug.tui.widgets.canvas.model import Graph
 
-_SYMBOLS = {"agent": "●", "foreign": "◇", "planner": "■", "face": "❯"}
-#: Requests a second from which an edge is heavy, and double.
-_HEAVY, _DOUBLE = 1.0, 10.0
-#: The share of errors from which an edge is red; below it, amber.
-_BAD = 0.05
 #: Pairs that are told one by one.
 _PAIRS = 60
-#: Room for a rate, so that the graph stays where it is while figures change.
-_RATE = 6
 
 
 def talk_lines(topology: Topology, width: int, height: int) -> list[Line]:
@@ -28,7 +22,7 @@ def talk_lines(topology: Topology, width: int, height: int) -> list[Line]:
     # Names and rates take cells of their own: what has no room even for these is not laid out,
     # which takes a quarter of a second for three hundred pairs.
     names = {name for edge in topology.edges for name in (edge.from_, edge.to)}
-    if len(topology.edges) * _RATE + sum(map(len, names)) > width * height:
+    if len(topology.edges) * RATE_ROOM + sum(map(len, names)) > width * height:
         return pair_lines(topology, width)
     drawn = picture(talk_graph(topology), width, height, ("line",))
     return drawn if drawn is not None else pair_lines(topology, width)
@@ -46,16 +40,26 @@ def talk_graph(topology: Topology) -> Graph:
     for name in names:
         node = kinds.get(name)
         depth = node.queue_depth if node is not None else 0
-        symbol = _SYMBOLS.get(node.kind if node is not None else "", "?")
+        symbol = SYMBOLS.get(node.kind if node is not None else "", "?")
         if depth:
             symbol = str(depth) if depth < 10 else "+"
         boxes.append(Box(name, name, pen="active" if depth else "dim", symbol=symbol))
     edges = []
     for edge in pairs:
         label = f"{edge.rate_per_second:.1f}/s" + (f" ✖{edge.errors}" if edge.errors else "")
-        room = _RATE + (len(str(edge.errors)) + 2 if edge.errors else 0)
-        weight = _weight(edge.rate_per_second)
-        edges.append(Edge(edge.from_, edge.to, "", _pen(edge), weight, label, room))
+        room = RATE_ROOM + (len(str(edge.errors)) + 2 if edge.errors else 0)
+        weight = weight_of(edge.rate_per_second)
+        edges.append(
+            Edge(
+                edge.from_,
+                edge.to,
+                "",
+                pen_of(edge.messages, edge.errors, busy=_busy(edge)),
+                weight,
+                label,
+                room,
+            )
+        )
     return Graph(tuple(boxes), tuple(edges))
 
 
@@ -66,10 +70,10 @@ def pair_lines(topology: Topology, width: int) -> list[Line]:
     lines: list[Line] = []
     for edge in edges[:_PAIRS]:
         busy = "active" if _busy(edge) else "dim"
-        arrow = {"light": "──▶", "heavy": "━━▶", "double": "══▶"}[_weight(edge.rate_per_second)]
+        arrow = {"light": "──▶", "heavy": "━━▶", "double": "══▶"}[weight_of(edge.rate_per_second)]
         line: list[Span] = [
             ("text", fit(edge.from_, name, "right")),
-            (_pen(edge), f" {arrow} "),
+            (pen_of(edge.messages, edge.errors, busy=_busy(edge)), f" {arrow} "),
             ("text", fit(edge.to, name)),
             (busy, f" {edge.rate_per_second:5.1f}/s "),
             ("dim", f"{edge.messages}"),
@@ -86,13 +90,3 @@ def pair_lines(topology: Topology, width: int) -> list[Line]:
 
 def _busy(edge: TopologyEdge) -> bool:
     return edge.rate_per_second > 0 or edge.inflight > 0
-
-
-def _weight(rate: float) -> Weight:
-    return "double" if rate >= _DOUBLE else "heavy" if rate >= _HEAVY else "light"
-
-
-def _pen(edge: TopologyEdge) -> str:
-    if edge.errors:
-        return "bad" if edge.errors >= _BAD * max(1, edge.messages) else "warn"
-    return "active" if _busy(edge) else "dim"

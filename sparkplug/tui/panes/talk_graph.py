@@ -12,10 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph, Key, Weight
+from sparkplug.tui.panes.talk_marks import (
+    BREAKER,
+    RATE_ROOM,
+    SYMBOLS,
+    breaker_pen,
+    pen_of,
+    rate_words,
+    weight_of,
+)
+from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph, Key
 
 if TYPE_CHECKING:
-    from sparkplug.schema.topology import Topology, TopologyEdge
+    from sparkplug.schema.topology import BreakerState, Topology, TopologyEdge
     from sparkplug.tui.widgets.canvas.raster import Item
 
 #: Boxes and pairs that are drawn at most: what a person can read, and a terminal shows.
@@ -23,22 +32,11 @@ MOST_BOXES = 36
 MOST_PAIRS = 72
 #: Pairs up to which each has its rate beside it.
 _LABELLED = 24
-_SYMBOLS = {
-    "agent": "●",
-    "foreign": "◇",
-    "planner": "■",
-    "face": "❯",
-    "group": "◎",
-    "subject": "◌",
-    "unknown": "?",
-}
-#: Requests a second from which an edge is heavy, and double.
-_HEAVY, _DOUBLE = 1.0, 10.0
-#: The share of errors from which an edge is red; below it, amber.
-_BAD = 0.05
-_RATE = 6
 _NOTE = 4
+_WORSE = {"closed": 0, "half-open": 1, "open": 2}
 _STEM = re.compile(r"[-_.]?\d+$")
+#: What is in the box of a hub: nothing is in hand there.
+_HUBS = {"group": "group", "subject": "topic"}
 #: What stands for those that are drawn in no box of their own.
 OTHERS = "others"
 
@@ -53,6 +51,7 @@ class Pair:
     errors: int = 0
     rate: float = 0.0
     inflight: int = 0
+    breaker: BreakerState = "closed"
     pairs: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, edge: TopologyEdge) -> None:
@@ -61,6 +60,8 @@ class Pair:
         self.errors += edge.errors
         self.rate += edge.rate_per_second
         self.inflight += edge.inflight
+        if _WORSE[edge.breaker] > _WORSE[self.breaker]:
+            self.breaker = edge.breaker
         self.pairs.append((edge.from_, edge.to))
 
     @property
@@ -129,6 +130,10 @@ class TalkGraph:
             _edge(pairs[key], waits.get(key), labels=labels, near=near is None or key in near)
             for key in sorted(chosen)
         ]
+        shunned: dict[str, BreakerState] = {}
+        for pair in pairs.values():
+            if _WORSE[pair.breaker] > _WORSE[shunned.get(pair.target, "closed")]:
+                shunned[pair.target] = pair.breaker
         ringed = {name: certain for key, certain in waits.items() for name in key[:2]}
         on_path = {name for key in near or () for name in key[:2]}
         made_boxes = []
@@ -142,6 +147,7 @@ class TalkGraph:
                 depth=sum(node.queue_depth for node in known),
                 waiting=sum(node.waiting for node in known),
                 ring=ringed.get(name),
+                breaker=shunned.get(name, "closed"),
             )
             if near is not None and name not in on_path and name != selected:
                 made = replace(made, pen="line")
@@ -248,21 +254,26 @@ def _box(
     depth: int,
     waiting: int,
     ring: bool | None,
+    breaker: BreakerState,
 ) -> Box:
-    symbol = _SYMBOLS.get(kind, "●")
+    symbol = SYMBOLS.get(kind, "●")
     pen = "active" if depth else "dim"
     if len(members) > 1:
         symbol = "▣"
     if ring is not None:
         symbol, pen = "⊗", "bad" if ring else "warn"
+    elif breaker != "closed":
+        symbol, pen = BREAKER, breaker_pen(breaker)
     elif waiting:
         pen = "warn" if waiting >= 10 else "active"
     note = f"{min(depth, 9999)}" if depth else ""
-    words = _depth(depth, waiting)
-    if ring is not None:
+    words = _HUBS.get(kind) or _depth(depth, waiting)
+    if ring is not None or breaker != "closed":
         lines = (((pen, f"{symbol} {words}"),),)
     else:
-        lines = ((("active" if depth else "dim", words),),)
+        # What is no agent says so inside, too, where the symbol is not beside its name.
+        sign = f"{symbol} " if kind in SYMBOLS and kind != "agent" and len(members) == 1 else ""
+        lines = ((("active" if depth else "dim", sign + words),),)
     return Box(
         name, name, lines=lines, pen=pen, symbol=symbol, width=14, height=1, note=note, room=_NOTE
     )
@@ -278,30 +289,13 @@ def _edge(pair: Pair, ring: bool | None, *, labels: bool, near: bool) -> Edge:
     label = ""
     if labels:
         label = rate_words(pair.rate) + (f" ✖{pair.errors}" if pair.errors else "")
-    pen = _pen(pair) if near else "line"
+    pen = pen_of(pair.messages, pair.errors, busy=pair.busy) if near else "line"
     weight = weight_of(pair.rate)
+    if pair.breaker != "closed":
+        pen = breaker_pen(pair.breaker) if near else pen
+        label = f"{BREAKER} {pair.breaker}" if labels else label
     if ring is not None:
         pen, weight = ("bad" if ring else "warn"), "double"
         label = "waits" if labels else label
-    room = _RATE + (len(str(pair.errors)) + 2 if pair.errors else 0) if labels else 0
+    room = RATE_ROOM + (len(str(pair.errors)) + 2 if pair.errors else 0) if labels else 0
     return Edge(pair.source, pair.target, "", pen, weight, label, room)
-
-
-def rate_words(rate: float) -> str:
-    """A rate, in so few figures that it does not change with every message."""
-    if rate >= 1000:
-        return f"{rate / 1000:.1f}k/s"
-    if rate >= 100:
-        return f"{round(rate, -1):.0f}/s"
-    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
-
-
-def weight_of(rate: float) -> Weight:
-    """How heavy an edge of that rate is drawn."""
-    return "double" if rate >= _DOUBLE else "heavy" if rate >= _HEAVY else "light"
-
-
-def _pen(pair: Pair) -> str:
-    if pair.errors:
-        return "bad" if pair.errors >= _BAD * max(1, pair.messages) else "warn"
-    return "active" if pair.busy else "dim"

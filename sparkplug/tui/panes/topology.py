@@ -68,7 +68,7 @@ class TopologyPane(Pane):
 
     def __init__(self) -> None:
         super().__init__(id="topology")
-        self._canvas = TalkCanvas("conversation", stable=True, id="topology-graph")
+        self._canvas = TalkCanvas("conversation", stable=True, turns=True, id="topology-graph")
         self._rows = PairTable(
             PAIR_COLUMNS, key=pair_key, title="pairs", failing=is_failing, sort="-msgs"
         )

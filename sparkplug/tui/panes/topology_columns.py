@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.cells import Span
-from sparkplug.tui.panes.talk_graph import rate_words
+from sparkplug.tui.panes.talk_marks import BREAKER, breaker_pen, rate_words
 from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:
-    from sparkplug.schema.topology import TopologyEdge
+    from sparkplug.schema.topology import BreakerState, TopologyEdge
 
 
 def pair_key(edge: TopologyEdge) -> str:
@@ -19,7 +19,7 @@ def pair_key(edge: TopologyEdge) -> str:
 
 def is_failing(edge: TopologyEdge) -> bool:
     """Whether anything of it went wrong."""
-    return bool(edge.errors or edge.forged)
+    return bool(edge.errors or edge.forged or edge.breaker != "closed")
 
 
 def _errors(value: tuple[int, int]) -> Span:
@@ -41,6 +41,12 @@ def _rate(value: float) -> Span:
     return ("active", rate_words(value)) if value else ("dim", "0")
 
 
+def _breaker(value: BreakerState) -> Span:
+    if value == "closed":
+        return "dim", "—"
+    return breaker_pen(value), f"{BREAKER} {value}"
+
+
 PAIR_COLUMNS: tuple[Column, ...] = (
     Column("from", 10, lambda e: e.from_, grows=True),
     Column("to", 10, lambda e: e.to, grows=True),
@@ -58,6 +64,7 @@ PAIR_COLUMNS: tuple[Column, ...] = (
     Column("p50", 6, lambda e: e.latency_p50_ms, kind="number", draw=_milliseconds, rank=2),
     Column("p95", 6, lambda e: e.latency_p95_ms, kind="number", draw=_milliseconds, rank=1),
     Column("bytes", 7, lambda e: e.bytes, kind="bytes", rank=3),
+    Column("breaker", 11, lambda e: e.breaker, draw=_breaker, rank=4),
     Column("replies", 8, lambda e: e.replies, kind="number", extra=True),
     Column("forged", 7, lambda e: e.forged or None, kind="number", extra=True),
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.circuits import breaker_words
 from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line
 from sparkplug.tui.figures import duration, size
-from sparkplug.tui.panes.talk_graph import Drawn, rate_words
+from sparkplug.tui.panes.talk_graph import Drawn
+from sparkplug.tui.panes.talk_marks import BREAKER, breaker_pen, rate_words
 
 if TYPE_CHECKING:
-    from sparkplug.schema.topology import Topology, TopologyEdge, WaitRing
+    from sparkplug.schema.topology import EdgeBreaker, Topology, TopologyEdge, WaitRing
     from sparkplug.tui.widgets.canvas.raster import Item
 
 
@@ -24,10 +26,12 @@ def detail_lines(
     key: Callable[[str], str],
     width: int,
 ) -> list[Line]:
-    """Rings of waits first; then the selection; then what the counts leave out."""
+    """Rings of waits first, then circuit breakers that are not closed (those of the selection
+    where there is one); then the selection; then what the counts leave out."""
     lines: list[Line] = []
     for ring in topology.rings:
         lines += _ring(ring, width)
+    lines += _breakers(topology, drawn, selected)
     if isinstance(selected, str):
         lines.append(_box(topology, drawn, selected, key))
     elif selected is not None and selected in drawn.pairs:
@@ -58,6 +62,31 @@ def _ring(ring: WaitRing, width: int) -> list[Line]:
     ]
     lines.append((("dim", f"  {'; '.join(waits)}"[: 4 * width]),))
     return lines
+
+
+def _breakers(topology: Topology, drawn: Drawn, selected: Item | None) -> list[Line]:
+    told = topology.breakers
+    if isinstance(selected, str):
+        told = [one for one in told if selected in _boxes(one, drawn)]
+    elif selected is not None:
+        told = [one for one in told if _boxes(one, drawn) == selected[:2]]
+    if not told:
+        return []
+    first = told[0]
+    more = f"; {len(told) - 1} more" if len(told) > 1 else ""
+    names = f"{one_line(first.from_)} leaves {one_line(first.to)} alone"
+    return [
+        (
+            (breaker_pen(first.state), f"{BREAKER} {first.state}: "),
+            ("text", names),
+            ("dim", f", {breaker_words(first)}{more}"),
+        )
+    ]
+
+
+def _boxes(one: EdgeBreaker, drawn: Drawn) -> tuple[str, str]:
+    names = [name.partition("/")[0] for name in (one.from_, one.to)]
+    return drawn.box_of.get(names[0], ""), drawn.box_of.get(names[1], "")
 
 
 def _all(topology: Topology) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.worker import Worker
 
@@ -13,6 +13,9 @@ from sparkplug.tui.commands import PANES
 from sparkplug.tui.shell.part import Part
 from sparkplug.tui.widgets.footer import Footer, Hint
 from sparkplug.tui.widgets.header import Banner, Header
+
+if TYPE_CHECKING:
+    from sparkplug.actions.action import Subject
 
 #: What stands at the end of the footer, and when it leaves where there is little room.
 _LAST = {"command": 5, "filter": 5, "quit": 7}
@@ -56,7 +59,7 @@ class Frame(Part):
         app = self._centre
         subject = app.subject
         shown = app.pane.id if app.pane is not None else ""
-        made_for = (shown, subject, app.action_keys, app.store.plans)
+        made_for = (shown, _apart_from_figures(subject), app.action_keys, app.store.plans)
         if len(self._hinted) != len(made_for) or any(
             one is not other and one != other
             for one, other in zip(made_for, self._hinted, strict=True)
@@ -83,3 +86,10 @@ class Frame(Part):
         found += [Hint(app.key(name), name, name) for name in ("help", "palette")]
         last = [Hint(app.key(n), n, n, rank=r) for n, r in _LAST.items()]
         return [*found, *app.action_hints(), *last]
+
+
+def _apart_from_figures(subject: Subject | None) -> object:
+    """What is selected, without what is measured of it every second: no action asks for that."""
+    if subject is None or subject.kind != "host" or subject.value is None:
+        return subject
+    return subject.kind, subject.name, subject.value.state, subject.value.order

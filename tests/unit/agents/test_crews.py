@@ -393,13 +393,44 @@ async def test_it_is_told_what_was_said_before(load: Any, model: OpenAiServer) -
     assert "Assistant:" not in asked(model, 2)
 
 
-async def test_the_answer_is_told_as_it_is_made(load: Any, model: OpenAiServer) -> None:
+BRIEF = "a brief that is longer than one piece of forty characters each"
+
+
+@pytest.mark.parametrize("thinks", [True, False])
+async def test_the_answer_is_told_as_it_is_made(
+    load: Any, model: OpenAiServer, thinks: bool
+) -> None:
     crew = await load(TEAM)
-    script(model, "facts", "a brief that is longer than one piece of forty characters each")
+    script(model, "facts", BRIEF if thinks else Reply.text(BRIEF))
     outputs = await ask(crew, context(model), "dogs")
     pieces = [one.text for one in outputs if isinstance(one, Text)]
     assert len(pieces) > 1
-    assert "".join(pieces) == "a brief that is longer than one piece of forty characters each"
+    assert "".join(pieces) == BRIEF
+
+
+@pytest.mark.parametrize(
+    ("pieces", "told", "whole", "rest"),
+    [
+        (["Th", "ere", " is ", "one. "], ["There", " is", " one."], "There is one.", ""),
+        (["Th", "ought: hm"], [], "Thought: hm", "Thought: hm"),
+        (["``", "`\nThought: hm\nFinal Answer: a", " b"], ["a", " b"], "a b", ""),
+        (["```py\nx", " = 1\n```"], ["```py\nx", " = 1\n```"], "```py\nx = 1\n```", ""),
+        # CrewAI takes what comes after the mark, wherever that is.
+        (["so ", "far\nFinal Answer: a"], ["so"], "a", "\n\na"),
+    ],
+)
+def test_of_what_a_model_says_the_answer_is_told(
+    pieces: list[str], told: list[str], whole: str, rest: str
+) -> None:
+    from sparkplug.agents.runtimes.crewai.final import Final
+
+    final = Final()
+    final.begin(plain=True)
+    assert [new for piece in pieces if (new := final.take(piece))] == told
+    assert final.rest(whole) == rest
+    final = Final()
+    final.begin(plain=False)
+    assert final.take("There is one.") == ""
 
 
 ASKING = """

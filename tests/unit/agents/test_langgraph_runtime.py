@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
@@ -84,6 +86,28 @@ async def test_what_a_node_writes_is_told_as_it_comes() -> None:
     answer, statuses = await ask_runtime(await load_graph(graph(write=write)), text="go")
     assert answer == "written"
     assert statuses == ["half way", '{"done": 2}', "write"]
+
+
+@pytest.mark.parametrize(
+    ("made", "answer"),
+    [
+        ("{} {}", "one two\n\nthree four"),
+        ("{1}, they said", "one two\n\nthree four, they said"),
+        ("neither", "one two\n\nthree four\n\nneither"),
+    ],
+)
+async def test_what_models_said_is_told_once_and_another_answer_apart(
+    made: str, answer: str
+) -> None:
+    said = ["one two", "three four"]
+    model = GenericFakeChatModel(messages=iter(map(AIMessage, said)))
+
+    async def think(state: State) -> dict[str, Any]:
+        whole = [(await model.ainvoke("go")).content for _ in said]
+        return {"text": whole[-1] if made == "{} {}" else made.format(*whole)}
+
+    found, _ = await ask_runtime(await load_graph(graph(think=think)), text="go")
+    assert found == answer
 
 
 @dataclass

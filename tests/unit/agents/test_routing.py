@@ -8,7 +8,9 @@ import pytest
 
 from sparkplug.agents.balancing import Balance, choose
 from sparkplug.agents.breakers import Breakers, RetryBudget
+from sparkplug.agents.routes import Whom
 from sparkplug.agents.trail import MAX_HOPS, Trail
+from sparkplug.bus import hubs
 from sparkplug.schema.agent import AgentState, Target
 from sparkplug.schema.errors import (
     DeadlineError,
@@ -176,3 +178,14 @@ def test_a_trail_that_does_not_hold_is_left_out() -> None:
     assert trail.path == ()
     assert len(trail.correlation) == 64
     assert len(trail.traceparent) == 55
+
+
+def test_those_who_are_meant_have_a_name_together() -> None:
+    assert Whom().hub == "@all"
+    assert Whom(capability="fan", type="analyst").hub == "@capability:fan+type:analyst"
+    assert Whom(labels=("group=blue",)).hub == "@group:blue"
+    assert Whom(labels=("team=a b\r\nX: y",)).hub == "@label:team=a_b__X:_y", "nothing breaks out"
+    headers = f"NATS/1.0\r\nSparkplug-Hub: {hubs.mark('@all')}\r\n\r\n".encode()
+    found = hubs.read_mark(headers)
+    assert found is not None
+    assert found[1] == "@all"

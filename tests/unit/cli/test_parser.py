@@ -114,3 +114,8 @@ def test_a_word_after_hosts_is_a_verb_or_a_filter() -> None:
     assert (args.host, args.reason) == (["gpu-1", "gpu-2"], "disk")
     with pytest.raises(InvalidError, match="gpu-1"):
         parse(["hosts", "drian", "gpu-1"])
+
+
+def test_a_word_that_is_none_of_those_there_are_is_told_with_them() -> None:
+    with pytest.raises(InvalidError, match="silly is none of urgent, high, normal, low"):
+        build_parser().parse_args(["tasks", "submit", "write", "x", "--priority", "silly"])

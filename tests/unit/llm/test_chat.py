@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 
 import pytest
 from pydantic import BaseModel
@@ -107,6 +109,18 @@ async def test_nobody_at_the_endpoint_is_unavailable() -> None:
         gone = server.endpoint
     with pytest.raises(ModelUnavailableError, match="does not answer"):
         await model_at(gone, "m", retries=1).answer("hi")
+
+
+async def test_an_endpoint_that_takes_no_connection_is_given_up() -> None:
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # nobody accepts these, and there is no place for more
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        endpoint = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        with pytest.raises(ModelTimeoutError, match="cannot be reached in time"):
+            await model_at(endpoint, "m", retries=0, connect_timeout=0.2).answer("hi")
 
 
 async def test_a_failed_call_is_made_again_and_both_are_in_the_ledger() -> None:

@@ -8,19 +8,24 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import pytest
+import torch
+from pydantic import BaseModel
 
 from fakes.models import Kept, model_at
 from fakes.node import eventually
+from fakes.openai_server import Reply, openai_server
 from fakes.tiny_model import REPLIES, TOOL_CALL, make_tiny_model
 from sparkplug.llm.chat import ChatModel
+from sparkplug.llm.errors import MalformedAnswerError
 from sparkplug.llm.local.energy import EnergyMeter
 from sparkplug.llm.local.engine import Engine
 from sparkplug.llm.local.job import ModelJob, ModelWord
-from sparkplug.llm.local.loading import Loaded, load
-from sparkplug.llm.local.server import ModelServer
+from sparkplug.llm.local.loading import Loaded, load, usable
+from sparkplug.llm.local.server import ModelServer, conversation
 from sparkplug.llm.port import Message, Tool
 from sparkplug.schema.errors import InvalidError
 
@@ -28,14 +33,49 @@ TOKEN = "let-me-in"
 ADD = Tool("add", "adds", {"type": "object", "properties": {"a": {}, "b": {}}})
 
 
+#: The same is tested on a GPU, where torch can use one.
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+    ),
+]
+
+
+class City(BaseModel):
+    name: str
+
+
+#: What the tiny model answers where JSON is wanted, the first time and when it is asked again.
+ANSWERS = {
+    "which city?": ['Here it is: {"name": "Bern",}'],
+    "which other?": ['{"name": 3}', '{"name": "Basel"}'],
+    "which none?": ['{"nam', '{"name"'],
+}
+
+
+async def told(asked: str, answers: list[str]) -> list[tuple[list[dict[str, Any]], str]]:
+    """What a local model is told each time it is asked, and what it answers to that."""
+    async with openai_server(*map(Reply.text, answers)) as server:
+        model = model_at(server.endpoint, "m", repairs=len(answers) - 1)
+        with contextlib.suppress(MalformedAnswerError):
+            await model.answer(asked, schema=City)
+        talks = [conversation(request) for request in server.requests]
+    return list(zip(talks, answers, strict=True))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+    async def learn() -> list[tuple[list[dict[str, Any]], str]]:
+        return [talk for one in ANSWERS.items() for talk in await told(*one)]
+
+    talks = asyncio.run(learn())
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"), talks=talks)
 
 
-@pytest.fixture(scope="module")
-def loaded(folder: Path) -> Loaded:
-    return load(folder, "cpu", "auto")
+@pytest.fixture(scope="module", params=DEVICES)
+def loaded(folder: Path, request: pytest.FixtureRequest) -> Loaded:
+    return load(folder, request.param, "auto")
 
 
 @contextlib.asynccontextmanager
@@ -54,9 +94,9 @@ async def serving(
         engine.stop()
 
 
-def asking(url: str, kept: Kept | None = None) -> ChatModel:
+def asking(url: str, kept: Kept | None = None, **settings: Any) -> ChatModel:
     section = {"endpoint": url, "model": "tiny", "api_key_env": "TINY_TOKEN"}
-    return model_at(models={"tiny": section}, sink=kept)
+    return model_at(models={"tiny": section}, sink=kept, **settings)
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +140,29 @@ async def test_tools_stop_words_and_limits(loaded: Loaded) -> None:
         assert (answer.finish, answer.usage.tokens_out) == ("length", 2)
         sampled = await model.answer("count to five", temperature=0.01, seed=1)
         assert sampled.text == REPLIES["count to five"]
+
+
+async def test_json_is_repaired_or_asked_for_again_within_a_bound_or_the_call_fails(
+    loaded: Loaded,
+) -> None:
+    kept = Kept()
+    async with serving(loaded) as (url, _):
+        model = asking(url, kept, repairs=1)
+        assert (await model.answer("which city?", schema=City)).value == City(name="Bern")
+        assert len(kept.records) == 1, "what leaves no doubt is not asked for again"
+        assert (await model.answer("which other?", schema=City)).value == City(name="Basel")
+        assert len(kept.records) == 3
+        with pytest.raises(MalformedAnswerError, match="not JSON"):
+            await model.answer("which none?", schema=City)
+        assert len(kept.records) == 5
+        # It knows one tool, and that is none of these.
+        other = Tool("subtract", "subtracts", ADD.schema)
+        with pytest.raises(MalformedAnswerError, match=r"no tool 'add'|has to be called"):
+            await model.answer(
+                "add one and two", tools=[other], tool_choice="required", max_tokens=40
+            )
+        assert len(kept.records) == 7
+        assert all(record.outcome == "ok" for record in kept.records), "all are accounted for"
 
 
 async def test_one_that_goes_makes_room(loaded: Loaded) -> None:
@@ -184,8 +247,19 @@ def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
         load(tmp_path, "cpu", "auto")
 
 
-def test_its_process_ends_when_nobody_asks(folder: Path) -> None:
-    job = ModelJob(name="tiny", folder=str(folder), idle=0.2, token=TOKEN)
+def test_a_torch_without_cuda_says_so_or_takes_the_processor() -> None:
+    assert usable("cpu", or_cpu=False) == "cpu"
+    if torch.cuda.is_available():
+        assert usable("cuda", or_cpu=True) == "cuda"
+        return
+    assert usable("cuda", or_cpu=True) == "cpu"
+    with pytest.raises(InvalidError, match=r"torch .* (is built without CUDA|finds no GPU)"):
+        usable("cuda", or_cpu=False)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_its_process_ends_when_nobody_asks(folder: Path, device: Literal["cpu", "cuda"]) -> None:
+    job = ModelJob(name="tiny", folder=str(folder), device=device, idle=0.2, token=TOKEN)
     with subprocess.Popen(
         [sys.executable, "-m", "sparkplug.llm.local.process"],
         stdin=subprocess.PIPE,
@@ -197,7 +271,9 @@ def test_its_process_ends_when_nobody_asks(folder: Path) -> None:
         process.stdin.write(job.model_dump_json() + "\n")
         process.stdin.flush()
         word = ModelWord.model_validate_json(process.stdout.readline())
-        assert (word.kind, word.device, word.dtype) == ("ready", "cpu", "float32")
-        assert word.memory_bytes == 4 * word.parameters
+        wide = {"float32": 4, "bfloat16": 2, "float16": 2}[word.dtype]
+        assert (word.kind, word.device) == ("ready", device)
+        assert (wide == 4) == (device == "cpu")
+        assert word.memory_bytes == wide * word.parameters
         assert word.tools
         assert process.wait(60) == 0

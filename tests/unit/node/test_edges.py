@@ -104,6 +104,62 @@ def test_topics_are_hubs(counts: EdgeCounts) -> None:
     assert (edge.messages, edge.bytes, edge.inflight) == (2, 14, 0)
 
 
+def _marked(name: str, hub: str = "@group:blue") -> bytes:
+    return b"NATS/1.0\r\nSparkplug-Hub: %s %s\r\n\r\n" % (name.encode(), hub.encode())
+
+
+def test_what_is_said_to_several_goes_by_way_of_a_hub(counts: EdgeCounts, clock: Clock) -> None:
+    for number, name in enumerate("bcd"):
+        reply = _inbox("a", f"1.{number}")
+        counts.request(_to(name), reply, 10, _marked("0123456789abcdef"))
+        clock.at += 0.25
+        counts.answer(reply, None, 0)
+    counts.request(_to("b"), _inbox("a", "2"), 10, _marked("fedcba9876543210"))
+    counts.request(_to("b"), _inbox("e", "3"), 10, _marked("0123456789abcdef"))
+    counts.roll()
+    graph = counts.graph()
+    assert {(e.from_, e.to): e.messages for e in graph.edges} == {
+        ("a", "@group:blue"): 2,
+        ("e", "@group:blue"): 1,
+        ("@group:blue", "b"): 3,
+        ("@group:blue", "c"): 1,
+        ("@group:blue", "d"): 1,
+    }
+    assert {n.name: n.kind for n in graph.nodes}["@group:blue"] == "group"
+    assert graph.messages_per_second == 5, "what went over the wire"
+    assert _edge(counts, "@group:blue", "c").latency_p50_ms == pytest.approx(250)
+    assert _edge(counts, "@group:blue", "b").inflight == 2
+    counts.gone({("e", "0")})
+    assert _edge(counts, "@group:blue", "b").inflight == 1, "it is known who asked"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        _marked("x"),
+        _marked("0123456789abcdef", "all"),
+        _marked("0123456789abcdef", "@" + "a" * 101),
+    ],
+)
+def test_a_mark_that_does_not_hold_is_none(counts: EdgeCounts, headers: bytes) -> None:
+    counts.request(_to("b"), _inbox("a", "1"), 10, headers)
+    assert [(e.from_, e.to) for e in counts.graph().edges] == [("a", "b")]
+
+
+def test_circuit_breakers_stand_on_the_pairs_until_they_close(counts: EdgeCounts) -> None:
+    counts.request(_to("b"), _inbox("a", "1"), 1)
+    counts.break_circuits({("a", "b"): "open", ("c", "d"): "half-open"})
+    assert _edge(counts, "a", "b").breaker == "open"
+    assert _edge(counts, "c", "d").breaker == "half-open", "though nothing was said since"
+    counts.dirty = False
+    counts.break_circuits({("a", "b"): "open"})
+    assert counts.dirty
+    assert _edge(counts, "c", "d").breaker == "closed"
+    counts.dirty = False
+    counts.break_circuits({("a", "b"): "open"})
+    assert not counts.dirty
+
+
 def test_what_is_no_prompt_is_not_counted(counts: EdgeCounts) -> None:
     assert counts.request(b"agents.prompt.b", b"", 1) is None
     assert counts.answer(b"_INBOX.sp.agent.a=0.nobody.asked", None, 3) is None

@@ -14,9 +14,12 @@ from fakes.openai_server import Reply, openai_server
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.node.energy import joules
+from sparkplug.node.gpu_room import ledger, rooms
 from sparkplug.node.local_models import LocalModels
 from sparkplug.node.models import NodeModels
+from sparkplug.node.placing import replica_key
 from sparkplug.node.token_rate import TokenRate
+from sparkplug.schema.agent import Assignment
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.host import Gpu, GpuMemory, GpuState
@@ -43,8 +46,14 @@ def gpu(index: int, free: int, state: GpuState = GpuState.OK, watts: float = 100
     )
 
 
-def keeper(folder: Path, gpus: list[Gpu], **sections: ModelSection) -> LocalModels:
-    return LocalModels("gpu-1", sections, folder, folder, {}, lambda: gpus)
+def keeper(
+    folder: Path, gpus: list[Gpu], *assigned: Assignment, **sections: ModelSection
+) -> LocalModels:
+    sample: Any = SimpleNamespace(gpus=gpus, memory=SimpleNamespace(total_bytes=128 * GIB))
+    sample.memory.available_bytes = 90 * GIB
+    given = {replica_key(one.agent, one.replica): one for one in assigned}
+    gpu_ledger = ledger(rooms(sample), "gpu-1", given)
+    return LocalModels("gpu-1", sections, folder, folder, {}, lambda: gpu_ledger)
 
 
 def node_models(
@@ -146,21 +155,33 @@ def test_a_local_model_goes_on_the_gpu_with_most_room(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.safetensors").write_bytes(b"x")
     gpus = [gpu(0, 2 * GIB), gpu(1, 30 * GIB), gpu(2, 70 * GIB, GpuState.LOST)]
-    local = keeper(tmp_path, gpus)
 
-    def place(**more: Any) -> tuple[str, str | None]:
-        device, found = local._place(ModelSection(folder=str(folder), **more), folder)
-        return device, found.uuid if found else None
+    def place(*assigned: Assignment, gpus: list[Gpu] = gpus, **more: Any) -> str | None:
+        section = ModelSection(folder=str(folder), **more)
+        found = keeper(tmp_path, gpus, *assigned)._place("m", section, folder)
+        return found.uuid if found else None
 
-    assert place() == ("cuda", "GPU-1")
-    assert place(device="cuda:0") == ("cuda", "GPU-0")
-    assert place(device="GPU-1") == ("cuda", "GPU-1")
-    assert place(device="cpu") == ("cpu", None)
+    def given(memory: int, *, node: str = "gpu-1") -> Assignment:
+        gpu_memory = {"gpus": ["GPU-1"], "gpu_memory": memory}
+        return Assignment(agent="a", replica=0, generation=1, node=node, **gpu_memory)
+
+    assert place() == "GPU-1"
+    assert place(device="cuda:0") == "GPU-0"
+    assert place(device="GPU-1") == "GPU-1"
+    assert place(device="cpu") is None
     with pytest.raises(SparkplugError, match="no GPU cuda:2"):
         place(device="cuda:2")
+    # What a replica was promised is no room, though it uses none of it yet.
+    assert place(given(20 * GIB)) == "GPU-1"
+    assert place(given(29 * GIB)) == "GPU-0"
+    assert place(given(0)) == "GPU-0", "it is the replica's alone"
+    assert place(given(0, node="gpu-2")) == "GPU-1"
+    # One without memory of its own has the host's.
+    shared = gpu(3, 0).model_copy(update={"memory": None, "unified_memory": True})
+    assert place(gpus=[*gpus, shared]) == "GPU-3"
     with (folder / "b.safetensors").open("wb") as file:
         file.truncate(60 * GIB)
-    assert place() == ("cpu", None)
+    assert place() is None
 
 
 def test_joules_are_of_the_counter_else_of_power_shared_by_what_was_in_hand() -> None:

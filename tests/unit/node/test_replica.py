@@ -18,7 +18,8 @@ from sparkplug.agents.exits import EXIT_OUT_OF_MEMORY, Exit
 from sparkplug.agents.stalls import Stall
 from sparkplug.bus.cancellation import end
 from sparkplug.node.records import ProcessRecord
-from sparkplug.node.replica import Replica, Wanted
+from sparkplug.node.replica import Replica
+from sparkplug.node.replica_host import Wanted
 from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentSpec, DesiredAgent, Health, ObservedAgent
 from sparkplug.schema.agent_state import SERVING, AgentState, ReasonKind, is_allowed

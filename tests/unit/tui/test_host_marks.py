@@ -8,7 +8,7 @@ from sparkplug.actions.action import Subject
 from sparkplug.actions.registry import ACTIONS
 from sparkplug.schema.node import NodeOrder, NodeState, ObservedNode
 from sparkplug.schema.node_services import HostView
-from sparkplug.tui.panes.host_columns import HOST_COLUMNS
+from sparkplug.tui.panes.host_columns import host_columns
 
 
 def view(state: NodeState, order: NodeOrder | None) -> HostView:
@@ -17,7 +17,7 @@ def view(state: NodeState, order: NodeOrder | None) -> HostView:
 
 
 def drawn(name: str, host: HostView) -> str:
-    column = next(column for column in HOST_COLUMNS if column.name == name)
+    column = next(column for column in host_columns(lambda _: ()) if column.name == name)
     value = column.value(host)
     return str(column.draw(value)[1]) if column.draw is not None else str(value)
 

@@ -22,7 +22,6 @@ from sparkplug.agents.context import Context, Request
 from sparkplug.agents.conversation import Turn as Said
 from sparkplug.agents.parking import Parked
 from sparkplug.agents.runtimes.crewai.asked import Inputs
-from sparkplug.agents.runtimes.crewai.final import Final
 from sparkplug.agents.runtimes.crewai.human import Feedback
 from sparkplug.agents.runtimes.crewai.kept import NOTHING, Kept, kept_name
 from sparkplug.agents.runtimes.crewai.made import Maker
@@ -107,13 +106,9 @@ class CrewAgent:
         )
         done = turn.start(lambda: self._kick_off(asked, name), self._name)
         done.add_done_callback(lambda _: outputs.put_nowait(None))
-        final = Final()
         try:
             while (output := await outputs.get()) is not None:
-                if not isinstance(output, Text):
-                    yield output
-                elif piece := final.take(output.text):
-                    yield Text(piece)
+                yield output
         finally:
             if not done.done() and not await turn.stop("the request was cancelled", STOP_S):
                 raise ProcessMustEnd(
@@ -128,7 +123,7 @@ class CrewAgent:
             await self._store.put(name, NOTHING)
         if request.structured:
             yield Result(result.to_dict() or {"text": result.raw})
-        elif rest := final.rest(result.raw):
+        elif rest := asked.progress.final.rest(result.raw):
             yield Text(rest)
 
     def _came_back(self, ctx: Context) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from crewai import Crew
 
+from sparkplug.agents.runtimes.crewai.final import Final
 from sparkplug.agents.runtimes.crewai.shape import step_name
 from sparkplug.agents.runtimes.crewai.turn import Turn
 from sparkplug.agents.runtimes.port import Output, Status, Step, Text
@@ -28,7 +29,10 @@ class Progress:
     def __init__(self, turn: Turn, tell: Callable[[Output], None]) -> None:
         self._turn = turn
         self._tell = tell
+        #: The answer, as it is told.
+        self.final = Final()
         self._streamed = ""
+        self._plain = False
         self._began: dict[str, float] = {}
 
     def tell(self, output: Output) -> None:
@@ -42,6 +46,8 @@ class Progress:
         changed = last.human_input or crew.after_kickoff_callbacks
         if not (structured or checked or changed or last.async_execution):
             self._streamed = str(last.id)
+        # An agent that plans its steps asks models on the way to its answer.
+        self._plain = getattr(last.agent, "planning_config", None) is None
 
     def sink(self, source: Any, event: Any) -> None:
         """Take one event, in the thread that emits it."""
@@ -78,8 +84,11 @@ class Progress:
                 error = _short(str(event.error))
                 ended = self._end(_tool(event), f"{event.tool_name} ({_role(event)})", error)
                 return [Status(f"{_role(event)}: {event.tool_name} fails: {error}"), ended]
+            case "llm_call_started" if self._streamed and event.task_id == self._streamed:
+                self.final.begin(plain=self._plain and not event.tools)
             case "llm_stream_chunk" if self._streamed and event.task_id == self._streamed:
-                return [Text(event.chunk)]
+                piece = self.final.take(event.chunk)
+                return [Text(piece)] if piece else []
             case "llm_call_failed":
                 return [Status(f"{_role(event)}: the model fails: {_short(event.error)}")]
             case "llm_guardrail_completed" if not event.success:

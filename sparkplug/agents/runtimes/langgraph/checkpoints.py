@@ -29,7 +29,7 @@ from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.kept import Kept, kept_token, pack, unpack
 from sparkplug.bus.service import call
-from sparkplug.schema.checkpoint import CheckpointsReply, CheckpointsRequest
+from sparkplug.schema.checkpoint import KEPT, CheckpointsReply, CheckpointsRequest
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.thread import ThreadView
 
@@ -48,6 +48,8 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
         self._bus = bus
         self._kept = Kept(bus, agent)
         self._subject = subjects.agent_service(agent, replica, "checkpoints")
+        #: How many too many there were of a thread when it was last looked at.
+        self._spare: dict[tuple[str, str], int] = {}
 
     async def aput(
         self,
@@ -132,11 +134,32 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
         """The checkpoint of a config: the one it names, else the newest of its thread."""
         thread, ns = _place(config)
         id_ = get_checkpoint_id(config)
-        found = await self._ask("latest", thread, ns, [id_] if id_ else [])
-        names = sorted(found, key=_is_checkpoint, reverse=True)
+        reply = await self._call(_request("latest", thread, ns, [id_] if id_ else []))
+        names = sorted(reply.found, key=_is_checkpoint, reverse=True)
         if not names or not _is_checkpoint(names[0]):
             return None
-        return await self._read(names[0], names[1:])
+        found = await self._read(names[0], names[1:])
+        if found is not None and not id_ and reply.spare:
+            await self._trim(found, reply.spare)
+        return found
+
+    async def _trim(self, newest: CheckpointTuple, spare: int) -> None:
+        """Have the oldest of a thread deleted, but for those the newest is rebuilt from."""
+        thread, ns = _place(newest.config)
+        if not newest.metadata.get("counters_since_delta_snapshot"):
+            await self._ask("trim", thread, ns)
+            return
+        if spare < self._spare.get((thread, ns), 0) + KEPT:
+            return
+        self._spare[thread, ns] = spare
+        place = _config(thread, ns, "")
+        found = [one async for one in self.alist(place)]
+        needed = _needed(found)
+        ids = [one.checkpoint["id"] for one in found[KEPT:]]
+        doomed = [id_ for id_ in ids if id_ not in needed]
+        if doomed:
+            self._spare.pop((thread, ns))
+            await self._ask("delete", thread, ns, doomed)
 
     async def alist(
         self,
@@ -252,21 +275,17 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
     async def _ask(
         self, verb: str, thread: str | None = None, ns: str | None = None, ids: Sequence[str] = ()
     ) -> list[str]:
-        request = CheckpointsRequest.model_validate(
-            {
-                "verb": verb,
-                "thread": kept_token(thread) if thread is not None else "",
-                "ns": kept_token(ns) if ns is not None else "",
-                "ids": [kept_token(one) for one in ids],
-            }
-        )
+        request = _request(verb, thread, ns, ids)
         found: list[str] = []
         while True:
-            reply = await call(self._bus, self._subject, request, CheckpointsReply, deadline=_ASK_S)
+            reply = await self._call(request)
             found += reply.found
             if not reply.more:
                 return found
             request.before = reply.found[-1].split(".", 4)[3]
+
+    async def _call(self, request: CheckpointsRequest) -> CheckpointsReply:
+        return await call(self._bus, self._subject, request, CheckpointsReply, deadline=_ASK_S)
 
     async def _read(self, name: str, writes: Sequence[str]) -> CheckpointTuple | None:
         data, *written = await asyncio.gather(
@@ -305,6 +324,19 @@ class JetStreamSaver(BaseCheckpointSaver[str]):
                 order = (str(head["path"]), str(head["task"]), int(number))
                 found.append((order, (head["task"], channel, value)))
         return [write for _, write in sorted(found, key=lambda pair: pair[0])]
+
+
+def _request(
+    verb: str, thread: str | None, ns: str | None, ids: Sequence[str]
+) -> CheckpointsRequest:
+    return CheckpointsRequest.model_validate(
+        {
+            "verb": verb,
+            "thread": kept_token(thread) if thread is not None else "",
+            "ns": kept_token(ns) if ns is not None else "",
+            "ids": [kept_token(one) for one in ids],
+        }
+    )
 
 
 def _place(config: RunnableConfig) -> tuple[str, str]:

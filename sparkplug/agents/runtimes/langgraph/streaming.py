@@ -17,6 +17,8 @@ from sparkplug.agents.runtimes.port import Output, Status, Step, Text, Tokens
 #: Characters of what a node's stream writer wrote that are told to the caller.
 _LONGEST_CUSTOM = 2000
 _INTERRUPT = "__interrupt__"
+#: Between two messages of models, and before an answer that the graph made otherwise.
+_APART = "\n\n"
 
 
 class Reading:
@@ -49,8 +51,10 @@ class Reading:
                 yield Status(_short(data))
 
     def rest(self, answer: str) -> str:
-        """What of the answer has not gone out piece by piece."""
-        return "" if self._told and self._last == answer else answer
+        """What of the answer has not gone out piece by piece; another one begins a paragraph."""
+        if not self._told:
+            return answer
+        return answer.removeprefix(self._last) if answer.startswith(self._last) else _APART + answer
 
     def _take_values(self, data: Any) -> None:
         if not isinstance(data, Mapping):
@@ -97,11 +101,13 @@ class Reading:
         if not isinstance(text, str) or not text:
             return
         id_ = str(message.id)
+        apart = ""
         if id_ not in self._told:
+            apart = _APART if self._told else ""
             self._told.append(id_)
             self._last = ""
         self._last += text
-        yield Text(text)
+        yield Text(apart + text)
 
     def _tokens(self, message: Any) -> Iterator[Output]:
         """What the model says the call took. A call through `ctx` has counted itself."""

@@ -96,6 +96,8 @@ static nvmlReturn_t given(const struct gpu *gpu, const char *value, char *into, 
 }
 EXPORT nvmlReturn_t nvmlDeviceGetSerial(struct gpu *gpu, char *into, unsigned length) { return given(gpu, gpu->serial, into, length); }
 EXPORT nvmlReturn_t nvmlDeviceGetVbiosVersion(struct gpu *gpu, char *into, unsigned length) { return given(gpu, gpu->vbios, into, length); }
+EXPORT nvmlReturn_t nvmlDeviceGetBoardPartNumber(struct gpu *gpu, char *into, unsigned length) { return given(gpu, gpu->part, into, length); }
+EXPORT nvmlReturn_t nvmlDeviceGetInforomImageVersion(struct gpu *gpu, char *into, unsigned length) { return given(gpu, gpu->inforom, into, length); }
 EXPORT nvmlReturn_t nvmlDeviceGetIndex(struct gpu *gpu, unsigned *into) {
     nvmlReturn_t code = alive(gpu);
     if (code == OK) *into = (unsigned)gpu->index;
@@ -174,6 +176,8 @@ EXPORT nvmlReturn_t nvmlDeviceGetMaxClockInfo(struct gpu *gpu, unsigned kind, un
 EXPORT nvmlReturn_t nvmlDeviceGetPerformanceState(struct gpu *gpu, unsigned *into) { return metric(gpu, PSTATE, 1, into); }
 EXPORT nvmlReturn_t nvmlDeviceGetComputeMode(struct gpu *gpu, unsigned *into) { return metric(gpu, COMPUTE_MODE, 1, into); }
 EXPORT nvmlReturn_t nvmlDeviceGetPersistenceMode(struct gpu *gpu, unsigned *into) { return metric(gpu, PERSISTENCE, 1, into); }
+EXPORT nvmlReturn_t nvmlDeviceGetDisplayActive(struct gpu *gpu, unsigned *into) { return metric(gpu, DISPLAY, 1, into); }
+EXPORT nvmlReturn_t nvmlDeviceGetAccountingMode(struct gpu *gpu, unsigned *into) { return metric(gpu, ACCOUNTING, 1, into); }
 EXPORT nvmlReturn_t nvmlDeviceGetNumGpuCores(struct gpu *gpu, unsigned *into) { return metric(gpu, CORES, 1, into); }
 EXPORT nvmlReturn_t nvmlDeviceGetCudaComputeCapability(struct gpu *gpu, int *major, int *minor) {
     unsigned tenths;

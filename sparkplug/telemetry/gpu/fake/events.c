@@ -12,6 +12,9 @@ enum { OFFERED = 0xFF8B };
 struct event_set { unsigned registered; u64 types[MAX_GPUS]; double delivered[MAX_GPUS][MAX_EVENTS]; };
 /* A process that takes another's place is not told again what that one was told. */
 #define NEW_SECONDS 2.0
+/* A wait sleeps until the next event is due, as a driver's does, and so long at most: what is
+ * registered meanwhile, and the end of all, are to be seen too. */
+#define NAP_SECONDS 0.25
 
 EXPORT nvmlReturn_t nvmlEventSetCreate(struct event_set **into) {
     if (!state.ready) return UNINITIALIZED;
@@ -48,21 +51,26 @@ static double next_due(double at, double delivered) {
 EXPORT nvmlReturn_t nvmlEventSetWait_v2(struct event_set *set, struct event *into, unsigned timeout_ms) {
     double until = monotonic() + timeout_ms / 1000.0;
     for (;;) {
-        double now = elapsed();
+        double now = elapsed(), next = now + NAP_SECONDS, left;
         if (!state.ready) return UNINITIALIZED;
         for (int g = 0; g < state.gpus; g++) {
             struct gpu *gpu = &state.gpu[g];
             for (int x = 0; set->registered & (1u << g) && x < gpu->happenings; x++) {
                 const struct happening *happening = &gpu->happening[x];
                 double due = next_due(happening->at, set->delivered[g][x]);
-                if (due > now || !(happening->type & set->types[g])) continue;
+                if (!(happening->type & set->types[g])) continue;
+                if (due > now) {
+                    next = fmin(next, due);
+                    continue;
+                }
                 set->delivered[g][x] = due;
                 *into = (struct event){gpu, happening->type, happening->data, ~0u, ~0u};
                 return OK;
             }
         }
-        if (monotonic() >= until) return TIMEOUT;
-        usleep(10000);
+        left = until - monotonic();
+        if (left <= 0) return TIMEOUT;
+        usleep((useconds_t)(1e6 * fmin(left, next - now)) + 1);
     }
 }
 EXPORT nvmlReturn_t nvmlEventSetWait(struct event_set *set, struct event *into, unsigned timeout_ms) { return nvmlEventSetWait_v2(set, into, timeout_ms); }

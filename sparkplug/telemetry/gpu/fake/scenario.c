@@ -183,6 +183,8 @@ static const char *parse_like(struct gpu *gpu, const char *rest) {
     memcpy(gpu->tracks, state.gpu[other].tracks, sizeof gpu->tracks);
     gpu->to_switch = state.gpu[other].to_switch;
     memcpy(gpu->vbios, state.gpu[other].vbios, sizeof gpu->vbios);
+    memcpy(gpu->part, state.gpu[other].part, sizeof gpu->part);
+    memcpy(gpu->inforom, state.gpu[other].inforom, sizeof gpu->inforom);
     memcpy(gpu->cpus, state.gpu[other].cpus, sizeof gpu->cpus);
     return NULL;
 }
@@ -190,7 +192,8 @@ static const char *parse_like(struct gpu *gpu, const char *rest) {
 static const char *parse_gpu_line(struct gpu *gpu, const char *key, char *rest) {
     const struct { const char *name; char *into; size_t size; } texts[] = {
         {"uuid", gpu->uuid, sizeof gpu->uuid}, {"serial", gpu->serial, sizeof gpu->serial},
-        {"vbios", gpu->vbios, sizeof gpu->vbios}, {"pci", gpu->pci, sizeof gpu->pci},
+        {"vbios", gpu->vbios, sizeof gpu->vbios}, {"part", gpu->part, sizeof gpu->part},
+        {"inforom", gpu->inforom, sizeof gpu->inforom}, {"pci", gpu->pci, sizeof gpu->pci},
         {"cpus", gpu->cpus, sizeof gpu->cpus},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -14,6 +14,7 @@
  *   period SECONDS | loop yes | loop no            length of the script; loop no holds its end
  *   gpu NAME                                       begins a GPU; the lines after it are its own
  *   uuid | serial | vbios | pci | cpus TEXT        cpus 0-47; pci 00000000:1B:00.0
+ *   part | inforom TEXT                            the board's part number, its inforom's version
  *   nvlink_to switch | gpus                        where its links lead
  *   like NUMBER                                    every field of that GPU above, to be changed
  *   FIELD VALUE                                    a constant
@@ -75,7 +76,7 @@ enum { MAX_GPUS = 16, MAX_FRAMES = 64, MAX_PROCESSES = 32, MAX_EVENTS = 32, MAX_
     X(NVLINK_CRC, "nvlink_crc") X(NVLINK_REPLAY, "nvlink_replay") \
     X(NVLINK_RECOVERY, "nvlink_recovery") X(FABRIC_STATE, "fabric_state") \
     X(FABRIC_CLIQUE, "fabric_clique") X(FABRIC_HEALTH, "fabric_health") X(MIG_MODE, "mig_mode") \
-    X(COMPUTE_MODE, "compute_mode") X(PERSISTENCE, "persistence") X(NUMA, "numa") \
+    X(COMPUTE_MODE, "compute_mode") X(PERSISTENCE, "persistence") X(DISPLAY, "display") X(ACCOUNTING, "accounting") X(NUMA, "numa") \
     X(PCI_SWITCH, "pci_switch") X(CAPABILITY, "compute_capability") X(CORES, "cores") \
     X(GPM_GRAPHICS, "gpm_graphics") X(GPM_SM, "gpm_sm") X(GPM_OCCUPANCY, "gpm_occupancy") \
     X(GPM_TENSOR, "gpm_tensor") X(GPM_DRAM, "gpm_dram") X(GPM_FP64, "gpm_fp64") \
@@ -95,7 +96,7 @@ struct counter { double at, value; };
 
 struct gpu {
     int index;
-    char name[96], uuid[96], serial[32], vbios[32], pci[32], cpus[96];
+    char name[96], uuid[96], serial[32], vbios[32], pci[32], cpus[96], part[32], inforom[32];
     int to_switch;
     struct track tracks[FIELDS];
     int processes, happenings, hangs, migs;

@@ -28,7 +28,8 @@ class Canvas(Plane, can_focus=True):
     """Boxes and the edges between them. Posts `Moved` when another is selected and `Chosen` on
     enter or a double click.
 
-    One that is `stable` leaves boxes where they are while others come and go.
+    One that is `stable` leaves boxes where they are while others come and go. Of one that `turns`
+    edges lead the other way where all of it is in sight only so.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -19,11 +19,12 @@ _SHELF = 72
 
 def lay_out(shape: Shape, before: Drawing | None = None) -> Drawing:
     """Where everything is. Boxes that are in `before` stay in their layers and in their order,
-    and in their places across unless a new one needs them."""
+    and in their places across unless a new one needs them; unless edges led another way there."""
     sizes = {name: (width, height) for name, width, height in shape.sizes}
     names = [name for name, _, _ in shape.sizes]
     pairs = [(key.source, key.target) for key, _ in shape.wires]
-    before = before if before is not None and before.ranks.keys() & sizes.keys() else None
+    if before is not None and (before.way != shape.way or not before.ranks.keys() & sizes.keys()):
+        before = None
     if before is not None:
         known = before.ranks
         rank = ranks.joined(names, pairs, known)
@@ -71,7 +72,7 @@ def _with_loose(
         for key, route in drawn.routes.items():
             routes[key] = tuple(Point(x + shift[0], y + shift[1]) for x, y in route)
         at += (bounds.width if down else bounds.height) + (2 if down else 1)
-    found = Drawing(places, routes, labels, {name: rank[name] for name in ids})
+    found = Drawing(places, routes, labels, {name: rank[name] for name in ids}, shape.way)
     loose = [name for name in names if name not in linked]
     if loose:
         bounds = found.bounds

@@ -199,13 +199,13 @@ class Graph:
         """Whether a person put every box where it is."""
         return bool(self.by_id) and all(box.place is not None for box in self.by_id.values())
 
-    def shape(self, zoom: Zoom) -> Shape:
-        """What its layout depends on, at a zoom."""
+    def shape(self, zoom: Zoom, way: Way | None = None) -> Shape:
+        """What its layout depends on, at a zoom; with `way`, were its edges to lead that way."""
         labels = zoom != "dot"
         return Shape(
             tuple((name, *box.size(zoom)) for name, box in self.by_id.items()),
             tuple((key, edge.space if labels else 0) for key, edge in self.by_key.items()),
-            self.way,
+            way or self.way,
         )
 
 
@@ -240,6 +240,7 @@ class Drawing:
     labels: Mapping[Key, Rect] = field(default_factory=dict)
     #: The layer of each box, for a layout that begins where this one ended.
     ranks: Mapping[str, int] = field(default_factory=dict)
+    way: Way = "right"
 
     @property
     def bounds(self) -> Rect:

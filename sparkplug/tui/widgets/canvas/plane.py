@@ -35,6 +35,7 @@ class Plane(Lines):
         title: str = "",
         *,
         stable: bool = False,
+        turns: bool = False,
         empty: str = "",
         id: str | None = None,  # noqa: A002
     ) -> None:
@@ -42,6 +43,7 @@ class Plane(Lines):
         self._label = title
         self._empty = empty
         self._stable = stable
+        self._turns = turns
         self._graph = Graph()
         self._before: dict[Zoom, Drawing] = {}
         self._raster = Raster(self._graph, Drawing(), "full")
@@ -111,7 +113,7 @@ class Plane(Lines):
         self.workers.cancel_group(self, "canvas-layout")
         most = _LED_AT_ONCE if graph.placed else _AT_ONCE
         if len(graph.boxes) + len(graph.edges) <= most or not self.is_attached:
-            self._take(_drawn(graph, self._zooms(), before, (self.size.width, self.size.height)))
+            self._take(_drawn(graph, self._zooms(), before, self._room(), turns=self._turns))
         else:
             self._waits = True
 
@@ -121,13 +123,16 @@ class Plane(Lines):
             _: Worker[None] = self.run_worker(later, group="canvas-layout")
 
     async def _lay_out_later(self, graph: Graph, before: dict[Zoom, Drawing]) -> None:
-        size = self.size.width, self.size.height
+        size = self._room()
         while True:
             zooms = self._zooms()
-            found = await asyncio.to_thread(_drawn, graph, zooms, before, size)
+            found = await asyncio.to_thread(_drawn, graph, zooms, before, size, turns=self._turns)
             if zooms == self._zooms():
                 break
         self._take(found)
+
+    def _room(self) -> tuple[int, int]:
+        return self.size.width, self.size.height
 
     def _zooms(self) -> tuple[Zoom, ...]:
         """What is tried, until one fits; the last when none does."""
@@ -320,15 +325,38 @@ def _seen(at: int, size: int, start: int, end: int, margin: int) -> int:
 
 
 def _drawn(
-    graph: Graph, zooms: Sequence[Zoom], before: dict[Zoom, Drawing], size: tuple[int, int]
+    graph: Graph,
+    zooms: Sequence[Zoom],
+    before: dict[Zoom, Drawing],
+    size: tuple[int, int],
+    *,
+    turns: bool,
 ) -> Raster:
-    """The graph at the first of the zooms at which it fits, else at the last."""
+    """The graph at the first of the zooms at which it fits, else at the last.
+
+    With `turns` its edges may lead the other way where it fits only so; once they do they go on
+    doing so while it fits.
+    """
+    found, zoom = Drawing(), zooms[-1]
     for zoom in zooms:
+        last = before.get(zoom)
         if graph.placed:
-            found = lay_out_placed(graph, zoom, before.get(zoom))
-        else:
-            found = lay_out(graph.shape(zoom), before.get(zoom))
-        bounds = found.bounds
-        if bounds.width <= size[0] and bounds.height <= size[1]:
+            found = lay_out_placed(graph, zoom, last)
+            if _fits(found, size):
+                break
+            continue
+        first = last.way if last is not None and turns else graph.way
+        found = lay_out(graph.shape(zoom, first), last)
+        if _fits(found, size):
             break
+        if turns:
+            turned = lay_out(graph.shape(zoom, "right" if first == "down" else "down"), last)
+            if _fits(turned, size):
+                found = turned
+                break
     return Raster(graph, found, zoom)
+
+
+def _fits(drawing: Drawing, size: tuple[int, int]) -> bool:
+    bounds = drawing.bounds
+    return bounds.width <= size[0] and bounds.height <= size[1]

@@ -1,0 +1,142 @@
+"""Vectors in other stores than the embedded Chroma, through Mem0's own providers.
+
+A Chroma server and Qdrant's own files are run here. Of stores that need a server that is not to be
+had in tests, Mem0's own classes judge what they would be told.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fakes.node import wait_until
+from sparkplug.memory.embedders.lexical import LexicalEmbedder
+from sparkplug.memory.quiet import keep_quiet
+from sparkplug.memory.vectors import Space, store_config
+from sparkplug.schema.errors import InvalidError, SparkplugError
+from sparkplug.schema.settings import LlmSection, MemorySection
+
+EMBEDDER = LexicalEmbedder(64)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    keep_quiet(tmp_path / "mem0")
+    return tmp_path
+
+
+@pytest.fixture
+def chroma_port(tmp_path: Path) -> Iterator[int]:
+    """A Chroma server of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).with_name("chroma")), "run", "--path", str(tmp_path / "c")),
+            *("--host", "127.0.0.1", "--port", str(port)),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        assert server.poll() is None, "the server ended"
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        assert wait_until(answers, 60)
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+
+
+def space(folder: Path, store: str, **config: Any) -> Space:
+    settings = MemorySection(store=store, store_config=config)
+    return Space(folder, settings, LlmSection(), EMBEDDER)
+
+
+def finds_what_it_was_given(made: Space) -> None:
+    ids = [f"00000000-0000-0000-0000-00000000000{n}" for n in range(4)]
+    texts = ["the kettle is red", "the ferry leaves at noon", "whales sing", "red kettles whistle"]
+    made.insert(ids, texts, ["agent:a", "mesh", "mesh", "mesh"])
+    made.insert(ids[:1], texts[:1], ["agent:a"])  # again, as after a crash
+    everything = made.search("a red kettle", None, 10, 4, 4)
+    assert [known for known, _ in everything][:1] == ids[:1] and len(everything) == 4
+    assert 0.5 < everything[0][1] <= 1.0 and everything[0][1] >= everything[1][1]
+    own = made.search("a red kettle", ["agent:a"], 10, 1, 4)
+    assert [known for known, _ in own] == ids[:1]
+    both = made.search("a red kettle", ["agent:a", "mesh"], 2, 4, 4)
+    assert {known for known, _ in both[:2]} == {ids[0], ids[3]}
+    made.remove([ids[0], "00000000-0000-0000-0000-000000000009"])
+    assert ids[0] not in [known for known, _ in made.search("a red kettle", None, 10, 3, 3)]
+    assert made.search("a red kettle", ["agent:a"], 10, 0, 3) == []
+
+
+def test_the_embedded_chroma(folder: Path) -> None:
+    finds_what_it_was_given(space(folder, "chroma"))
+
+
+def test_a_chroma_server(folder: Path, chroma_port: int) -> None:
+    made = space(folder, "chroma", host="127.0.0.1", port=chroma_port)
+    finds_what_it_was_given(made)
+    assert not (folder / "chroma").exists()
+    made.drop()
+
+
+def test_qdrant_in_a_folder(folder: Path) -> None:
+    made = space(folder, "qdrant", path=str(folder / "q"), on_disk=True)
+    finds_what_it_was_given(made)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("store", "config"),
+    [
+        ("pgvector", {"host": "db", "port": 5432, "user": "u", "password": "p", "dbname": "m"}),
+        ("pgvector", {"connection_string": "postgresql://u@db/m", "hnsw": True}),
+        ("weaviate", {"cluster_url": "http://w:8080"}),
+        ("qdrant", {"host": "q", "port": 6333}),
+        ("qdrant", {"url": "https://q:6333", "api_key": "k"}),
+        ("chroma", {"host": "c", "port": 8000}),
+        ("redis", {"redis_url": "redis://r:6379"}),
+        ("milvus", {"url": "http://m:19530"}),
+    ],
+)
+def test_what_a_store_is_told_is_what_mem0_knows(
+    folder: Path, store: str, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Mem0's class for Weaviate takes a name from its client, which is not among what tests need.
+    client = ModuleType("weaviate")
+    client.WeaviateClient = type("WeaviateClient", (), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "weaviate", client)
+    from mem0.vector_stores.configs import VectorStoreConfig
+
+    told = store_config(folder, MemorySection(store=store, store_config=config), EMBEDDER)
+    judged = VectorStoreConfig(provider=store, config=told).config
+    name = "sparkplug_lexical-64" if store in ("chroma", "qdrant") else "sparkplug_lexical_64"
+    assert judged.collection_name == (name.capitalize() if store == "weaviate" else name)
+    assert store == "chroma" or judged.embedding_model_dims == 64
+    assert all(getattr(judged, key) == value for key, value in config.items())
+
+
+def test_secrets_come_from_the_environment_and_what_is_wrong_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = MemorySection(store="qdrant", store_secret_env={"api_key": "QDRANT_KEY"})
+    with pytest.raises(InvalidError, match="QDRANT_KEY is not set"):
+        store_config(folder, settings, EMBEDDER)
+    monkeypatch.setenv("QDRANT_KEY", "hidden")
+    assert store_config(folder, settings, EMBEDDER)["api_key"] == "hidden"
+    with pytest.raises(SparkplugError, match="does not start with the store nosuch"):
+        space(folder, "nosuch")
+    with pytest.raises(SparkplugError, match="colour"):
+        space(folder, "qdrant", colour="red")
