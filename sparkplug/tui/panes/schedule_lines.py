@@ -43,7 +43,7 @@ def _draw_next(value: Any) -> Span:
 SCHEDULE_COLUMNS = (
     Column("schedule", 10, lambda v: v.name, grows=True, full=24),
     Column("when", 10, when, rank=1, pen="dim", full=18),
-    Column("next", 8, _next, draw=_draw_next),
+    Column("next", 10, _next, draw=_draw_next),
     Column("plan", 12, lambda v: v.schedule.plan.name, rank=3, pen="dim", full=24),
     Column("zone", 8, lambda v: v.schedule.timezone, rank=4, pen="dim", full=18),
     Column("missed", 6, lambda v: v.schedule.missed, rank=5, pen="dim"),

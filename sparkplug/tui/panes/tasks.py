@@ -112,9 +112,7 @@ class TasksPane(Pane):
             return
         figures = self.store.view.tasks if self.store.view is not None else None
         queues = figures.queues if figures is not None else []
-        nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
-        self._queues.set_empty(waiting(self.store, nothing))
-        self._rows.set_empty(waiting(self.store, "no tasks"))
+        self._say_nothing()
         self._queues.set_rows(queues)
         height = max(1, min(len(queues), 8)) + _AROUND
         least = 9 if self._plot.display else height
@@ -124,6 +122,12 @@ class TasksPane(Pane):
         if figures is not None:
             self._note(figures)
         self._ask()
+
+    def _say_nothing(self) -> None:
+        """What stands where there is nothing; not before the mesh was read whole."""
+        nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
+        self._queues.set_empty(waiting(self.store, nothing))
+        self._rows.set_empty(waiting(self.store, "no tasks"))
 
     def _draw_needs(self) -> None:
         """Questions of plans, of agents and of graphs: answered from here as from Overview."""
@@ -157,6 +161,7 @@ class TasksPane(Pane):
 
     def tick(self) -> None:
         """Ages; and a queue in which nothing changes has its place in the plot."""
+        self._say_nothing()
         self._queues.tick()
         self._rows.tick()
         if self._needs.display:
