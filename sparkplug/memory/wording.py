@@ -9,7 +9,6 @@ from sparkplug.memory.embedders.lexical import STOP_WORDS
 _WORD = re.compile(r"[^\W_]+")
 #: Where an identifier has its seams: `readText`, `HTTPServer`.
 _SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_SEAMED = re.compile(r"\w*(?:[a-z0-9][A-Z]|[A-Z]{2}[a-z])\w*")
 _MOST_WORDS = 24
 
 
@@ -18,7 +17,7 @@ def index_words(text: str) -> str:
 
     `readText` is found by `read`, and by itself. The index takes `read_text` apart of its own.
     """
-    seamed = dict.fromkeys(_SEAMED.findall(text))
+    seamed = dict.fromkeys(w for w in _WORD.findall(text) if _SEAM.search(w))
     if not seamed:
         return text
     return f"{text}\n{' '.join(_SEAM.sub(' ', word) for word in seamed)}"

@@ -170,9 +170,9 @@ class MemoryKeeper:
                 self._asked.append((now, message))
             return
         self._wanted.set()
-        self._held = [(at, held) for at, held in self._held if now - at < _HELD_S]
-        if len(self._held) < _MOST_HELD:
-            self._held.append((now, message))
+        # The oldest go first: most of what a process that ended had been asked was answered.
+        held = [(at, held) for at, held in self._held if now - at < _HELD_S]
+        self._held = [*held, (now, message)][-_MOST_HELD:]
 
     def _ask_again(self) -> None:
         """What a process that ended may not have answered."""

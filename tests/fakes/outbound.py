@@ -1,13 +1,15 @@
-"""Connections to the outside are refused in tests, and an attempt fails the test that made it.
+"""Connections to the outside are refused in tests; an attempt fails the test that made it.
 
 In this process by an audit hook, and in every Python process the tests start by a
-`sitecustomize` that PYTHONPATH brings in. Loopback and private addresses (those of network
-namespaces that tests make) are inside.
+`sitecustomize` that PYTHONPATH brings in. What is given `environ()` is refused by libc as well:
+so are libraries in other languages, like Chroma's. Loopback and private addresses (those of
+network namespaces that tests make) are inside.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +70,15 @@ class Outbound:
         )
         exec(compile(text, str(self._folder / "sitecustomize.py"), "exec"), {})
         assert sys.flags.isolated == 0
+
+    def environ(self) -> dict[str, str]:
+        """What makes the libc of a process, and of all it starts, refuse: for its environment."""
+        library = self._folder / "outbound_guard.so"
+        if not library.exists():
+            source = Path(__file__).with_name("outbound_guard.c")
+            made = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
+            subprocess.run(made, check=True, capture_output=True)
+        return {"LD_PRELOAD": str(library), "SP_OUTBOUND_FILE": str(self._file)}
 
     def attempts(self) -> list[str]:
         """What was tried since the last time."""

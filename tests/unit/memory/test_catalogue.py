@@ -10,6 +10,7 @@ from sparkplug.memory import exchange, looking, upkeep
 from sparkplug.memory.access import Caller
 from sparkplug.memory.catalogue import Catalogue, NewItem, Stored, item_id
 from sparkplug.memory.search import by_words, hybrid
+from sparkplug.memory.wording import index_words, words_of
 from sparkplug.memory.writing import Write, Writing
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.memory import (
@@ -224,3 +225,30 @@ def test_what_is_over_goes_and_what_is_weak_is_proposed(catalogue: Catalogue) ->
     assert [row["text"] for row in upkeep.expire(catalogue)] == ["over"]
     found_weak = upkeep.propose(catalogue, PruneRequest(weak_below=0.2), 30 * DAY)
     assert [p.drop.id for p in found_weak] == [old]
+
+
+def test_identifiers_are_found_by_their_parts_and_a_long_line_takes_no_time() -> None:
+    assert index_words("call readText of HTTPServer") == (
+        "call readText of HTTPServer\nread Text HTTP Server"
+    )
+    assert index_words("call read_text") == "call read_text"
+    assert words_of("how does readText work") == ["read", "text", "work"]
+    # A line of a megabyte is looked at once: in a way that is quadratic this would never end.
+    assert index_words("x" * 1_000_000) == "x" * 1_000_000
+
+
+def test_an_index_of_words_of_a_release_before_is_made_anew(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path)
+    with catalogue.change() as db:
+        catalogue.store([NewItem(id="aaaa0001", text="call readText", scope="mesh")], db)
+        db.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        db.execute("INSERT INTO words (rowid, text) VALUES (1, 'call readText')")
+        db.execute("PRAGMA user_version = 1")
+    assert by_words(catalogue.reader, "read", None, total=1).likeness == {}
+    catalogue.close()
+    again = Catalogue(tmp_path)
+    assert list(by_words(again.reader, "read", None, total=1).likeness) == [1]
+    with again.change() as db:
+        again.delete(db, "aaaa0001", "root", "")
+    assert by_words(again.reader, "read call", None, total=1).likeness == {}
+    again.close()
