@@ -330,8 +330,9 @@ class LiveMesh:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
-                if history:
-                    _slim(history[-1])
+                if len(history) > 1:
+                    # Not the last one: that is on the screen until the new one is drawn.
+                    _slim(history[-2])
                 history.append(sample)
                 self._forget_oldest()
                 self._touch("telemetry")

@@ -88,6 +88,7 @@ def _eight_gpus(scenario: str) -> list[Figure]:
             None,
             "nvitop",
             beside,
+            2.0,
         ),
         Figure(f"{name}: its server and zygotes besides", others, "%"),
         Figure(f"{name}: sampler resident", resident, "MiB", 60.0),
@@ -122,13 +123,7 @@ def _eight_hosts(**trouble: int) -> list[Figure]:
         meter.read(_SETTLE_S)
         used = meter.watch(_WATCH_S)
     return [
-        # What a host sends that babbles has to be read, if not looked at: it costs, and harms none.
-        Figure(
-            f"{words}: CPU of the screen",
-            used.cpu_percent,
-            "%",
-            None if "babbling" in trouble else 3.0,
-        ),
+        Figure(f"{words}: CPU of the screen", used.cpu_percent, "%", 3.0),
         Figure(f"{words}: written", used.bytes_per_second / 1000, "kB/s", 8.0),
         # The budget of the screen's memory is held by the part `screen`.
         Figure(f"{words}: resident", used.resident_mib, "MiB"),
