@@ -13,6 +13,8 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, cell_text, table
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.circuits import step_breaker_words
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.run import (
     RUN_ENDED,
@@ -83,6 +85,11 @@ async def describe(cli: Cli) -> int:
     ]
     cli.out.text("")
     cli.out.piece(table(titles, rows, [False, False, False, True, True, False]))
+    if guarded := [step for step in view.steps if step.breaker is not None]:
+        cli.out.text("")
+        for step in guarded:
+            assert step.breaker is not None
+            cli.out.text(f"{step.id}: {step_breaker_words(step.breaker, utc_now())}")
     for step, question in view.questions:
         cli.out.text("")
         cli.out.text(f"{step.id} waits for a person: {question.text}")

@@ -10,12 +10,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_policies import Breaker
-from sparkplug.schema.run import JournalEntry
+from sparkplug.schema.run import JournalEntry, StepBreaker
 
 
 class BreakerOpenError(SparkplugError):
@@ -56,6 +56,18 @@ class Breakers:
             return
         when = f"tried again in {left:.1f} s" if left > 0 else "being tried just now"
         raise BreakerOpenError(f"{whom} has failed {breaker.failures} times of late, {when}")
+
+    def told(self, whom: str, breaker: Breaker, now: datetime) -> StepBreaker:
+        """How it is, `now` by the clock of a journal."""
+        state = self._states.get(whom, _State())
+        moment = time.monotonic()
+        count = sum(moment - one <= breaker.within for one in state.failures)
+        if state.trying:
+            return StepBreaker(state="half-open", whom=whom, failures=count)
+        if not state.open_until:
+            return StepBreaker(state="closed", whom=whom, failures=count)
+        until = now + timedelta(seconds=state.open_until - moment)
+        return StepBreaker(state="open", whom=whom, failures=count, until=until)
 
     def succeeded(self, whom: str) -> None:
         """An attempt came through: all is well again."""

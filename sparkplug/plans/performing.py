@@ -119,6 +119,7 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
         prompt = given["prompt"]
     breaker = step.breaker
     if breaker is not None:
+        unit.whom = whom
         run.desk.breakers.enter(whom, breaker)
     ask = Ask(
         agent=agent,

@@ -12,11 +12,10 @@ from functools import lru_cache
 from types import GeneratorType
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
+from jinja2 import TemplateError, Undefined, nodes
 from jinja2.environment import Template, TemplateExpression
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from sparkplug.plans.sandbox import Sandbox, begin_rendering
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.run import RunView, StepState, StepView
 
@@ -24,40 +23,10 @@ from sparkplug.schema.run import RunView, StepState, StepView
 MAX_TEXT = 1 << 20
 MAX_VALUES = 200_000
 _MAX_DEPTH = 64
-_MAX_REPEAT = 1 << 20
-_MAX_EXPONENT = 256
 _CACHED = 2048
 
 #: Texts that a `when` takes as false, as the values of inputs given on a command line.
 _FALSE = frozenset({"", "false", "no", "off", "0", "none", "null"})
-
-
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """The sandbox, with the two operators guarded whose results can grow without bound."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False, finalize=_in_text)
-        for name in ("lipsum", "cycler", "joiner"):
-            self.globals.pop(name, None)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Multiply and raise, as far as the result stays of a sane size."""
-        if operator == "**":
-            if abs(left) > _MAX_REPEAT or abs(right) > _MAX_EXPONENT:
-                raise OverflowError(f"{left} ** {right} is too large for a template")
-        else:
-            for sized, count in ((left, right), (right, left)):
-                if isinstance(sized, str | list | tuple) and len(sized) * count > _MAX_REPEAT:
-                    raise OverflowError("the product is too large for a template")
-        return super().call_binop(context, operator, left, right)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`a.b` of an object from JSON is its key b, also where Python's dict has a method b."""
-        if isinstance(obj, dict) and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
 
 
 def _in_text(value: Any) -> Any:
@@ -68,7 +37,7 @@ def _in_text(value: Any) -> Any:
     return value
 
 
-_environment = _Sandbox()
+_environment = Sandbox(finalize=_in_text)
 
 
 def variables(view: RunView) -> dict[str, Any]:
@@ -128,6 +97,7 @@ def holds(template: str, names: Mapping[str, Any], where: str) -> bool:
 def _render(text: str, names: Mapping[str, Any], where: str, *, keep_value: bool) -> Any:
     if "{" not in text:
         return text
+    begin_rendering()
     try:
         expression = _only_expression(text) if keep_value else None
         if expression is not None:

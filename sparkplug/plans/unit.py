@@ -28,7 +28,7 @@ from sparkplug.schema.errors import (
 )
 from sparkplug.schema.plan import Step
 from sparkplug.schema.plan_policies import Failure
-from sparkplug.schema.run import STEP_ENDED, StepState, StepView
+from sparkplug.schema.run import STEP_ENDED, StepBreaker, StepState, StepView
 
 if TYPE_CHECKING:
     from sparkplug.plans.execution import Execution
@@ -66,6 +66,8 @@ class Unit:
         self.holds: str | None = None
         #: Whether the attempt that is to be made is in the journal already.
         self.begun = False
+        #: Whose circuit breaker holds for it, once that is known.
+        self.whom = ""
         self._extra = dict(extra or {})
 
     @property
@@ -91,7 +93,15 @@ class Unit:
 
     async def record(self, kind: str, **what: Any) -> None:
         """Store an entry of it."""
-        await self.run.record(kind, step=self.step.id, item=self.item, **what)
+        await self.run.record(
+            kind, step=self.step.id, item=self.item, breaker=self.breaker(), **what
+        )
+
+    def breaker(self) -> StepBreaker | None:
+        """How its circuit breaker is; None when it has none, or has not come to it."""
+        if self.step.breaker is None or not self.whom:
+            return None
+        return self.run.desk.breakers.told(self.whom, self.step.breaker, self.run.now())
 
     async def do(self) -> bool:
         """Do it to its end, which is in the journal then. Whether it came through."""
@@ -107,6 +117,7 @@ class Unit:
                 attempt=self.view.attempts,
                 agent=outcome.agent or None,
                 tokens=outcome.tokens,
+                breaker=self.breaker(),
             )
         except _GaveUpError as gave_up:
             await self.record(

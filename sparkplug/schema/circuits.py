@@ -1,11 +1,13 @@
-"""Circuit breakers that are not closed, from what the replicas that hold them say."""
+"""Circuit breakers in words: those that replicas hold for each other, and those of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_state import SERVING
+from sparkplug.schema.run import StepBreaker
 from sparkplug.schema.topology import EdgeBreaker
 
 _MOST = 200
@@ -38,3 +40,18 @@ def breaker_words(one: EdgeBreaker) -> str:
     count = f"{one.failures} failure{'s' * (one.failures != 1)}"
     next_one = ", the next request decides" if one.state == "half-open" else ""
     return f"its circuit breaker is {one.state} after {count}{next_one}"
+
+
+def step_breaker_words(found: StepBreaker, now: datetime) -> str:
+    """How the circuit breaker of a step is, since how many failures, and what comes next."""
+    state = found.at(now)
+    count = f" after {found.failures} failure{'s' * (found.failures != 1)}"
+    if state == "closed":
+        return f"the circuit breaker of {found.whom} is closed{count if found.failures else ''}"
+    following = ", the next attempt decides"
+    if found.state == "half-open":
+        following = ", the attempt that goes on decides"
+    elif state == "open" and found.until is not None:
+        left = (found.until - now).total_seconds()
+        following = f": nobody is asked for {left:.0f} s more"
+    return f"the circuit breaker of {found.whom} is {state}{count}{following}"

@@ -184,6 +184,7 @@ def _sum_up(whole: StepView, entry: JournalEntry) -> None:
     whole.waited_seconds = sum(one.waited_seconds for one in whole.items)
     whole.worked_seconds = sum(one.worked_seconds for one in whole.items)
     whole.agent = entry.agent or whole.agent
+    whole.breaker = entry.breaker or whole.breaker
     if whole.state in STEP_ENDED:
         return
     states = {one.state for one in whole.items}
@@ -205,6 +206,7 @@ def _advance_step(step: StepView, entry: JournalEntry) -> None:
     if entry.kind != "step-answered":
         step.since = entry.time
         step.tokens += entry.tokens
+        step.breaker = entry.breaker or step.breaker
     asked = step.question
     if step.state is StepState.WAITING and asked is not None and asked.kind == "agent":
         step.waited_seconds += max(0.0, (entry.time - asked.asked).total_seconds())

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_policies import Slots
+from sparkplug.schema.topology import BreakerState
 
 #: Characters of why something was answered so.
 LONGEST_REASON = 2000
@@ -100,6 +101,20 @@ class Shared(Record):
     )
 
 
+class StepBreaker(Record):
+    """How the circuit breaker of whom a step asks was, when its planner last looked at it."""
+
+    state: BreakerState
+    whom: str = Field("", description="`agent NAME` or `capability NAME`")
+    failures: int = Field(0, description="that are counted: those within the breaker's time")
+    until: datetime | None = Field(None, description="of an open one: till when nobody is asked")
+
+    def at(self, moment: datetime) -> BreakerState:
+        """How it is then, if nothing happens: an open one lets the next attempt decide at last."""
+        over = self.state == "open" and self.until is not None and moment >= self.until
+        return "half-open" if over else self.state
+
+
 class JournalEntry(Record):
     """One line of a run's journal. Replaying the entries in order is the run."""
 
@@ -146,6 +161,7 @@ class JournalEntry(Record):
     shared: bool = Field(False, description="of step-completed: it was done in an earlier run")
     tokens: int = Field(0, description="that the agent says it used for the attempt")
     child: str | None = Field(None, description="the run of the plan that the step runs")
+    breaker: StepBreaker | None = Field(None, description="of the step, as it is with this entry")
     question: RunQuestion | None = None
     answer: RunAnswer | None = None
     parent: Parent | None = None
@@ -184,6 +200,9 @@ class StepView(Record):
     fallback: str | None = Field(None, description="what stood in when it had failed")
     failures_at: int = Field(0, description="attempts that had failed by then")
     child: str | None = Field(None, description="the run of the plan that it runs")
+    breaker: StepBreaker | None = Field(
+        None, description="its circuit breaker, once it has asked or was kept from it"
+    )
     tokens: int = 0
     waited_seconds: float = Field(0.0, description="for a person")
     worked_seconds: float = Field(0.0, description="attempts added up")

@@ -50,6 +50,8 @@ _TASK = {
     "cancelled": ("○", "dim"),
 }
 _UNKNOWN = ("?", "dim")
+#: A circuit breaker that is not closed.
+BREAKER = "⊘"
 
 
 def of_agent(state: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from fakes.mesh import AgentFailureError, Asked, HostedAgents
 from fakes.mesh_server import started
 from fakes.planners import PlanMesh
 from sparkplug.bus.cancellation import end
+from sparkplug.bus.journal import read_journal
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.run import RunState, StepState
 
@@ -302,6 +303,17 @@ async def test_an_open_breaker_asks_nobody(mesh: PlanMesh) -> None:
     view = await mesh.done(plan(bad))
     assert "agent third has failed 2 times of late" in (view.error or "")
     assert _calls["breaker"] == 2
+    found = await read_journal(mesh.bus, view.id)
+    seen = [(e.kind, e.breaker.state, e.breaker.failures) for e in found if e.breaker]
+    assert seen == [
+        ("step-started", "closed", 0),
+        ("step-retried", "closed", 1),
+        ("step-started", "closed", 1),
+        ("step-retried", "open", 2),
+        ("step-failed", "open", 2),
+    ]
+    assert view.steps[0].breaker is not None
+    assert (view.steps[0].breaker.state, view.steps[0].breaker.whom) == ("open", "agent third")
     view = await mesh.done(plan({**bad, "fallback": {"agent": "worker"}, "input": {"give": "w"}}))
     assert view.output == "w"
     assert _calls["breaker"] == 2

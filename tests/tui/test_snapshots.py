@@ -11,11 +11,16 @@ from tui_centre import Centre, centre
 from tui_mesh import Mesh, gpu, plan, sample
 from tui_snapshots import MOMENT, compare, normal, stop_the_clock, told, words
 
+from sparkplug.bus import subjects
+from sparkplug.bus.buckets import Bucket
 from sparkplug.schema.host import Driver, DriverState, Network
+from sparkplug.schema.schedule import Schedule
 from sparkplug.schema.topology import Topology, TopologyEdge
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 THEMES = ["neon", "daylight"]
+#: What is drawn by what other pictures are drawn by: in the first theme alone.
+IN_ONE_THEME = {"schedules"}
 _DEADLINE_S = 10.0
 
 
@@ -70,6 +75,9 @@ async def fill(mesh: Mesh) -> None:
     await mesh.journal("host-brief-1", "step-started", step="survey", attempt=1)
     await mesh.journal("host-brief-1", "step-completed", step="survey", output="fine")
     await mesh.journal("host-brief-1", "step-started", step="write", attempt=1)
+    nightly = {"name": "nightly", "plan": plan("survey", "write"), "cron": "0 3 * * *"}
+    schedule = Schedule.model_validate({**nightly, "timezone": "Europe/Berlin", "missed": "skip"})
+    await Bucket(mesh.bus, subjects.BUCKET_SCHEDULES).put("s.nightly", schedule)
     for name, subject, why in (
         ("agent:ready", "research/0", ""),
         ("gpu:throttled", "gpu-1/3", "software thermal slowdown"),
@@ -111,7 +119,7 @@ def views(seen: Centre) -> dict[str, tuple[Callable[[], Awaitable[object]], tupl
         return lambda: seen.press(*keys)
 
     return {
-        "overview": (press("1"), ("research", "gpu-1")),
+        "overview": (press("1"), ("research", "gpu-1", "4.7")),
         "palette": (press("ctrl+p"), ("palette",)),
         "hosts": (press("escape", "2"), ("▸ hosts", "gpu-1")),
         "help": (press("question_mark"), ("help",)),
@@ -122,6 +130,7 @@ def views(seen: Centre) -> dict[str, tuple[Callable[[], Awaitable[object]], tupl
         "logs": (press("escape", "l"), ("looked at figure",)),
         "run": (run, ("survey",)),
         "topology": (press("escape", "escape", "4"), ("▸ topology", "4.5/s", "reviewer")),
+        "schedules": (press("6", "W"), ("nightly", "of times missed", "Tue 06 Jan 03:00:00")),
     }
 
 
@@ -156,6 +165,8 @@ async def test_pictures_are_those_that_were_looked_at(
         await seen.until(lambda: len(store.agents) == 6 and store.runs and store.view)
         await seen.until(lambda: store.view and len(store.view.events) == 3)
         for name, (go, shown) in views(seen).items():
+            if name in IN_ONE_THEME and theme != THEMES[0]:
+                continue
             await go()
             await seen.shows(*shown)
             svg = await picture(seen)
@@ -165,11 +176,11 @@ async def test_pictures_are_those_that_were_looked_at(
 
 
 def test_a_difference_is_told_row_beside_row() -> None:
-    row = '<text class="terminal-matrix a" x="{x}" y="{y}" textLength="9">{text}</text>'
+    row = '<text class="terminal-r1" x="{x}" y="{y}" textLength="9">{text}</text>'
     kept = row.format(x=0, y=20, text="one") + row.format(x=48.8, y=20, text="&lt;two&gt;")
     seen = kept.replace("two", "three")
     assert words(kept) == ["one <two>"]
     answer = told("it", kept, seen)
     assert "one <two>" in answer
     assert "┃ one <three>" in answer
-    assert "colours" in told("it", kept, kept.replace('matrix a"', 'matrix b"'))
+    assert "colours" in told("it", kept, kept.replace('-r1"', '-r2"'))

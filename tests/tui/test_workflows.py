@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tui_centre import centre
@@ -12,9 +13,11 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.journal import list_runs
 from sparkplug.bus.service import Services
 from sparkplug.plans.schedules import Schedules
+from sparkplug.schema.base import utc_now
 from sparkplug.schema.plan import Plan
-from sparkplug.schema.run import RunQuestion
+from sparkplug.schema.run import RunQuestion, StepBreaker
 from sparkplug.schema.schedule import Schedule
+from sparkplug.tui.widgets.rows import Rows
 
 
 async def journal(mesh: Mesh, run: str, *entries: dict[str, Any]) -> None:
@@ -67,18 +70,59 @@ async def test_a_small_screen_has_the_runs(mesh: Mesh) -> None:
         assert "plans" not in seen.screen
 
 
+async def test_whom_a_step_does_not_ask_for_now_is_told(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    found = {"whom": "agent sentinel", "failures": 3, "until": utc_now() + timedelta(seconds=50)}
+    told = {"step": "survey", "attempt": 1, "breaker": StepBreaker(state="open", **found)}
+    await journal(mesh, "brief-1", DONE[0], {"kind": "step-retried", "error": "no", **told})
+    async with centre((140, 44), pane="workflows") as seen:
+        await seen.shows("⊘ survey the circuit breaker of agent sentinel is open after 3 failures")
+        await seen.press("enter")
+        await seen.shows("run brief-1", "is open after 3 failures: nobody is asked for")
+        closed = StepBreaker(state="closed", whom="agent sentinel")
+        end = {"kind": "step-completed", "step": "survey", "attempt": 2, "breaker": closed}
+        await mesh.journal("brief-1", **end)
+        await seen.until(lambda: "circuit breaker" not in seen.screen)
+
+
+async def test_a_schedule_is_filled_in_for_the_plan_that_is_selected(mesh: Mesh) -> None:
+    for name in ("sentinel", "scribe"):
+        await mesh.agent(name)
+    services = await scheduled(mesh)
+
+    async def kept() -> object:
+        found = await Bucket(mesh.bus, subjects.BUCKET_SCHEDULES).read_all(Schedule, "s.>")
+        made = found.get("s.often")
+        return made is not None and (made.plan.name, made.every) == ("nightly-gpu-health", 600)
+
+    async with centre((140, 44), live=False, pane="workflows") as seen:
+        await seen.shows("schedules 1", "nightly-gpu-health")
+        plans = seen.app.query_one("#workflows-plans", Rows)
+        plans.focus()
+        plans.select("nightly-gpu-health")
+        await seen.press("a")
+        await seen.shows("Add schedule", "nightly-gpu-health", "timezone")
+        await seen.type("often")
+        await seen.press("tab", "tab", "tab")
+        await seen.type("10m")
+        await seen.press("ctrl+s")
+        await seen.becomes(kept)
+        await seen.shows("schedules 2", "often")
+    await services.close()
+
+
 async def scheduled(mesh: Mesh) -> Services:
     """A schedule, and a node that answers for schedules."""
 
-    async def nobody() -> set[str]:
-        return set()
+    async def known() -> set[str]:
+        return {"sentinel", "scribe"}
 
     plan = {"name": "sweep", "steps": [{"id": "a", "value": 1}]}
     nightly = Schedule.model_validate(
         {"name": "nightly", "plan": plan, "cron": "0 3 * * *", "timezone": "Europe/Berlin"}
     )
     services = Services(mesh.bus)
-    await Schedules(mesh.bus, "gpu-1", "gpu-1.x", nobody).serve(services)
+    await Schedules(mesh.bus, "gpu-1", "gpu-1.x", known).serve(services)
     await Bucket(mesh.bus, subjects.BUCKET_SCHEDULES).put("s.nightly", nightly)
     return services
 
@@ -102,6 +146,7 @@ async def test_schedules_are_seen_and_steered(mesh: Mesh) -> None:
         await seen.shows("schedules 1", "nightly", "0 3 * * *", "no run yet")
         await seen.press("W")
         await seen.shows("runs sweep 0 3 * * * Europe/Berlin", "of times missed one is made good")
+        await seen.shows("╭ a ────", "◌ pending")
         await seen.press("P")
         await seen.becomes(is_paused)
         await seen.shows("paused, no run is begun")
@@ -116,7 +161,7 @@ async def test_schedules_are_seen_and_steered(mesh: Mesh) -> None:
         await seen.press("y")
         await seen.becomes(is_gone)
         await seen.press("W")
-        await seen.shows("none: `schedules add` makes one", "run sweep-")
+        await seen.shows("none: a makes one", "run sweep-")
     await services.close()
 
 

@@ -32,7 +32,7 @@ _ID = re.compile(r"terminal-\d+")
 _CLIPS = re.compile(r'<clipPath id="[^"]*-line-\d+">.*?</clipPath>\s*', re.DOTALL)
 _CLIP = re.compile(r' clip-path="url\(#[^"]*-line-\d+\)"')
 _TEXT = re.compile(
-    r'<text class="[^"]*-matrix[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL
+    r'<text class="[^"]*-r\d+"[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL
 )
 _CELL = 12.2
 _WIDEST = 78
@@ -92,7 +92,9 @@ def words(picture: str) -> list[str]:
     for x, y, text in _TEXT.findall(picture):
         before = rows.get(float(y), "")
         column = round(float(x) / _CELL)
-        rows[float(y)] = set_cell_size(before, column) + html.unescape(text).replace("\xa0", " ")
+        rows[float(y)] = set_cell_size(before, column) + html.unescape(text).replace(
+            "\xa0", " "
+        ).rstrip("\n")
     return [rows[y] for y in sorted(rows)]
 
 

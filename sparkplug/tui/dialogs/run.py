@@ -21,7 +21,7 @@ from sparkplug.tui.run_keys import RUN_KEYS, RunKeys
 from sparkplug.tui.widgets.canvas.canvas import Canvas
 from sparkplug.tui.widgets.canvas.model import Graph, Key
 from sparkplug.tui.widgets.canvas.picture import drawing_of
-from sparkplug.tui.widgets.steps import run_graph, step_line, took
+from sparkplug.tui.widgets.steps import breaker_lines, run_graph, step_line, took
 
 if TYPE_CHECKING:
     from sparkplug.schema.run import RunView, StepView
@@ -142,6 +142,7 @@ class RunPage(RunKeys, Reading):
         lines += [step_line(step, width, now) for step in shown]
         for one, question in view.questions:
             lines.append((("warn", f"? {one.id} asks: "), ("text", one_line(question.text))))
+        lines += breaker_lines(view.steps, now)
         if view.finished is not None and len(path := critical_path(view)) > 1:
             told = " → ".join(f"{one.step} {duration(one.working_seconds)}" for one in path)
             lines += [(("dim", line),) for line in wrap(f"critical path: {told}", width)]
@@ -164,6 +165,7 @@ class RunPage(RunKeys, Reading):
         if step.question is not None and step.answer is not None:
             by = step.answer.by or "its deadline"
             lines.append((("dim", f"  {step.answer.verdict} by {by}: {step.answer.reason}"),))
+        lines += breaker_lines([step], now)
         if step.error:
             lines += [(("bad", line),) for line in wrap(f"✖ {step.error}", width)]
         if step.output is not None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from sparkplug.schema.journal_fold import begin
+from sparkplug.schema.run import JournalEntry
 from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.dialogs.describe import fact
@@ -76,6 +78,14 @@ def schedule_told(view: ScheduleView, runs: Sequence[RunView]) -> list[Line]:
         state = f" {found.state}, {since(found.created, now)} ago" if found is not None else ""
         lines.append((("dim", "last run "), ("text", last), ("dim", state)))
     return lines
+
+
+def schedule_run(view: ScheduleView, runs: Sequence[RunView]) -> RunView:
+    """Its last run; one that has not begun while there is none."""
+    last = view.fired.run if view.fired is not None else ""
+    found = next((run for run in runs if run.id == last), None)
+    plan = view.schedule.plan
+    return found or begin(JournalEntry(run=view.name, kind="accepted", plan=plan))
 
 
 def schedule_nodes(view: ScheduleView) -> list[Node]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.panes.talk_marks import (
-    BREAKER,
     RATE_ROOM,
     SYMBOLS,
     breaker_pen,
@@ -21,6 +20,7 @@ from sparkplug.tui.panes.talk_marks import (
     rate_words,
     weight_of,
 )
+from sparkplug.tui.symbols import BREAKER
 from sparkplug.tui.widgets.canvas.model import Box, Edge, Graph, Key
 
 if TYPE_CHECKING:

@@ -18,8 +18,6 @@ SYMBOLS = {
     "subject": "◌",
     "unknown": "?",
 }
-#: How a circuit breaker that is not closed is marked.
-BREAKER = "⊘"
 #: Room for a rate, so that the graph stays where it is while figures change.
 RATE_ROOM = 6
 #: Requests a second from which an edge is heavy, and double.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.cells import Span
-from sparkplug.tui.panes.talk_marks import BREAKER, breaker_pen, rate_words
+from sparkplug.tui.panes.talk_marks import breaker_pen, rate_words
+from sparkplug.tui.symbols import BREAKER
 from sparkplug.tui.widgets.table import Column
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line
 from sparkplug.tui.figures import duration, size
 from sparkplug.tui.panes.talk_graph import Drawn
-from sparkplug.tui.panes.talk_marks import BREAKER, breaker_pen, rate_words
+from sparkplug.tui.panes.talk_marks import breaker_pen, rate_words
+from sparkplug.tui.symbols import BREAKER
 
 if TYPE_CHECKING:
     from sparkplug.schema.topology import EdgeBreaker, Topology, TopologyEdge, WaitRing

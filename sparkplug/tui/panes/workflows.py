@@ -18,7 +18,7 @@ from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.figures import duration
 from sparkplug.tui.panes.pane import Pane
-from sparkplug.tui.panes.schedule_lines import SCHEDULE_COLUMNS, schedule_told
+from sparkplug.tui.panes.schedule_lines import SCHEDULE_COLUMNS, schedule_run, schedule_told
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.run_keys import RUN_KEYS, RunKeys
 from sparkplug.tui.widgets.canvas.canvas import Canvas
@@ -26,7 +26,7 @@ from sparkplug.tui.widgets.canvas.model import Graph, Key
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing, Row
 from sparkplug.tui.widgets.rows import Rows
-from sparkplug.tui.widgets.steps import run_graph
+from sparkplug.tui.widgets.steps import breaker_lines, run_graph
 from sparkplug.tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class WorkflowsPane(RunKeys, Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         *RUN_KEYS,
         Binding("W", "schedules", "schedules, and back to the runs", id="run.schedules"),
+        Binding("a", "add_schedule", "run a plan by the clock", id="run.add-schedule"),
     ]
 
     def __init__(self) -> None:
@@ -160,7 +161,8 @@ class WorkflowsPane(RunKeys, Pane):
         """What stands where there is nothing; not before the mesh was read whole."""
         key = self.centre.key("runs.submit") or "R"
         self._runs.set_empty(waiting(self.store, f"no run yet: {key} runs a plan"))
-        self._schedules.set_empty(waiting(self.store, "none: `schedules add` makes one"))
+        key = self.centre.key("run.add-schedule") or "a"
+        self._schedules.set_empty(waiting(self.store, f"none: {key} makes one"))
 
     def tick(self) -> None:
         """Ages, and the time that steps take."""
@@ -192,15 +194,26 @@ class WorkflowsPane(RunKeys, Pane):
             self.run_worker(self._run_plan(event.row.value), exclusive=True)
 
     async def _run_plan(self, name: str) -> None:
+        await self._fill_in_plan("runs.submit", name)
+
+    async def action_add_schedule(self) -> None:
+        """Fill in a schedule: of the plan that is selected, or that the run is of."""
+        row = self._plans.row if self.app.focused is self._plans else None
+        view = self.run_view() if row is None else None
+        name = str(row.value) if row is not None else view.plan if view is not None else ""
+        await self._fill_in_plan("schedules.add", name if name in self.store.plans else "")
+
+    async def _fill_in_plan(self, action: str, name: str) -> None:
+        """Ask for the rest of what is done with a plan, on a form."""
         from sparkplug.actions.registry import ACTIONS
         from sparkplug.tui.commands import Command
 
         if self.centre.readonly:
             self.centre.tell("this was started with --readonly", "warn")
             return
-        submit = ACTIONS["runs.submit"]
-        command = Command(submit.title, "run", action=submit)
-        await self.centre.open_arguments(command, {"plan": name})
+        found = ACTIONS[action]
+        command = Command(found.title, " ".join(found.verb), action=found)
+        await self.centre.open_arguments(command, {"plan": name} if name else {})
 
     def _draw_schedules(self) -> None:
         before = self._schedules.total
@@ -222,6 +235,9 @@ class WorkflowsPane(RunKeys, Pane):
         if schedule is not None:
             self._told.retitle(f"schedule {schedule.name}")
             self._told.set_lines(schedule_told(schedule, self.store.runs))
+            if self._canvas.display:
+                shown = schedule_run(schedule, self.store.runs)
+                self._canvas.show(run_graph(shown, datetime.now(UTC)))
             return
         view = self.run_view()
         if view is None:
@@ -245,6 +261,8 @@ def run_told(view: RunView, step: str) -> list[Line]:
     lines: list[Line] = []
     for one, question in view.questions:
         lines.append((("warn", f"? {one.id} "), ("text", one_line(question.text))))
+    now = datetime.now(UTC)
+    lines += breaker_lines(view.steps, now)
     found = view.step(step) if step else None
     if found is not None:
         parts: list[Span] = [("focus", f"{found.id} "), ("text", f"{found.state} ")]
@@ -259,6 +277,8 @@ def run_told(view: RunView, step: str) -> list[Line]:
             parts.append(("dim", f"waited {duration(found.waited_seconds)} "))
         if found.tokens:
             parts.append(("dim", f"{found.tokens} tokens "))
+        if found.breaker is not None and found.breaker.at(now) == "closed":
+            parts.append(("dim", "breaker closed "))
         if found.error:
             parts.append(("bad", one_line(found.error)))
         lines.append(tuple(parts))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.circuits import step_breaker_words
+from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.figures import duration
@@ -59,6 +62,18 @@ def step_line(step: StepView, width: int, now: datetime) -> Line:
     if step.error:
         line.append(("bad", step.error))
     return tuple(line)
+
+
+def breaker_lines(steps: Iterable[StepView], now: datetime) -> list[Line]:
+    """Whom steps do not ask for now: a line for each circuit breaker that is not closed."""
+    lines: list[Line] = []
+    for step in steps:
+        found = step.breaker
+        if found is not None and (state := found.at(now)) != "closed":
+            pen = "bad" if state == "open" else "warn"
+            told = one_line(step_breaker_words(found, now))
+            lines.append(((pen, f"{symbols.BREAKER} {step.id} "), ("text", told)))
+    return lines
 
 
 def _box(step: StepView, now: datetime) -> Box:

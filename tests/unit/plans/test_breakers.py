@@ -9,6 +9,7 @@ import pytest
 
 from sparkplug.plans.breakers import BreakerOpenError, Breakers
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.circuits import step_breaker_words
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_policies import Breaker
 from sparkplug.schema.run import JournalEntry
@@ -57,6 +58,45 @@ def test_what_came_through_closes_it_and_what_was_cut_short_says_nothing() -> No
     for entry in cut:
         entry.interrupted = entry.kind == "step-retried"
     learnt(cut).enter("agent x", RULE)
+
+
+def test_it_says_how_it_is_and_till_when() -> None:
+    now = utc_now()
+    breakers = Breakers()
+
+    def told() -> tuple[str, int]:
+        found = breakers.told("agent x", RULE, now)
+        return found.state, found.failures
+
+    assert told() == ("closed", 0)
+    breakers.failed("agent x", RULE, ago=75)
+    breakers.failed("agent x", RULE, ago=10)
+    assert told() == ("closed", 1), "of those within its time"
+    breakers.failed("agent x", RULE, ago=10)
+    assert told() == ("open", 2)
+    found = breakers.told("agent x", RULE, now)
+    assert found.until is not None
+    assert abs((found.until - now).total_seconds() - 20) < 1
+    assert found.at(now) == "open"
+    assert found.at(found.until) == "half-open"
+    assert step_breaker_words(found, found.until - timedelta(seconds=20)) == (
+        "the circuit breaker of agent x is open after 2 failures: nobody is asked for 20 s more"
+    )
+    assert step_breaker_words(found, found.until).endswith(
+        "half-open after 2 failures, the next attempt decides"
+    )
+    breakers = learnt(entries(*FAILED_TWICE, ago=31))
+    breakers.enter("agent x", RULE)
+    assert told() == ("half-open", 2)
+    assert "the attempt that goes on decides" in step_breaker_words(
+        breakers.told("agent x", RULE, now), now
+    )
+    breakers.failed("agent x", RULE)
+    assert told() == ("open", 3)
+    breakers.succeeded("agent x")
+    assert told() == ("closed", 0)
+    closed = breakers.told("agent x", RULE, now)
+    assert step_breaker_words(closed, now) == "the circuit breaker of agent x is closed"
 
 
 def test_what_it_has_counted_itself_is_not_counted_twice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 import pytest
@@ -135,3 +136,48 @@ def test_templates_name_inputs_and_steps() -> None:
     assert set(names["steps"]["x"]) == {
         *("output", "state", "error", "agent", "attempts", "tokens", "seconds")
     }
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ '%1000000000d' % 3 }}",
+        "{{ '%1000000000d' | format(3) }}",
+        "{{ '{:>1000000000}'.format(3) }}",
+        "{{ '{:{w}}'.format(3, w=1000000000) }}",
+        "{{ 'x' | center(1000000000) }}",
+        "{{ 'x'.ljust(1000000000) }}",
+        "{{ 'x' | indent(1000000000, true) }}",
+        "{{ [1] | batch(1000000000, 'x') | list }}",
+        "{{ [1, 2] | tojson(1000000000) }}",
+        "{{ ('x' * 1000000).replace('x', 'y' * 1000000) }}",
+        "{{ ('x' * 100000).join([''] * 100000) }}",
+        "{{ range(100000) | map('string') | map('center', 100000) | join }}",
+        "{{ 'a'.translate({97: 'b' * 1000000}) }}",
+        "{{ (1).to_bytes(1000000000, 'big') }}",
+        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+        "{% set n = namespace(x='x') %}" + "{% set n.x = n.x ~ n.x %}" * 99,
+        "{% set n = namespace(x=[1]) %}" + "{% set n.x = n.x + n.x %}" * 99,
+        "{% set a %}{{ 'x' * 1000000 }}{% endset %}"
+        + "".join("{% set a %}{{ a }}{{ a }}{% endset %}" for _ in range(40)),
+    ],
+)
+def test_a_template_takes_no_more_memory_or_time_than_it_may(template: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InvalidError, match=r"on its way|too much for a template"):
+        render(template, {}, "steps.a.value")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 200_000, "kilobytes"
+
+
+def test_what_is_paid_for_gives_what_it_always_gave() -> None:
+    text = (
+        "{{ 3 ~ 'a' ~ none }} {{ 1 + 2 }} {{ 7 % 4 }} {{ '%03d' % 7 }} {{ '{:>3}'.format(3) }} "
+        "{{ 'run 2026113001 {}'.format(1) }} {{ [3, 1] | sort | join(', ') }} "
+        "{% for x in [1, 2] %}{{ loop.index }}/{{ loop.length }} {% else %}none{% endfor %}"
+        "{{ 'ab' | center(6) }}{{ 'a-b'.replace('-', '+') }} {{ {'a': 1} | tojson }} "
+        "{% set kept | upper %}x{% endset %}{{ kept }} {{ [1, 2] | map('string') | list }}"
+    )
+    assert render(text, {}, "x") == (
+        '3aNone 3 3 007   3 run 2026113001 1 1, 3 1/2 2/2   ab  a+b {"a": 1} X ["1", "2"]'
+    )
