@@ -10,6 +10,7 @@ from tui_mesh import GIB, Mesh, gpu, sample
 from sparkplug.bus import subjects
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.gpu import (
+    AccountedProcess,
     Driver,
     DriverState,
     Fabric,
@@ -68,6 +69,11 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
         nvlink=NvLinks(links=18, active=17, version="4.0", crc_errors=3, inactive=[4]),
         fabric=Fabric(state="completed", health="limited capacity"),
         processes=[torch_rank(4801), torch_rank(4802)],
+        accounting=True,
+        accounted=[
+            AccountedProcess(pid=4802, running=True),
+            AccountedProcess(pid=4633, seconds=7325, utilization_percent=93, max_memory_bytes=GIB),
+        ],
     )
     sliced = gpu(
         1,
@@ -99,6 +105,7 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
             ("gen 4 of 5 ×8 of ×16", "7 replays"),
             ("17 of 18 up · 4.0", "3 errors", "fabric completed, limited capacity"),
             ("torchrun", "└ train.py · docker/3f2a"),
+            ("ended", "4633 most  1.0G busy  93% bus  n/s · ran 2h02m"),
         ):
             await seen.shows(*words)
         await seen.press("G")

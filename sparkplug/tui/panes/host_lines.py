@@ -18,7 +18,8 @@ from sparkplug.tui.figures import (
     size,
     sparkline,
 )
-from sparkplug.tui.panes.gpu_lines import LABEL, figure_line, gpu_lines, small_gpu, state_words
+from sparkplug.tui.panes.gpu_lines import gpu_lines, small_gpu, state_words
+from sparkplug.tui.panes.gpu_process_lines import LABEL, figure_line
 from sparkplug.tui.panes.inference_lines import inference_lines
 from sparkplug.tui.side_by_side import beside_each_other, columns_in
 
