@@ -112,6 +112,28 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
         await seen.shows("3g.40gb", "20G of 40G · 60 SMs", "✖ stale 12s", "double_bit_ecc gpu 0")
 
 
+async def test_what_is_wrong_is_not_cut_off_beside_plots(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    worn = gpu(
+        0,
+        memory_clock_mhz=2619,
+        performance_state="P0",
+        ecc_uncorrected_volatile=2,
+        ecc_uncorrected_aggregate=3,
+        ecc_corrected_volatile=5,
+        remapped_rows_pending=True,
+        nvlink=NvLinks(links=18, active=18, version="4.0", crc_errors=0),
+        fabric=Fabric(state="completed", health="limited capacity"),
+    )
+    reason = "RM has detected a mismatch: the library is newer or older; reboot, or reload it"
+    driver = Driver(state=DriverState.ERROR, reason=reason, simulated=True)
+    async with centre((160, 50), pane="hosts") as seen:
+        await mesh.tell(sample("gpu-1", 9, driver=DRIVER, gpus=[worn]))
+        await seen.shows("gpu power", "· row remap pending", "fabric completed, limited capacity")
+        await mesh.tell(sample("gpu-1", 10, driver=driver, gpus=[]))
+        await seen.shows("or reload it")
+
+
 async def test_what_a_host_is_made_of_and_what_it_serves(mesh: Mesh) -> None:
     await mesh.agent("research")
     percents = [100.0, 0.0, 50.0, 100.0]

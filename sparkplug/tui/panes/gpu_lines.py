@@ -12,7 +12,7 @@ from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, size
 from sparkplug.tui.panes.gpu_process_lines import accounted_lines, figure_line, process_lines
 
 if TYPE_CHECKING:
-    from sparkplug.schema.gpu import Gpu
+    from sparkplug.schema.gpu import Fabric, Gpu
 
 #: The bars of a GPU whose figures stand in few lines, in cells.
 _BAR = 10
@@ -24,6 +24,17 @@ _NEAR = 3
 def throttle(gpu: Gpu) -> str:
     """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
     return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
+
+
+def is_worn(gpu: Gpu) -> bool:
+    """Whether its memory had errors that could not be corrected, or waits for repair."""
+    return bool(
+        gpu.ecc_uncorrected_volatile
+        or gpu.ecc_uncorrected_aggregate
+        or gpu.remapped_rows_pending
+        or gpu.remapped_rows_failed
+        or gpu.retired_pages_pending
+    )
 
 
 def state_words(gpu: Gpu) -> str:
@@ -50,7 +61,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
     )
     clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
     apart = [clocks, figure_line("ecc", *ecc)]
-    below = apart if throttle(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    below = apart if throttle(gpu) or is_worn(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
     return [
         *_head(gpu),
         both,
@@ -239,16 +250,23 @@ def _links(gpu: Gpu) -> list[Line]:
                     "warn" if any(known) else "dim",
                     f" · {number(sum(known) if known else None)} errors",
                 ),
-                *_fabric(fabric.state, fabric.health) if fabric is not None else (),
+                ("dim", f" · fabric {_fabric_words(fabric)}" if _is_well(fabric) else ""),
             )
         )
+    # By itself, where the end of a line that is cut would not tell it.
+    if fabric is not None and not _is_well(fabric):
+        lines.append(figure_line("", ("warn", f"fabric {_fabric_words(fabric)}")))
     return lines
 
 
-def _fabric(state: str, health: str | None) -> Line:
-    well = state == "completed" and health in ("healthy", None)
-    words = f"{state}, {health}" if health else state
-    return (("dim" if well else "warn", f" · fabric {words}"),)
+def _is_well(fabric: Fabric | None) -> bool:
+    return fabric is not None and fabric.state == "completed" and fabric.health in ("healthy", None)
+
+
+def _fabric_words(fabric: Fabric | None) -> str:
+    if fabric is None:
+        return UNSUPPORTED
+    return f"{fabric.state}, {fabric.health}" if fabric.health else fabric.state
 
 
 def _board(gpu: Gpu) -> list[Line]:
