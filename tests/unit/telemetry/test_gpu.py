@@ -241,6 +241,9 @@ async def test_mig_devices_have_their_memory_and_the_whole_no_utilisation(librar
         assert biggest.memory is not None
         assert biggest.memory.used_bytes == 21 << 30
         assert biggest.multiprocessors == 60
+        assert sliced.memory is not None
+        parts = [device.memory.used_bytes for device in sliced.mig_devices if device.memory]
+        assert sum(parts) <= sliced.memory.used_bytes, "the whole holds what its parts do"
         assert sliced.processes[0].gpu_instance == biggest.gpu_instance == 1
         assert sliced.processes[0].sm_percent is None
         assert (whole.mig_enabled, whole.mig_devices) == (False, [])
