@@ -329,6 +329,25 @@ async def test_a_process_is_killed_and_reniced_after_asking(mesh: Mesh) -> None:
         await seen.until(lambda: done[1:] == [("renice", 77, 7)])
 
 
+async def test_of_eight_hosts_one_is_dead_and_the_others_go_on(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    names = [f"gpu-{n}" for n in range(1, 9)]
+    for name in names[1:]:
+        await mesh.node(name, ago=70 if name == "gpu-4" else 0)
+    async with centre((160, 50), pane="hosts") as seen:
+        for number, busy in ((9, 10.0), (10, 42.0)):
+            for name in names:
+                if name != "gpu-4":
+                    gpus = [gpu(n, utilization_percent=busy) for n in range(8)]
+                    await mesh.tell(sample(name, number, driver=DRIVER, gpus=gpus))
+            await seen.until(
+                lambda busy=busy: (  # type: ignore[misc]
+                    sum(f" {busy:.0f}%" in line for line in seen.screen.splitlines()[2:11]) == 7
+                )
+            )
+        await seen.shows("~ gpu-4", "stale 1m")
+
+
 async def test_a_host_that_babbles_or_lies_harms_no_other(mesh: Mesh) -> None:
     await mesh.agent("research")
     await mesh.node("gpu-2")
