@@ -25,7 +25,7 @@ from sparkplug.client.session import Client
 from sparkplug.config import load_settings
 from sparkplug.paths import Paths
 from sparkplug.schema.documents import load_agents
-from sparkplug.schema.errors import NotFoundError, SparkplugError
+from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
 from sparkplug.schema.run import RUN_ENDED, RunState, RunView, StepState
 from sparkplug.shipped import shipped
 
@@ -53,7 +53,11 @@ def main(arguments: argparse.Namespace) -> int:
         if sys.stdin.isatty() and sys.stdout.isatty():
             from sparkplug.tui.main import main as open_centre
 
-            return open_centre()
+            return open_centre(
+                theme=getattr(arguments, "theme", None),
+                pane=getattr(arguments, "pane", None),
+                readonly=getattr(arguments, "readonly", False),
+            )
         return asyncio.run(_print_brief(paths, as_json=getattr(arguments, "json", False)))
     finally:
         _say("taking the demo mesh down")
@@ -88,7 +92,7 @@ async def _begin(paths: Paths) -> None:
         for path, spec in load_agents(shipped("config") / "agents"):
             await agents.deploy(client, spec, path.parent)
         if sys.stdout.isatty():
-            await _submit(client)
+            await _submit_soon(client)
 
 
 async def _client(paths: Paths) -> Client:
@@ -98,6 +102,19 @@ async def _client(paths: Paths) -> Client:
 async def _submit(client: Client) -> str:
     plan = await asyncio.to_thread(find_plan, PLAN)
     return await runs.submit(client, plan, check_inputs(plan, {}))
+
+
+async def _submit_soon(client: Client) -> None:
+    """Submit once whoever checks the plan has heard of the agents, which takes a moment."""
+    async with asyncio.timeout(_READY_DEADLINE_S):
+        while True:
+            try:
+                await _submit(client)
+                return
+            except InvalidError as error:
+                if "no agent" not in str(error):
+                    raise
+            await asyncio.sleep(0.1)
 
 
 async def _print_brief(paths: Paths, *, as_json: bool) -> int:

@@ -40,6 +40,17 @@ class Intake:
         self._take = take
         self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._outstanding = 0
+        self._storing = asyncio.Lock()
+        self._paused = False
+
+    async def pause(self) -> None:
+        """Store nothing from now on; what is being stored is stored when this returns."""
+        async with self._storing:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Store again; what came meanwhile comes once more, after a while."""
+        self._paused = False
 
     async def run(self) -> None:
         """Take for ever; begins again when the server came back."""
@@ -111,9 +122,12 @@ class Intake:
                 return
 
     async def _store(self, work: Sequence[Msg]) -> None:
-        await self._take(work)
-        for message in work:
-            await self._bus.nc.publish(message.reply, b"+ACK")
+        async with self._storing:
+            if self._paused:
+                return
+            await self._take(work)
+            for message in work:
+                await self._bus.nc.publish(message.reply, b"+ACK")
 
     async def waiting(self) -> int:
         """How many writes wait."""

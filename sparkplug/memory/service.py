@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.vectors import Space
 from sparkplug.memory.writing import Taken, Write, Writing
 from sparkplug.schema import memory as m
-from sparkplug.schema.errors import NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.errors import ConflictError, NotFoundError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,10 @@ _TOTAL_AGE_S = 1.0
 _REMEMBERED_REPLIES = 4_000
 _LOAD_WAIT_S = 20.0
 _TOLD_IDS = 20
+#: What may not be asked while all of it goes to another node.
+_CHANGES = frozenset(
+    ("edit", "delete", "undo", "release", "quarantine", "prune", "import", "ingest", "forget")
+)
 #: A file whose lines are taken in when the catalogue is empty: left by a restore or a move.
 TO_TAKE_IN = "import.jsonl"
 
@@ -88,6 +92,10 @@ class MemoryService:
         self._outcomes = asyncio.Condition()
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._totals: tuple[float, dict[str, int]] = (0.0, {})
+        #: The node that all of it goes to, once that began; changes under way are counted.
+        self._leaves_for = ""
+        self._changing = 0
+        self._unchanging = asyncio.Condition()
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
 
@@ -169,10 +177,11 @@ class MemoryService:
             ("handover", m.MoveRequest, self._handover, True),
         ):
             subject = subjects.memory_call(verb, ">")
-            await self._serve_one(subject, model, handler, person if people else None)
+            await self._serve_one(verb, subject, model, handler, person if people else None)
 
     async def _serve_one(
         self,
+        verb: str,
         subject: str,
         model: type[BaseModel],
         handler: Callable[[Caller, Any], Awaitable[BaseModel]],
@@ -186,9 +195,28 @@ class MemoryService:
                 raise RefusedError("nobody is named by that subject", where=message.subject)
             if refuse_agents is not None and not caller.is_person:
                 raise refuse_agents
-            return await handler(caller, request)
+            if verb not in _CHANGES:
+                return await handler(caller, request)
+            async with self._a_change():
+                return await handler(caller, request)
 
         await self._services.serve_message(subject, model, answer)
+
+    @contextlib.asynccontextmanager
+    async def _a_change(self) -> AsyncIterator[None]:
+        """One change; none begins once all of it goes to another node. Raises ConflictError."""
+        if self._leaves_for:
+            raise ConflictError(
+                f"the memory goes to {self._leaves_for} at this moment",
+                hint="ask again in some seconds",
+            )
+        self._changing += 1
+        try:
+            yield
+        finally:
+            self._changing -= 1
+            async with self._unchanging:
+                self._unchanging.notify_all()
 
     def _is_new(self, reply: str) -> bool:
         if reply in self._answered:
@@ -586,9 +614,29 @@ class MemoryService:
         return made
 
     async def _handover(self, caller: Caller, request: m.MoveRequest) -> m.MoveReply:
+        """Give all of it to another node: what was taken in goes with it, or is left waiting."""
         from sparkplug.memory.moving import hand_over
 
-        return await hand_over(self._bus, self.catalogue, self._half_life, self._node, request.node)
+        if self._leaves_for:
+            raise ConflictError(f"the memory goes to {self._leaves_for} already")
+        self._leaves_for = request.node
+        try:
+            await self._intake.pause()
+            async with self._unchanging:
+                await self._unchanging.wait_for(lambda: not self._changing)
+            waiting = await self._on_reader(self._extraction.waiting)
+            if waiting:
+                raise ConflictError(
+                    f"facts of {waiting} writes are still being taken out",
+                    hint="move it once `sparkplug memory stats` shows none",
+                )
+            return await hand_over(
+                self._bus, self.catalogue, self._half_life, self._node, request.node
+            )
+        except BaseException:
+            self._leaves_for = ""
+            self._intake.resume()
+            raise
 
     # Upkeep
 

@@ -59,6 +59,18 @@ class GpuProcess(Record):
     decoder_percent: float | None = None
 
 
+class AccountedProcess(Record):
+    """What the driver accounted of a process over its life on a GPU, ended or not."""
+
+    pid: int
+    started: datetime | None = None
+    seconds: float | None = Field(None, description="its work on the GPU took; null while it runs")
+    utilization_percent: float | None = Field(None, description="of its life some kernel ran")
+    memory_bus_percent: float | None = Field(None, description="of its life memory was in use")
+    max_memory_bytes: int | None = Field(None, description="the most it ever held")
+    running: bool = False
+
+
 class GpuMemory(Record):
     """Memory of a GPU, in bytes."""
 
@@ -202,6 +214,10 @@ class Gpu(Record):
     inforom: str | None = Field(None, description="the version of its image")
     display: bool | None = Field(None, description="whether a display is driven by it")
     accounting: bool | None = Field(None, description="whether the driver accounts processes")
+    accounting_buffer: int | None = Field(None, description="of how many processes it keeps that")
+    accounted: list[AccountedProcess] = Field(
+        default_factory=list, max_length=64, description="those that began last, newest first"
+    )
     processes: list[GpuProcess] = Field(default_factory=list)
 
 

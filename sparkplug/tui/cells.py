@@ -171,6 +171,39 @@ def wrap(text: str, width: int) -> list[str]:
     return found
 
 
+def folded(line: Line, width: int, indent: int) -> list[Line]:
+    """`line` in lines of at most `width` cells, those after the first moved in by `indent`.
+
+    Broken before ` · ` where there is one, else at a space; what has neither is cut when drawn.
+    """
+    found: list[Line] = []
+    while length(line) > width:
+        words = plain(line)
+        room = _head(words, 0, width)
+        cut = words.rfind(" · ", indent + 1, room + 1)
+        after = cut + 3
+        if cut < 0:
+            cut = words.rfind(" ", indent + 1, room + 1)
+            after = cut + 1
+        if cut < 0:
+            break
+        found.append(_piece(line, 0, cut))
+        line = (("dim", " " * indent), *_piece(line, after, len(words)))
+    return [*found, line]
+
+
+def _piece(line: Line, start: int, end: int) -> Line:
+    """The characters of a line from `start` to `end`, in their pens."""
+    found: list[Span] = []
+    at = 0
+    for pen, text in line:
+        part = text[max(0, start - at) : max(0, end - at)]
+        if part:
+            found.append((pen, part))
+        at += len(text)
+    return tuple(found)
+
+
 def _head(text: str, start: int, width: int) -> int:
     """How many characters from `start` on fit; at least one, where there is any."""
     # No more is looked at: what has no width at all, without end, is broken too.

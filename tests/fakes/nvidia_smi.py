@@ -150,6 +150,29 @@ def _enabled(value: bool | None) -> str | None:
     return None if value is None else "Enabled" if value else "Disabled"
 
 
+def accounts_apart(gpu: Gpu, element: ET.Element) -> list[str]:
+    """Where the accounts of processes that ended are apart; nvidia-smi lists all, we the last."""
+    theirs = {
+        int(info.findtext("pid") or 0): (
+            figure(info, "gpu_util"),
+            figure(info, "memory_util"),
+            figure(info, "max_memory_usage"),
+            figure(info, "time"),
+        )
+        for info in element.findall("accounted_processes/accounted_process_info")
+    }
+    apart = []
+    for one in gpu.accounted:
+        most = None if one.max_memory_bytes is None else one.max_memory_bytes // MIB
+        time = None if one.seconds is None else one.seconds * 1e3
+        ours = (one.utilization_percent, one.memory_bus_percent, most, time)
+        if not one.running and ours != theirs.get(one.pid):
+            apart.append(
+                f"gpu {gpu.index} {one.pid}: ours {ours}, nvidia-smi {theirs.get(one.pid)}"
+            )
+    return apart
+
+
 def differences(gpu: Gpu, element: ET.Element) -> tuple[list[str], int]:
     """Where the two are apart, in words, and how many figures were compared."""
     apart: list[str] = []

@@ -10,6 +10,7 @@ from tui_mesh import GIB, Mesh, gpu, sample
 from sparkplug.bus import subjects
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.gpu import (
+    AccountedProcess,
     Driver,
     DriverState,
     Fabric,
@@ -68,6 +69,11 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
         nvlink=NvLinks(links=18, active=17, version="4.0", crc_errors=3, inactive=[4]),
         fabric=Fabric(state="completed", health="limited capacity"),
         processes=[torch_rank(4801), torch_rank(4802)],
+        accounting=True,
+        accounted=[
+            AccountedProcess(pid=4802, running=True),
+            AccountedProcess(pid=4633, seconds=7325, utilization_percent=93, max_memory_bytes=GIB),
+        ],
     )
     sliced = gpu(
         1,
@@ -99,10 +105,33 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
             ("gen 4 of 5 ×8 of ×16", "7 replays"),
             ("17 of 18 up · 4.0", "3 errors", "fabric completed, limited capacity"),
             ("torchrun", "└ train.py · docker/3f2a"),
+            ("ended", "4633 most  1.0G busy  93% bus  n/s · ran 2h02m"),
         ):
             await seen.shows(*words)
         await seen.press("G")
         await seen.shows("3g.40gb", "20G of 40G · 60 SMs", "✖ stale 12s", "double_bit_ecc gpu 0")
+
+
+async def test_what_is_wrong_is_not_cut_off_beside_plots(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    worn = gpu(
+        0,
+        memory_clock_mhz=2619,
+        performance_state="P0",
+        ecc_uncorrected_volatile=2,
+        ecc_uncorrected_aggregate=3,
+        ecc_corrected_volatile=5,
+        remapped_rows_pending=True,
+        nvlink=NvLinks(links=18, active=18, version="4.0", crc_errors=0),
+        fabric=Fabric(state="completed", health="limited capacity"),
+    )
+    reason = "RM has detected a mismatch: the library is newer or older; reboot, or reload it"
+    driver = Driver(state=DriverState.ERROR, reason=reason, simulated=True)
+    async with centre((160, 50), pane="hosts") as seen:
+        await mesh.tell(sample("gpu-1", 9, driver=DRIVER, gpus=[worn]))
+        await seen.shows("gpu power", "· row remap pending", "fabric completed, limited capacity")
+        await mesh.tell(sample("gpu-1", 10, driver=driver, gpus=[]))
+        await seen.shows("or reload it")
 
 
 async def test_what_a_host_is_made_of_and_what_it_serves(mesh: Mesh) -> None:
@@ -298,6 +327,25 @@ async def test_a_process_is_killed_and_reniced_after_asking(mesh: Mesh) -> None:
         await seen.shows("would set the niceness of process 77 on gpu-1 to 7")
         await seen.press("y")
         await seen.until(lambda: done[1:] == [("renice", 77, 7)])
+
+
+async def test_of_eight_hosts_one_is_dead_and_the_others_go_on(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    names = [f"gpu-{n}" for n in range(1, 9)]
+    for name in names[1:]:
+        await mesh.node(name, ago=70 if name == "gpu-4" else 0)
+    async with centre((160, 50), pane="hosts") as seen:
+        for number, busy in ((9, 10.0), (10, 42.0)):
+            for name in names:
+                if name != "gpu-4":
+                    gpus = [gpu(n, utilization_percent=busy) for n in range(8)]
+                    await mesh.tell(sample(name, number, driver=DRIVER, gpus=gpus))
+            await seen.until(
+                lambda busy=busy: (  # type: ignore[misc]
+                    sum(f" {busy:.0f}%" in line for line in seen.screen.splitlines()[2:11]) == 7
+                )
+            )
+        await seen.shows("~ gpu-4", "stale 1m")
 
 
 async def test_a_host_that_babbles_or_lies_harms_no_other(mesh: Mesh) -> None:

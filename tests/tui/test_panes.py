@@ -70,7 +70,7 @@ async def test_hosts_shows_gpus_and_what_they_cannot_tell(
         shared = gpu(1, memory=None, unified_memory=True, fan_percent=None)
         xid = Xid(gpu=0, uuid="GPU-0", xid=79, meaning="GPU has fallen off the bus")
         await mesh.tell(sample("gpu-1", 9, driver=DRIVER, gpus=[low, shared], xids=[xid]))
-        await seen.shows("throttled", "! 1", "driver 580.1")
+        await seen.shows("! 1 slow", "driver 580.1")
         await seen.press("enter")
         await seen.press("G")
         await seen.shows("shared with the host; its processes hold 60G", "XID 79", "fallen off")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pynvml
 
-from sparkplug.telemetry.gpu import gpm, links, slices
+from sparkplug.telemetry.gpu import accounting, gpm, links, slices
 from sparkplug.telemetry.gpu.calls import (
     ABSENT_SECONDS,
     Asker,
@@ -55,6 +55,7 @@ class GpuReader:
         self._holders = holders
         self._gpm: gpm.GpmReader | None = None
         self._links = links.LinkReader()
+        self._accounts = accounting.AccountingReader()
 
     def identity(self, state: str) -> dict[str, Any]:
         """The fields that name it, in a state."""
@@ -178,7 +179,6 @@ class GpuReader:
         mode = ask(pynvml.nvmlDeviceGetComputeMode, handle)
         persistence = ask(pynvml.nvmlDeviceGetPersistenceMode, handle)
         display = ask(pynvml.nvmlDeviceGetDisplayActive, handle)
-        accounting = ask(pynvml.nvmlDeviceGetAccountingMode, handle)
         return {
             "remapped_rows_corrected": remapped[0] if remapped else None,
             "remapped_rows_uncorrected": remapped[1] if remapped else None,
@@ -196,12 +196,12 @@ class GpuReader:
             "compute_mode": _COMPUTE_MODES.get(mode) if mode is not None else None,
             "persistence": bool(persistence) if persistence is not None else None,
             "display": bool(display) if display is not None else None,
-            "accounting": bool(accounting) if accounting is not None else None,
             "bar1": slices.bar1(ask, handle),
             "pcie": links.pcie(ask, handle),
             "nvlink": self._links.read(ask, handle),
             "fabric": links.fabric(ask, handle),
             **slices.mig(ask, handle),
+            **self._accounts.read(ask, handle),
         }
 
     def _engine(self, call: Any) -> int | None:

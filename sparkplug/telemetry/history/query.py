@@ -35,7 +35,7 @@ def answer(
     wanted = [name for name in known if _is_wanted(name, request.series)]
     drawn = [name for name in known if name.endswith(f"/{DRAWN}")]
     asked = list(dict.fromkeys([*wanted, *drawn]))
-    times, means, peaks = tiers.read(resolution, since, until, asked)
+    times, means, peaks, measured = tiers.read(resolution, since, until, asked)
     step = max((until - since) / request.points, resolution.seconds)
     count = max(1, math.ceil((until - since) / step - 1e-9))
     bins = [min(int((at - since) / step - 1e-9), count - 1) for at in times]
@@ -46,7 +46,8 @@ def answer(
         place = asked.index(name)
         series.append(_binned(name, bins, count, means[place], peaks[place]))
     energy = [
-        _energy(name, times, means[asked.index(name)], resolution.seconds, gpus) for name in drawn
+        _energy(name, times, means[asked.index(name)], measured, resolution.seconds, gpus)
+        for name in drawn
     ]
     total = [e.kilowatt_hours for e in energy if e.kilowatt_hours is not None]
     return HistoryReply(
@@ -96,18 +97,27 @@ def _binned(
 
 
 def _energy(
-    name: str, times: Sequence[float], watts: Sequence[float], step: float, gpus: Sequence[Gpu]
+    name: str,
+    times: Sequence[float],
+    watts: Sequence[float],
+    measured: Sequence[float],
+    step: float,
+    gpus: Sequence[Gpu],
 ) -> GpuEnergy:
-    """Each point holds for the time since the one before; over a gap, for a step alone."""
+    """Each point holds for as long as it was measured.
+
+    Where that was not kept, for the time since the one before; over a gap, for a step alone.
+    """
     uuid = name.split("/")[1]
     joules = seconds = 0.0
     before: float | None = None
-    for at, value in zip(times, watts, strict=True):
+    for at, value, known in zip(times, watts, measured, strict=True):
         span = at - before if before is not None else step
         before = at
         if value != value:
             continue
         span = span if 0 < span <= _GAP_STEPS * step else step
+        span = known if known == known else span
         joules += value * span
         seconds += span
     gpu = next((gpu for gpu in gpus if gpu.uuid == uuid), None)

@@ -10,6 +10,9 @@ from pathlib import Path
 from sparkplug.telemetry.history.ring import Ring
 
 _PEAK = "^"
+#: The column of how long (seconds) a step was measured: not for all of it when a node begins or
+#: ends, or was asleep.
+_MEASURED = "^measured"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class _Bin:
     """What came in one step: sums, counts and maxima by column."""
 
     number: int
+    measured: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     peaks: dict[str, float] = field(default_factory=dict)
@@ -48,7 +52,8 @@ class _Bin:
 
     def record(self) -> dict[str, float | None]:
         found: dict[str, float | None] = {n: s / self.counts[n] for n, s in self.sums.items()}
-        return found | {_PEAK + name: peak for name, peak in self.peaks.items()}
+        peaks = {_PEAK + name: peak for name, peak in self.peaks.items()}
+        return found | peaks | {_MEASURED: self.measured}
 
 
 class Tiers:
@@ -58,6 +63,8 @@ class Tiers:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rings: list[tuple[Resolution, Ring]] = []
         self._bins: dict[float, _Bin] = {}
+        self._period = period
+        self._last: float | None = None
         for resolution in RESOLUTIONS:
             seconds = period if resolution.seconds == 1.0 else max(resolution.seconds, period)
             capacity = int(resolution.kept / seconds)
@@ -67,6 +74,8 @@ class Tiers:
 
     def add(self, time: float, values: Mapping[str, float | None]) -> None:
         """Keep a sample: at once in the finest ring, in the others when their step is over."""
+        apart = self._period if self._last is None else time - self._last
+        self._last = time
         for resolution, ring in self._rings:
             if resolution.seconds == 1.0:
                 ring.append(time, values)
@@ -78,6 +87,9 @@ class Tiers:
                     ring.append((before.number + 1) * resolution.seconds, before.record())
                 before = self._bins[resolution.seconds] = _Bin(number)
             before.add(values)
+            # Over a gap that is longer than a step nothing was measured.
+            most = max(resolution.seconds, self._period)
+            before.measured += apart if 0 < apart <= most else self._period
 
     def columns(self) -> list[str]:
         """The names of all figures that were ever kept."""
@@ -109,18 +121,19 @@ class Tiers:
 
     def read(
         self, resolution: Resolution, since: float, until: float, columns: Sequence[str]
-    ) -> tuple[list[float], list[list[float]], list[list[float]]]:
+    ) -> tuple[list[float], list[list[float]], list[list[float]], list[float]]:
         """The records of a ring: times, and for each column means and maxima (NaN: none).
 
-        What the step that is under way has so far comes last.
+        What the step that is under way has so far comes last. At last for how long each record
+        was measured (seconds; NaN: not kept, as of single samples).
         """
         ring = next(ring for kind, ring in self._rings if kind == resolution)
         if resolution.seconds == 1.0:
             times, means = ring.read(since, until, columns)
-            return times, means, means
-        asked = [*columns, *(_PEAK + name for name in columns)]
+            return times, means, means, [math.nan] * len(times)
+        asked = [*columns, *(_PEAK + name for name in columns), _MEASURED]
         times, found = ring.read(since, until, asked)
-        means, peaks = found[: len(columns)], found[len(columns) :]
+        means, peaks, measured = found[: len(columns)], found[len(columns) : -1], found[-1]
         now = self._bins.get(resolution.seconds)
         if now is not None and now.counts and now.number * resolution.seconds < until:
             record = now.record()
@@ -129,7 +142,8 @@ class Tiers:
                 value, most = record.get(name), record.get(_PEAK + name)
                 mean.append(math.nan if value is None else value)
                 peak.append(math.nan if most is None else most)
-        return times, means, peaks
+            measured.append(now.measured)
+        return times, means, peaks, measured
 
     def close(self) -> None:
         """Close all files."""

@@ -1,4 +1,4 @@
-"""A GPU in lines: what is measured, how it went, whose it is, and what is not supported."""
+"""A GPU in lines: what is measured, how it went, and what is not supported."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from sparkplug.schema.shares import gpu_memory_percent
 from sparkplug.schema.text import one_line
-from sparkplug.tui.cells import Line, Span, fit
+from sparkplug.tui.cells import Line
 from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, size, sparkline
+from sparkplug.tui.panes.gpu_process_lines import accounted_lines, figure_line, process_lines
 
 if TYPE_CHECKING:
-    from sparkplug.schema.gpu import Gpu, GpuProcess
+    from sparkplug.schema.gpu import Fabric, Gpu
 
-LABEL = 8
-_PROCESSES = 12
 #: The bars of a GPU whose figures stand in few lines, in cells.
 _BAR = 10
 _JOULES_IN_KWH = 3.6e6
@@ -25,6 +24,17 @@ _NEAR = 3
 def throttle(gpu: Gpu) -> str:
     """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
     return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
+
+
+def is_worn(gpu: Gpu) -> bool:
+    """Whether its memory had errors that could not be corrected, or waits for repair."""
+    return bool(
+        gpu.ecc_uncorrected_volatile
+        or gpu.ecc_uncorrected_aggregate
+        or gpu.remapped_rows_pending
+        or gpu.remapped_rows_failed
+        or gpu.retired_pages_pending
+    )
 
 
 def state_words(gpu: Gpu) -> str:
@@ -51,7 +61,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
     )
     clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
     apart = [clocks, figure_line("ecc", *ecc)]
-    below = apart if throttle(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    below = apart if throttle(gpu) or is_worn(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
     return [
         *_head(gpu),
         both,
@@ -60,7 +70,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         *_activity(gpu),
         *_links(gpu),
         *_slices(gpu),
-        *_processes(gpu),
+        *process_lines(gpu),
     ]
 
 
@@ -90,7 +100,8 @@ def gpu_lines(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list
         *_links(gpu),
         *_slices(gpu),
         *_board(gpu),
-        *_processes(gpu),
+        *process_lines(gpu),
+        *accounted_lines(gpu),
     ]
 
 
@@ -239,16 +250,23 @@ def _links(gpu: Gpu) -> list[Line]:
                     "warn" if any(known) else "dim",
                     f" · {number(sum(known) if known else None)} errors",
                 ),
-                *_fabric(fabric.state, fabric.health) if fabric is not None else (),
+                ("dim", f" · fabric {_fabric_words(fabric)}" if _is_well(fabric) else ""),
             )
         )
+    # By itself, where the end of a line that is cut would not tell it.
+    if fabric is not None and not _is_well(fabric):
+        lines.append(figure_line("", ("warn", f"fabric {_fabric_words(fabric)}")))
     return lines
 
 
-def _fabric(state: str, health: str | None) -> Line:
-    well = state == "completed" and health in ("healthy", None)
-    words = f"{state}, {health}" if health else state
-    return (("dim" if well else "warn", f" · fabric {words}"),)
+def _is_well(fabric: Fabric | None) -> bool:
+    return fabric is not None and fabric.state == "completed" and fabric.health in ("healthy", None)
+
+
+def _fabric_words(fabric: Fabric | None) -> str:
+    if fabric is None:
+        return UNSUPPORTED
+    return f"{fabric.state}, {fabric.health}" if fabric.health else fabric.state
 
 
 def _board(gpu: Gpu) -> list[Line]:
@@ -304,63 +322,3 @@ def _slices(gpu: Gpu) -> list[Line]:
     if mode:
         lines.append(figure_line("mode", ("warn", f"compute {mode}")))
     return lines
-
-
-def _processes(gpu: Gpu) -> list[Line]:
-    """As a tree: those that one process started stand below it."""
-    lines: list[Line] = []
-    shown = gpu.processes[:_PROCESSES]
-    parents = _shared_parents(shown)
-    told: set[int] = set()
-    for process in sorted(shown, key=lambda p: (parents.get(p.pid, (p.pid, ""))[0], p.pid)):
-        parent = parents.get(process.pid)
-        if parent is not None and parent[0] not in told:
-            told.add(parent[0])
-            if all(parent[0] != other.pid for other in shown):
-                head = ("dim", f"{'':18} {'':5} {'':7} {one_line(parent[1])}")
-                lines.append(figure_line(f"{parent[0]:>7}", head))
-        lines.append(_process(process, below=parent is not None))
-    if len(gpu.processes) > _PROCESSES:
-        more = len(gpu.processes) - _PROCESSES
-        lines.append(figure_line("", ("dim", f"and {more} more processes")))
-    return lines
-
-
-def _shared_parents(processes: Sequence[GpuProcess]) -> dict[int, tuple[int, str]]:
-    """For each process the nearest above it that is one of them, or is above another too."""
-    above: dict[int, int] = {}
-    for process in processes:
-        for link in process.ancestors:
-            above[link.pid] = above.get(link.pid, 0) + 1
-    own = {process.pid for process in processes}
-    found: dict[int, tuple[int, str]] = {}
-    for process in processes:
-        for link in process.ancestors[:3]:
-            # What everything descends from (a shell, a session) makes no family.
-            several = above[link.pid] > 1 and link.name not in ("bash", "sh", "zsh", "sshd", "tmux")
-            if link.pid in own or several:
-                found[process.pid] = (link.pid, link.name)
-                break
-    return found
-
-
-def _process(process: GpuProcess, *, below: bool) -> Line:
-    owner = process.agent or process.user or ""
-    where = [process.container, f"job {process.slurm_job}" if process.slurm_job else None]
-    if process.gpu_instance is not None:
-        where.append(f"gi {process.gpu_instance}")
-    branch = "└ " if below else ""
-    return figure_line(
-        f"{process.pid:>7}",
-        ("focus" if process.agent else "dim", fit(owner, 18) + " "),
-        ("text", f"{size(process.used_bytes):>5} "),
-        ("dim", f"sm {number(process.sm_percent, '%'):>4} "),
-        ("dim", branch),
-        ("text", one_line(process.name or "")),
-        ("dim", "".join(f" · {one_line(text)}" for text in where if text)),
-    )
-
-
-def figure_line(label: str, *spans: Span) -> Line:
-    """A line of figures behind what they are of."""
-    return (("dim", f"{label:<{LABEL}} "), *spans)

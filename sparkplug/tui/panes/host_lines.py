@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sparkplug.schema.shares import memory_percent
 from sparkplug.schema.text import one_line
-from sparkplug.tui.cells import Line, fit
+from sparkplug.tui.cells import Line, fit, folded
 from sparkplug.tui.figures import (
     UNSUPPORTED,
     age,
@@ -18,7 +18,8 @@ from sparkplug.tui.figures import (
     size,
     sparkline,
 )
-from sparkplug.tui.panes.gpu_lines import LABEL, figure_line, gpu_lines, small_gpu, state_words
+from sparkplug.tui.panes.gpu_lines import gpu_lines, small_gpu, state_words
+from sparkplug.tui.panes.gpu_process_lines import LABEL, figure_line
 from sparkplug.tui.panes.inference_lines import inference_lines
 from sparkplug.tui.side_by_side import beside_each_other, columns_in
 
@@ -62,17 +63,21 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
-    lines += [(), (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *_unwell(sample))]
+    driver: Line = (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *_unwell(sample))
+    lines += [(), *folded(driver, width, LABEL + 1)]
     # Before the GPUs, of which there may be more than the screen has room for.
-    lines += _events(sample)
-    column = width // columns_in(width, len(sample.gpus))
+    lines += [part for line in _events(sample) for part in folded(line, width, LABEL + 1)]
+    columns = columns_in(width, len(sample.gpus))
+    column = width // columns
     sections = []
     for gpu in sample.gpus:
         if column >= _COMPACT and not history and gpu.memory is not None:
             sections.append(small_gpu(gpu))
         else:
             past = [_gpu_of(old, gpu.uuid) for old in history]
-            sections.append(gpu_lines(gpu, past, bar, max(0, min(60, column - 50))))
+            whole = gpu_lines(gpu, past, bar, max(0, min(60, column - 50)))
+            room = column - (columns > 1)
+            sections.append([part for line in whole for part in folded(line, room, LABEL + 1)])
     lines += beside_each_other(sections, width)
     parts = (_disks(sample, bar), _ports(sample), _hardware(sample), _busiest(sample))
     rest = [line for part in parts for line in part]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, fit
 from sparkplug.tui.figures import UNSUPPORTED, age, duration, meter, number, percent
-from sparkplug.tui.panes.gpu_lines import figure_line
+from sparkplug.tui.panes.gpu_process_lines import figure_line
 
 if TYPE_CHECKING:
     from sparkplug.schema.host import HostSample

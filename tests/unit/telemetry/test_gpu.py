@@ -241,6 +241,9 @@ async def test_mig_devices_have_their_memory_and_the_whole_no_utilisation(librar
         assert biggest.memory is not None
         assert biggest.memory.used_bytes == 21 << 30
         assert biggest.multiprocessors == 60
+        assert sliced.memory is not None
+        parts = [device.memory.used_bytes for device in sliced.mig_devices if device.memory]
+        assert sum(parts) <= sliced.memory.used_bytes, "the whole holds what its parts do"
         assert sliced.processes[0].gpu_instance == biggest.gpu_instance == 1
         assert sliced.processes[0].sm_percent is None
         assert (whole.mig_enabled, whole.mig_devices) == (False, [])
@@ -339,6 +342,43 @@ async def test_a_power_limit_is_set_where_it_may_be(library: Path) -> None:
             await source.order("power_limit", uuid=uuids[1], watts=500)
         with pytest.raises(RefusedError, match="Not Found"):
             await source.order("power_limit", uuid="GPU-no-such", watts=500)
+    finally:
+        await source.close()
+
+
+async def test_what_was_accounted_of_processes_that_ended_is_told(
+    library: Path, tmp_path: Path
+) -> None:
+    many = "".join(f"accounted {n} 1GiB from:-{n} to:-1\n" for n in range(100, 120))
+    scenario = tmp_path / "accounting.scenario"
+    scenario.write_text(
+        "gpu on\nutilization 5\naccounting 1\n"
+        "accounted 4711 70GiB gpu:93 memory:54 from:-7200.5 to:-3600\n"
+        "accounted 4712 8GiB gpu:61 from:-60 to:1.2\n"
+        "gpu off\nutilization 5\naccounting 0\naccounted 4713 1GiB to:-1\n"
+        "gpu neither\nutilization 5\naccounted 4714 1GiB to:-1\n"
+        f"gpu busy\nutilization 5\naccounting 1\n{many}"
+    )
+    source = GpuSource(environment=environment(scenario, library))
+    try:
+        reading = await first(source, lambda r: answered(r) and bool(r.gpus[0].accounted))
+        on, off, neither, _ = reading.gpus
+        assert (on.accounting, on.accounting_buffer) == (True, 4000)
+        later, sooner = on.accounted
+        assert (later.pid, later.running, later.seconds) == (4712, True, None)
+        assert (later.utilization_percent, later.memory_bus_percent) == (61, None)
+        assert (sooner.pid, sooner.running, sooner.seconds) == (4711, False, 3600.5)
+        assert (sooner.utilization_percent, sooner.memory_bus_percent) == (93, 54)
+        assert sooner.max_memory_bytes == 70 << 30
+        assert sooner.started is not None
+        assert later.started is not None
+        assert 7130 < (later.started - sooner.started).total_seconds() < 7150
+        assert (off.accounting, off.accounting_buffer, off.accounted) == (False, None, [])
+        assert (neither.accounting, neither.accounted) == (None, [])
+        reading = await first(source, lambda r: bool(r.gpus[3].accounted))
+        assert [account.pid for account in reading.gpus[3].accounted] == list(range(100, 116))
+        ended = await first(source, lambda r: r.gpus[0].accounted[:1] != [later], deadline=30)
+        assert ended.gpus[0].accounted[0].seconds == pytest.approx(61.2)
     finally:
         await source.close()
 

@@ -141,7 +141,7 @@ def test_a_writer_that_is_killed_leaves_whole_records(tmp_path: Path) -> None:
         assert writer.stdout.readline() == "going\n"
         writer.send_signal(signal.SIGKILL)
     tiers = Tiers(tmp_path, period=1.0, most_bytes=8 << 20)
-    times, means, _ = tiers.read(RESOLUTIONS[0], 0, NOW * 2, ["c0", "c19"])
+    times, means, _, _ = tiers.read(RESOLUTIONS[0], 0, NOW * 2, ["c0", "c19"])
     assert len(times) > 1500
     assert means[0] == means[1] == [time - NOW for time in times]
     assert times == sorted(times)
@@ -187,6 +187,20 @@ def test_energy_counts_what_was_measured_alone(long: Tiers) -> None:
     assert gpu.kilowatt_hours == pytest.approx(0.3 * 47, rel=0.01)
     assert reply.kilowatt_hours == gpu.kilowatt_hours
     assert [series.name for series in reply.series] == ["cpu"]
+
+
+def test_a_minute_that_was_measured_in_part_counts_for_that_part(tmp_path: Path) -> None:
+    tiers = Tiers(tmp_path, period=1.0, most_bytes=16 * MIB)
+    begin = NOW // 60 * 60 + 45
+    for second in range(90):
+        tiers.add(begin + second + 1, {"gpu/GPU-0/drawn": 360.0})
+    for seconds, points in ((3600, 60), (3600, 360), (3600, 3600)):
+        reply = answer(
+            tiers, "here", asked(seconds, begin + 90, "cpu", points=points), [], simulated=False
+        )
+        assert reply.energy[0].measured_seconds == pytest.approx(90, abs=1), points
+        assert reply.kilowatt_hours == pytest.approx(0.36 * 90 / 3600, rel=0.02)
+    tiers.close()
 
 
 def test_a_time_in_which_nothing_was_measured_is_null(long: Tiers) -> None:

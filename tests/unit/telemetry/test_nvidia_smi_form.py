@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes.nvidia_smi import FIGURES, MIB, differences, figure
-from sparkplug.schema.gpu import Gpu, GpuMemory, Pcie
+from fakes.nvidia_smi import FIGURES, MIB, accounts_apart, differences, figure
+from sparkplug.schema.gpu import AccountedProcess, Gpu, GpuMemory, Pcie
 from sparkplug.telemetry.gpu.client import GpuSource
 from sparkplug.telemetry.gpu.fake.build import NoCompilerError
 from sparkplug.telemetry.gpu.fake.environment import fake_nvml_environment
@@ -130,6 +130,26 @@ def test_the_same_figures_agree_and_none_is_left_out() -> None:
 def test_what_differs_is_named(changes: dict[str, object], told: str) -> None:
     gpu = Gpu.model_validate({**the_same().model_dump(), **changes})
     assert differences(gpu, ET.fromstring(SAID))[0] == [f"gpu 0 {told}"]
+
+
+def test_accounts_of_processes_that_ended_are_compared() -> None:
+    said = ET.fromstring(
+        "<gpu><accounted_processes><accounted_process_info><pid>4711</pid>"
+        "<gpu_util>93 %</gpu_util><memory_util>54 %</memory_util><time>11160500 ms</time>"
+        "<max_memory_usage>71680 MiB</max_memory_usage><is_running>0</is_running>"
+        "</accounted_process_info></accounted_processes></gpu>"
+    )
+    one = AccountedProcess(
+        pid=4711,
+        seconds=11160.5,
+        utilization_percent=93,
+        memory_bus_percent=54,
+        max_memory_bytes=71680 * MIB,
+    )
+    gpu = the_same().model_copy(update={"accounted": [one]})
+    assert accounts_apart(gpu, said) == []
+    other = one.model_copy(update={"utilization_percent": 12})
+    assert accounts_apart(gpu.model_copy(update={"accounted": [other]}), said)
 
 
 def test_what_is_not_there_is_nothing() -> None:

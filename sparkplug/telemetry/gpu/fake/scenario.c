@@ -40,7 +40,7 @@ double monotonic(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int number(const char *text, double *value) {
+int number(const char *text, double *value) {
     char *end;
     *value = strtod(text, &end);
     if (end == text) return 0;
@@ -204,6 +204,7 @@ static const char *parse_gpu_line(struct gpu *gpu, const char *key, char *rest) 
     if (!strcmp(key, "nvlink_to")) { gpu->to_switch = !strcmp(rest, "switch"); return NULL; }
     if (!strcmp(key, "like")) return parse_like(gpu, rest);
     if (!strcmp(key, "process")) return parse_process(gpu, rest);
+    if (!strcmp(key, "accounted")) return parse_accounted(gpu, rest);
     if (!strcmp(key, "hang")) return parse_hang(gpu, rest);
     if (!strcmp(key, "mig")) return parse_mig(gpu, rest);
     if (!strcmp(key, "xid") || !strcmp(key, "event"))

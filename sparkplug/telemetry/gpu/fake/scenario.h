@@ -22,6 +22,9 @@
  *   FIELD linear T:VALUE ... [jitter:A]            a straight line between; +-A of noise, per second
  *   hang FIELD T SECONDS                           the call that reads it blocks from T on
  *   process PID|self-parent BYTES NAME [sm:PERCENT|sm:gpu] [from:T] [to:T]
+ *   accounted PID BYTES [gpu:PERCENT] [memory:PERCENT] [from:T] [to:T]
+ *                                  what is accounted of a process that ran then; T in seconds
+ *                                  since the script began, once, below 0 for before
  *   mig PROFILE BYTES USED SMS                     a MIG device
  *   xid NUMBER T                                   an XID event at T
  *   event KIND T                                   another event at T: double_bit_ecc, ...
@@ -44,7 +47,7 @@ enum {
 };
 
 enum { MAX_GPUS = 16, MAX_FRAMES = 64, MAX_PROCESSES = 32, MAX_EVENTS = 32, MAX_HANGS = 8,
-       MAX_MIG = 8, MAX_LINKS = 18, LINE = 4096 };
+       MAX_MIG = 8, MAX_ACCOUNTS = 128, MAX_LINKS = 18, LINE = 4096 };
 
 /* Every field of a scenario and its name in files. */
 #define FIELDS_OF_A_GPU(X) \
@@ -88,6 +91,7 @@ enum field { FIELDS_OF_A_GPU(NAMED) FIELDS };
 
 struct track { int frames; int linear; double jitter; double at[MAX_FRAMES], value[MAX_FRAMES]; };
 struct process { unsigned pid; u64 bytes; double sm; double from, to; char name[96]; };
+struct account { unsigned pid; u64 bytes; double gpu, memory, from, to; };
 struct happening { u64 type, data; double at; };
 struct hang { int field; double at, seconds; };
 struct mig { struct gpu *parent; int index; char profile[48], uuid[96]; double bytes, used; unsigned sms; };
@@ -99,11 +103,12 @@ struct gpu {
     char name[96], uuid[96], serial[32], vbios[32], pci[32], cpus[96], part[32], inforom[32];
     int to_switch;
     struct track tracks[FIELDS];
-    int processes, happenings, hangs, migs;
+    int processes, happenings, hangs, migs, accounts;
     struct process process[MAX_PROCESSES];
     struct happening happening[MAX_EVENTS];
     struct hang hang[MAX_HANGS];
     struct mig mig[MAX_MIG];
+    struct account account[MAX_ACCOUNTS];
     struct counter energy, received, transmitted;
 };
 
@@ -120,6 +125,9 @@ extern struct scenario state;
 #define EXPORT __attribute__((visibility("default")))
 
 nvmlReturn_t load(void);
+/* A number with its size (KiB, MiB, GiB); 0 where it is none. */
+int number(const char *text, double *value);
+const char *parse_accounted(struct gpu *gpu, char *rest);
 double monotonic(void);
 double elapsed(void);
 double script_time(void);
