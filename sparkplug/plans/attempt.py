@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +22,7 @@ from sparkplug.bus.questions import hold
 from sparkplug.plans.replicas import Replicas
 from sparkplug.plans.spent import tokens_in_answer, tokens_in_status
 from sparkplug.schema.agent import ResolveReply, ResolveRequest, Target
+from sparkplug.schema.agent_control import Withdrawal
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, SparkplugError
 from sparkplug.schema.question import LONGEST_QUESTION, Draft
@@ -155,6 +157,7 @@ async def _answer(
 ) -> None:
     epoch = bus.epoch
     parts: list[str] = []
+    call, over = secrets.token_hex(16), False
     text = ask.prompt if ask.action is None else ask.action
     stream = wire.prompt(
         bus,
@@ -162,7 +165,7 @@ async def _answer(
         text,
         action=ask.action,
         input=ask.input if ask.action is not None else None,
-        context=context,
+        context=context if target.foreign else {**context, "call": call},
         deadline=left,
     )
     try:
@@ -179,6 +182,7 @@ async def _answer(
                     await chunk.reply(await _person(bus, target, chunk.prompt, context))
                 if ask.idle is not None:
                     silence.reschedule(asyncio.get_running_loop().time() + ask.idle)
+        over = True
     except TimeoutError as error:
         if not silence.expired():
             raise
@@ -189,11 +193,28 @@ async def _answer(
         raise InterruptedAttemptError(error.message) from error
     except (NoMeshError, nats.errors.Error) as error:
         if isinstance(error, NoMeshError) and bus.connected and bus.epoch == epoch:
+            over = True  # nobody took it
             raise
         raise InterruptedAttemptError(_CONNECTION_LOST) from error
+    except DeadlineError:
+        raise
+    except SparkplugError:
+        over = True
+        raise
+    finally:
+        if not over and not target.foreign:
+            await _withdraw(bus, target, call)
     said = "".join(parts)
     answer.output = said if ask.action is None else wire.parsed(said)
     answer.tokens += tokens_in_answer(answer.output)
+
+
+async def _withdraw(bus: Bus, target: Target, call: str) -> None:
+    """Have the agent stop: the run was cancelled, or its time is over."""
+    told = Withdrawal(call=call)
+    with contextlib.suppress(nats.errors.Error):
+        subject = subjects.withdraw(target.name, target.replica)
+        await bus.nc.publish(subject, told.model_dump_json().encode())
 
 
 async def _person(bus: Bus, target: Target, question: str, context: Mapping[str, Any]) -> str:

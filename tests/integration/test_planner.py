@@ -17,6 +17,7 @@ from fakes.planners import PlanMesh
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent_control import Withdrawal
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.event import Event
 from sparkplug.schema.run import (
@@ -226,10 +227,14 @@ async def test_an_output_larger_than_a_message_goes_to_the_object_store(mesh: Pl
 
 
 async def test_a_cancel_reaches_the_waiting_prompt(mesh: PlanMesh) -> None:
+    calls: list[str] = []
+
     async def silent(asked: Asked) -> Any:
+        calls.append(asked.ids["call"])
         await asyncio.Event().wait()
 
     await mesh.agents.host("echo", silent)
+    withdrawn = await mesh.bus.nc.subscribe(subjects.withdraw("echo", "*"))
     await mesh.plan("n1")
     await mesh.plan("n2")
     run = await mesh.submit({"name": "p", "steps": [step("a"), step("b", after=("a",))]})
@@ -239,6 +244,9 @@ async def test_a_cancel_reaches_the_waiting_prompt(mesh: PlanMesh) -> None:
     assert view.state is RunState.CANCELLED
     assert view.error == "cancelled by tester"
     assert [one.state for one in view.steps] == [StepState.CANCELLED] * 2
+    # The agent is told that nobody waits for its answer, by the id it was asked under.
+    told = Withdrawal.model_validate_json((await withdrawn.next_msg(30)).data)
+    assert [told.call] == calls
     with pytest.raises(ConflictError, match="already ended"):
         await mesh.cancel(run)
 

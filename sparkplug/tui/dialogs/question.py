@@ -80,6 +80,8 @@ class QuestionPage(Reading):
         if self._question.waits:
             words = {"approve": "a approves, r rejects", "choice": "a number chooses, t types"}
             hint = words.get(str(self._question.kind), "t types an answer, enter sends it")
+            if self._entry.display:
+                hint = "enter sends the answer"
             lines += [(), (("dim", hint),)]
         return lines
 
