@@ -38,7 +38,7 @@ from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.vectors import Space
 from sparkplug.memory.writing import Taken, Write, Writing
 from sparkplug.schema import memory as m
-from sparkplug.schema.errors import NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.errors import AskAgainError, NotFoundError, RefusedError, SparkplugError
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,9 @@ class MemoryService:
         self._totals: tuple[float, dict[str, int]] = (0.0, {})
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
+        #: Held while a batch is stored; and for good, with `_goes`, once all went elsewhere.
+        self._taking = asyncio.Lock()
+        self._goes = False
 
     # The spaces of vectors
 
@@ -181,6 +184,8 @@ class MemoryService:
         async def answer(request: BaseModel, message: Msg) -> BaseModel | None:
             if message.reply and not self._is_new(message.reply):
                 return None  # the node handed on what came to us as well
+            if self._goes:
+                raise AskAgainError("the memory goes to another host")
             caller = caller_of(message.subject.split(".")[4:])
             if caller is None:
                 raise RefusedError("nobody is named by that subject", where=message.subject)
@@ -207,6 +212,10 @@ class MemoryService:
     # Taking what is said
 
     async def _take(self, messages: Sequence[Msg]) -> None:
+        async with self._taking:
+            await self._take_batch(messages)
+
+    async def _take_batch(self, messages: Sequence[Msg]) -> None:
         writes = []
         for message in messages:
             write = await self._read(message)
@@ -588,7 +597,19 @@ class MemoryService:
     async def _handover(self, caller: Caller, request: m.MoveRequest) -> m.MoveReply:
         from sparkplug.memory.moving import hand_over
 
-        return await hand_over(self._bus, self.catalogue, self._half_life, self._node, request.node)
+        # What would be stored or changed here from now on did not go with the rest: writes wait
+        # in the mesh for the next home, and the node ends this process.
+        await self._taking.acquire()
+        self._goes = True
+        try:
+            await self._on_writer(lambda: None)  # what was begun is done
+            return await hand_over(
+                self._bus, self.catalogue, self._half_life, self._node, request.node
+            )
+        except BaseException:
+            self._goes = False
+            self._taking.release()
+            raise
 
     # Upkeep
 
