@@ -15,13 +15,22 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.service import call
-from sparkplug.schema.errors import InvalidError, NoMeshError, SparkplugError
+from sparkplug.schema.errors import (
+    AskAgainError,
+    DeadlineError,
+    InvalidError,
+    NoMeshError,
+    SparkplugError,
+)
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryHome
 from sparkplug.schema.node import NodeState, ObservedNode
 
 log = logging.getLogger(__name__)
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
+
+#: What cannot be asked twice: all else changes nothing, or knows that it was done.
+ONCE = "handover"
 
 _WRITE_S = 5.0
 #: The lease of the memory lapses in nine seconds, and is asked for every second.
@@ -43,14 +52,21 @@ async def ask(
     """Ask the memory. Raises NoMeshError, with the name of its host, when it is away.
 
     `deadline` in seconds leaves time for its process to start. A node that lives and was begun
-    a moment ago has yet to take the lease of the one before: it is waited for.
+    a moment ago has yet to take the lease of the one before: it is waited for. What was asked of
+    a process that was killed, or over a connection that is lost, is asked again.
     """
     began = time.monotonic()
-    while True:
+    subject = subjects.memory_call(verb, caller)
+    left = deadline
+    while left > 0:
+        asked = call(bus, subject, request, reply, deadline=left)
         try:
-            return await call(
-                bus, subjects.memory_call(verb, caller), request, reply, deadline=deadline
-            )
+            return await (asked if verb == ONCE else bus.answer(asked))
+        except AskAgainError as error:
+            log.debug("asked again: %s", error)
+            await asyncio.sleep(_AGAIN_S)
+        except nats.errors.ConnectionReconnectingError:
+            await bus.wait_connected(left)
         except NoMeshError as error:
             if not bus.connected:
                 raise
@@ -58,6 +74,8 @@ async def ask(
             if late or not await _lives(bus):
                 raise await _away(bus) from error
             await asyncio.sleep(_AGAIN_S)
+        left = round(began + deadline - time.monotonic(), 1)
+    raise DeadlineError(f"no answer on {subject} within {deadline:g} s")
 
 
 async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:

@@ -90,8 +90,8 @@ class Knowledge:
         """Watch for ever: what changes is read again; all of it once at the beginning."""
         await asyncio.to_thread(self._read_all)
         while True:
-            watched = [f.path for f in await asyncio.to_thread(self._folders) if f.watched]
             self._again.clear()
+            watched = [f.path for f in await asyncio.to_thread(self._folders) if f.watched]
             there = [path for path in watched if await asyncio.to_thread(os.path.exists, path)]
             if there:
                 await self._watch(there)
@@ -105,16 +105,21 @@ class Knowledge:
     async def _watch(self, paths: Sequence[str]) -> None:
         from watchfiles import awatch
 
+        first = True
         async for changes in awatch(
             *paths,
             stop_event=self._again,
             recursive=True,
             debounce=400,
             rust_timeout=1000,
+            yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            log.info("%d documents changed", len(changes))
-            await asyncio.to_thread(self._read_all)
+            # What changed before it was watched nobody tells of: it is looked for once.
+            if changes or first:
+                log.info("%d documents changed", len(changes))
+                await asyncio.to_thread(self._read_all)
+            first = False
 
     def look_again(self) -> None:
         """The folders are others now."""

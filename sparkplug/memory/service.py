@@ -38,7 +38,13 @@ from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.vectors import Space
 from sparkplug.memory.writing import Taken, Write, Writing
 from sparkplug.schema import memory as m
-from sparkplug.schema.errors import ConflictError, NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.errors import (
+    AskAgainError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    SparkplugError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -204,12 +210,9 @@ class MemoryService:
 
     @contextlib.asynccontextmanager
     async def _a_change(self) -> AsyncIterator[None]:
-        """One change; none begins once all of it goes to another node. Raises ConflictError."""
+        """One change; none begins once all of it goes to another node. Raises AskAgainError."""
         if self._leaves_for:
-            raise ConflictError(
-                f"the memory goes to {self._leaves_for} at this moment",
-                hint="ask again in some seconds",
-            )
+            raise AskAgainError(f"the memory goes to {self._leaves_for}")
         self._changing += 1
         try:
             yield

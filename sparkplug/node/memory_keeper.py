@@ -28,10 +28,11 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import Lease
+from sparkplug.bus.memory import ONCE
 from sparkplug.clock import until_next
 from sparkplug.memory.moving import read_home, receive
 from sparkplug.paths import Paths
-from sparkplug.schema.errors import ConflictError, SparkplugError
+from sparkplug.schema.errors import AskAgainError, ConflictError, SparkplugError
 from sparkplug.schema.memory import MemoryHome
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ _STOP_S = 10.0
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _MOST_HELD = 256
-#: What cannot be asked twice: all else changes nothing, or knows that it was done.
-_ONCE = "handover"
+#: Of so many that were asked last it is known where their answers were to go: of a process that
+#: ends it is not known which of them it answered.
+_MOST_ASKED = 4096
 #: As long as the longest that is waited for an answer: on a busy host a process starts slowly.
 _HELD_S = 120.0
 _LOG_BYTES = 10 << 20
@@ -74,7 +76,7 @@ class MemoryKeeper:
         self._serving = False
         self._process: asyncio.subprocess.Process | None = None
         self._held: list[tuple[float, Msg]] = []
-        self._asked: deque[tuple[float, Msg]] = deque(maxlen=_MOST_HELD)
+        self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
 
     async def run(self) -> None:
         """Keep it for ever, while this node is its home."""
@@ -128,11 +130,15 @@ class MemoryKeeper:
             for task in done:
                 task.result()
         finally:
+            await end(*tasks)
+            # What is asked meanwhile is given up by a process that ends: it has to be known here.
+            await self._stop_process()
             for subscription in (calls, writes):
                 with contextlib.suppress(nats.errors.Error):
                     await subscription.unsubscribe()
-            await end(*tasks)
-            await self._stop_process()
+            self._asked.extend(message.reply for _, message in self._held)
+            self._held = []
+            await self._have_asked_again()
         home, _ = await read_home(self._bus)
         if home is not None and home.node != self._node:
             await asyncio.to_thread(_move_aside, self._paths.memory)
@@ -164,21 +170,33 @@ class MemoryKeeper:
         if not message.reply.startswith("_INBOX."):
             return
         if self._serving:
-            # A process that is killed has answered some of these: all are asked again, and who
-            # has an answer does not listen any more.
-            if message.subject.split(".")[3] != _ONCE:
-                self._asked.append((now, message))
+            if message.subject.split(".")[3] != ONCE:
+                self._asked.append(message.reply)
             return
         self._wanted.set()
-        # The oldest go first: most of what a process that ended had been asked was answered.
         held = [(at, held) for at, held in self._held if now - at < _HELD_S]
         self._held = [*held, (now, message)][-_MOST_HELD:]
+        if len(held) == _MOST_HELD:
+            too_many = SparkplugError("more is asked of the memory than can wait while it starts")
+            await self._tell(held[0][1].reply, too_many)
 
-    def _ask_again(self) -> None:
-        """What a process that ended may not have answered."""
-        now = time.monotonic()
-        self._held += [(at, message) for at, message in self._asked if now - at < _HELD_S]
-        self._asked.clear()
+    async def _have_asked_again(self) -> None:
+        """Tell who may wait for a process that ended to ask again.
+
+        Who has an answer does not listen any more. To hand on what was asked, instead, has all
+        of it worked on again and its answers sent again, however large, before what still waits.
+        """
+        told, self._asked = self._asked, deque(maxlen=_MOST_ASKED)
+        error = AskAgainError(
+            "the memory's process ended before it answered", where=f"node {self._node}"
+        )
+        for reply in told:
+            await self._tell(reply, error)
+
+    async def _tell(self, reply: str, error: SparkplugError) -> None:
+        body = json.dumps(error.as_json()["error"]).encode()
+        with contextlib.suppress(nats.errors.Error):
+            await self._bus.nc.publish(reply, body, headers={_ERROR_HEADER: error.code})
 
     async def _keep_process(self) -> None:
         pause = _PAUSE_S
@@ -196,7 +214,7 @@ class MemoryKeeper:
                 await self._stop_process()
             finally:
                 self._serving = False
-                self._ask_again()
+            await self._have_asked_again()
             settled = time.monotonic() - began > _LONGEST_PAUSE_S
             pause = _PAUSE_S if settled else min(_LONGEST_PAUSE_S, pause * 1.5)
             await asyncio.sleep(pause)
@@ -252,12 +270,8 @@ class MemoryKeeper:
             hint=told.hint or f"its log: {self._paths.logs / 'memory.log'}",
         )
         held, self._held = self._held, []
-        body = json.dumps(answer.as_json()["error"]).encode()
         for _, message in held:
-            with contextlib.suppress(nats.errors.Error):
-                await self._bus.nc.publish(
-                    message.reply, body, headers={_ERROR_HEADER: answer.code}
-                )
+            await self._tell(message.reply, answer)
 
     async def _stop_process(self) -> None:
         """End it: it finishes its batch and goes when its stdin closes."""

@@ -98,6 +98,13 @@ class NoMeshError(SparkplugError):
     exit_code = 5
 
 
+class AskAgainError(SparkplugError):
+    """What worked on the request ended before it answered: the same request may be made again."""
+
+    code = "ask_again"
+    exit_code = 1
+
+
 class DeadlineError(SparkplugError):
     """The thing asked for did not happen in time."""
 
@@ -116,6 +123,7 @@ ERRORS: dict[str, type[SparkplugError]] = {
         CancelledRequestError,
         WaitingError,
         NoMeshError,
+        AskAgainError,
         DeadlineError,
     )
 }
