@@ -106,14 +106,15 @@ class Extraction:
         return True
 
     def _facts(self, write: Write) -> list[str]:
-        from sparkplug.memory.seats import StagedStore
-
         space = self._indexing.wanted
         if space is None:
             self._indexing.loaded.wait(30.0)
             space = self._indexing.wanted
         if space is None:
             raise RuntimeError(self._indexing.error or "the vector store is not open")
+        # Mem0 is loaded by now: two threads that begin to load it wait for each other.
+        from sparkplug.memory.seats import StagedStore
+
         mem0 = space.mem0
         staged, real = StagedStore(mem0.vector_store), mem0.vector_store
         # One thread extracts, and nothing else asks this Memory to add.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sparkplug.schema.agent import ObservedAgent
-from sparkplug.schema.agent_state import SERVING
-from sparkplug.schema.run import StepBreaker
-from sparkplug.schema.topology import EdgeBreaker
+if TYPE_CHECKING:
+    from sparkplug.schema.agent import ObservedAgent
+    from sparkplug.schema.run import StepBreaker
+    from sparkplug.schema.topology import EdgeBreaker
 
 _MOST = 200
 _SUBJECT_PARTS = 5
@@ -16,6 +17,10 @@ _SUBJECT_PARTS = 5
 
 def breakers_of(replicas: Iterable[ObservedAgent]) -> list[EdgeBreaker]:
     """Those of the replicas that are up, open ones first. What is no agent's subject is left."""
+    # The words alone are drawn in the first frame, before there are models.
+    from sparkplug.schema.agent_state import SERVING
+    from sparkplug.schema.topology import EdgeBreaker
+
     found = []
     for agent in replicas:
         if not agent.breakers or agent.state not in SERVING:
