@@ -61,15 +61,28 @@ def test_one_agent_asks_another_and_topology_shows_it(node: Node, tmp_path: Path
     """)
     node.cli("agents", "deploy", str(node.write_agent(tmp_path / "a", "echo", slow)))
     node.cli("agents", "deploy", str(node.write_agent(tmp_path / "b", "relay", code)))
-    assert node.cli("prompt", "relay", "go").stdout.strip() == "relayed echo: ping"
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        assert node.cli("prompt", "relay", "go").stdout.strip() == "relayed echo: ping"
+        asked += 1
 
     def edge() -> dict[str, object]:
         edges = node.json("topology")["edges"]
         found = [e for e in edges if (e["from"], e["to"]) == ("relay", "echo")]
         return found[0] if found else {}
 
-    assert wait_until(lambda: edge().get("latency_p50_ms"))
-    assert edge()["messages"] == 1
+    def timed() -> bool:
+        # On a busy host the observer may read even that in one go: then it is asked again.
+        if edge().get("latency_p50_ms"):
+            return True
+        ask()
+        return False
+
+    ask()
+    assert wait_until(timed, 60)
+    assert wait_until(lambda: edge()["messages"] == asked, 30)
     assert edge()["errors"] == 0
     kinds = {n["name"]: n["kind"] for n in node.json("topology")["nodes"]}
     assert kinds["relay"] == kinds["echo"] == "agent"
