@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,21 +81,22 @@ async def list_agents(client: Client) -> list[ObservedAgent]:
 
 async def replicas(client: Client, name: str) -> list[ObservedAgent]:
     """The replicas of one agent, as `list_agents` has them."""
-    async with asyncio.TaskGroup() as group:
-        observed = group.create_task(read_observed_of(client.bus, name))
-        found = group.create_task(read(client, name))
-    wanted = found.result()
-    merged = merge_agents(observed.result(), {name: wanted[0]} if wanted else {})
-    return replicas_of(merged, name)
+    found = await read(client, name)
+    return await _shown(client, name, found[0] if found else None)
+
+
+async def _shown(client: Client, name: str, wanted: DesiredAgent | None) -> list[ObservedAgent]:
+    observed = await read_observed_of(client.bus, name)
+    return replicas_of(merge_agents(observed, {name: wanted} if wanted else {}), name)
 
 
 async def describe(client: Client, name: str) -> AgentDescription:
     """One agent: its spec, and how each replica is. Raises NotFoundError."""
     found = await read(client, name)
-    there = await replicas(client, name)
-    if found is None and not there:
-        raise await no_agent(client, name)
     wanted, revision = found or (None, None)
+    there = await _shown(client, name, wanted)
+    if wanted is None and not there:
+        raise await no_agent(client, name)
     if wanted is not None:
         spec = wanted.spec.model_copy(update={"env": without_secrets(wanted.spec.env)})
         wanted = wanted.model_copy(update={"spec": spec})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,15 +66,13 @@ async def read_observed_of(bus: Bus, name: str) -> Observed:
 
     The rest of a mesh of many agents takes its time to read, and says nothing of them.
     """
-    patterns = [f"agents.{name}.>", f"foreign.{name}.>"] if can_be_key(name) else []
+    patterns = (f"agents.{name}.>", f"foreign.{name}.>", "nodes.>")
     bucket = Bucket(bus, subjects.BUCKET_OBSERVED)
-    async with within(READ_S, "observed state"), asyncio.TaskGroup() as group:
-        ahead = group.create_task(clock_ahead(bus))
-        parts = [group.create_task(bucket.entries(p)) for p in (*patterns, "nodes.>")]
-    found = Observed(ahead=ahead.result())
-    for part in parts:
-        for entry in part.result():
-            found.take(entry)
+    async with within(READ_S, "observed state"):
+        found = Observed(ahead=await clock_ahead(bus))
+        for pattern in patterns if can_be_key(name) else ():
+            for entry in await bucket.entries(pattern):
+                found.take(entry)
     return found
 
 

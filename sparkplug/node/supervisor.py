@@ -46,15 +46,10 @@ from sparkplug.schema.settings import SettingsDocument
 
 log = logging.getLogger(__name__)
 
-_EXIT_SEEN_S = 0.5
 _LEAVE_S = 1.0
 _STALLS_EVERY_S = 0.25
-#: What is kept of the log of a process that failed.
-_LAST_LINES = 50
-_LAST_CHARACTERS = 8000
 _ROTATE_S = 5.0
 _READ_AGAIN_S = 0.5
-_MAX_REPORT_BYTES = 256 << 10
 
 ReplicaKey = tuple[str, str]
 
