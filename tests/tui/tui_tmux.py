@@ -17,7 +17,7 @@ from pathlib import Path
 import pexpect
 from tui_terminal import environment
 
-_DEADLINE_S = 15.0
+_DEADLINE_S = 60.0
 _CONFIG = """\
 set -g default-terminal "tmux-256color"
 set -g default-shell /bin/sh
@@ -176,7 +176,7 @@ class Tmux:
             env=self._env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         assert not check or done.returncode == 0, f"tmux {words}: {done.stderr}"
