@@ -106,12 +106,16 @@ class Tmux:
 
     def click_on(self, words: str) -> None:
         """Click on the first place where these words stand."""
-        self.shows(words)
-        for y, line in enumerate(self.lines):
-            if words in line:
-                self.click(line.index(words), y)
-                return
-        raise AssertionError(f"{words} went away:\n{self.text}")
+        places: list[tuple[int, int]] = []
+
+        def found() -> bool:
+            places[:] = [
+                (x, y) for y, line in enumerate(self.lines) if (x := line.find(words)) >= 0
+            ]
+            return bool(places)
+
+        self.until(found, f"{words} shown")
+        self.click(*places[0])
 
     def wheel(self, x: int, y: int, by: int) -> None:
         """Turn the wheel by so many notches, down where `by` is positive."""
