@@ -75,6 +75,21 @@ class Node:
         """Run a listing verb and parse its `--json`."""
         return json.loads(self.cli(*words, "--json").stdout)
 
+    def remember(self, text: str, *options: str) -> str:
+        """Have a memory kept, and its id; a busy host's memory may still come up by then."""
+        made = self.json("memory", "add", text, *options)
+        if made["id"] is None:
+            assert made["state"] == "waiting", made
+            assert wait_until(lambda: self._memories(text))
+            (made,) = self._memories(text)
+        return str(made["id"])
+
+    def _memories(self, text: str) -> list[dict[str, Any]]:
+        listed = self.cli("memory", "list", "--json", check=False)
+        if listed.returncode:
+            return []
+        return [one for one in json.loads(listed.stdout) if one["text"] == text]
+
     def up(self) -> None:
         """Start the node."""
         self.cli("up")
