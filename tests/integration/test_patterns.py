@@ -16,7 +16,7 @@ from sparkplug.client import agents as client_agents
 from sparkplug.client import prompts
 from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
 
-_LONG_S = 30.0
+_LONG_S = 90.0
 
 #: Does what it is told; writes what happens to it into its folder.
 WORKER = """

@@ -27,7 +27,7 @@ from sparkplug.tasks.keeping import Limits
 
 Until = Callable[..., Awaitable[None]]
 
-_LONG_S = 30.0
+_LONG_S = 90.0
 
 
 @pytest.fixture
