@@ -1,7 +1,7 @@
 """The catalogue: every memory, all its versions, where it is from and who read it.
 
 What changes it runs on one thread in one transaction each (`change`); what reads it on others,
-and sees what was committed last. Nothing here awaits: `service.py` calls it off its loop.
+and sees what was committed last. Nothing here awaits: `parts.py` calls it off the loop.
 """
 
 from __future__ import annotations
