@@ -180,9 +180,7 @@ class Catalogue:
                 "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text))
             )
         else:
-            happened.note(
-                db, Kind.QUARANTINED, self.find(item.id, db), "", ", ".join(item.flags)
-            )
+            happened.note(db, Kind.QUARANTINED, self.find(item.id, db), "", ", ".join(item.flags))
         return Stored(item.id, False, item.quarantined)
 
     # Outcomes of writes
@@ -305,7 +303,7 @@ class Catalogue:
         happened.note(db, Kind.DELETED, row, author, why)
         return True
 
-    def undo(self, db: sqlite3.Connection, id: str, author: str = "") -> None:  # noqa: A002
+    def undo(self, db: sqlite3.Connection, id: str, author: str = "", why: str = "") -> None:  # noqa: A002
         """Have a deleted item back. Raises ConflictError when that cannot be."""
         row = self.find(id, db)
         if row["state"] != MemoryState.DELETED:
@@ -322,7 +320,7 @@ class Catalogue:
             raise ConflictError(f"{row['scope']} knows the same again by now") from error
         self._index_words(db, row["row"])
         settled.take_back(db, row)
-        happened.note(db, Kind.RESTORED, row, author)
+        happened.note(db, Kind.RESTORED, row, author, why)
 
     def judge(
         self,

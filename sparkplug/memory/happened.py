@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from sparkplug.memory.rows import when
 from sparkplug.schema.memory import ExportedHappening, MemoryItem
 from sparkplug.schema.memory_timeline import HappeningKind
 
@@ -137,7 +137,7 @@ def exported(db: sqlite3.Connection, item: int) -> list[ExportedHappening]:
     return [
         ExportedHappening.model_construct(
             v=1,
-            time=when(row["time"]),
+            time=datetime.fromtimestamp(row["time"], UTC),
             kind=row["kind"],
             scope=row["scope"],
             by=row["who"],

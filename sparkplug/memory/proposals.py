@@ -43,10 +43,9 @@ def read(catalogue: Catalogue, request: ProposalsRequest, half_life: float) -> P
     return reply
 
 
-def _decided(
-    db: sqlite3.Connection, request: ProposalsRequest, half_life: float
-) -> list[Proposal]:
-    where, given = ["1"], []
+def _decided(db: sqlite3.Connection, request: ProposalsRequest, half_life: float) -> list[Proposal]:
+    where: list[str] = ["1"]
+    given: list[str] = []
     if request.kinds:
         where.append(f"s.kind IN ({','.join('?' * len(request.kinds))})")
         given += request.kinds
@@ -162,9 +161,9 @@ def _decide(
         if kind == "duplicate":
             settled.take_in(db, kept, dropped)
             happened.note(db, HappeningKind.MERGED, kept, author, f"took in {short(dropped['id'])}")
-    row = settled.get(db, settled.pair(kept["id"], dropped["id"]))
-    assert row is not None
-    return SettleReply(proposal=_told(db, row, half_life))
+    made = settled.get(db, settled.pair(kept["id"], dropped["id"]))
+    assert made is not None
+    return SettleReply(proposal=_told(db, made, half_life))
 
 
 def _sides(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from sparkplug.memory.rows import when
 from sparkplug.schema.memory import ExportedDecision
 
 TABLE = """
@@ -112,9 +112,7 @@ def take_back(db: sqlite3.Connection, dropped: sqlite3.Row) -> None:
             "UPDATE items SET said = max(1, said - ?) WHERE row = ?",
             (dropped["said"], kept["row"]),
         )
-    db.execute(
-        "DELETE FROM settled WHERE one = ? AND other = ?", (merged["one"], merged["other"])
-    )
+    db.execute("DELETE FROM settled WHERE one = ? AND other = ?", (merged["one"], merged["other"]))
 
 
 def _sayings(db: sqlite3.Connection, item: sqlite3.Row) -> list[tuple[object, ...]]:
@@ -149,7 +147,7 @@ def exported(db: sqlite3.Connection, id: str) -> list[ExportedDecision]:  # noqa
             likeness=row["likeness"],
             found=row["found"],
             dropped=row["dropped"],
-            time=when(row["time"]),
+            time=datetime.fromtimestamp(row["time"], UTC),
             author=row["author"],
             why=row["why"],
         )

@@ -160,14 +160,14 @@ def read(catalogue: Catalogue, request: TimelineRequest) -> TimelineReply:
         wanted = _wanted(source, request, item)
         _from(wanted, source, place)
         for each in _each(source, request.scopes, item):
-            found.append(_page(db, source, wanted, each, request.limit + 1, request.chars))
+            page = _page(db, source, wanted, each, request.limit + 1, request.chars)
+            found.append(page)
     merged = heapq.merge(*found, key=lambda one: (-one[0], one[1], -one[2]))
-    page = [one for one, _ in zip(merged, range(request.limit + 1), strict=False)]
-    more = len(page) > request.limit
-    page = page[: request.limit]
+    newest = [one for one, _ in zip(merged, range(request.limit + 1), strict=False)]
+    shown = newest[: request.limit]
     reply = TimelineReply(
-        happenings=[_happening(row) for *_, row in page],
-        more=":".join(map(repr, page[-1][:3])) if more and page else "",
+        happenings=[_happening(row) for *_, row in shown],
+        more=":".join(map(repr, shown[-1][:3])) if shown and len(newest) > len(shown) else "",
     )
     oldest = happened.reads_since(db)
     reply.reads_since = None if oldest is None else _moment(oldest)

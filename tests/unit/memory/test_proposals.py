@@ -90,7 +90,7 @@ def test_a_merge_is_taken_back_by_undoing_the_deletion_too(catalogue: Catalogue)
     with catalogue.change() as db:
         catalogue.undo(db, same.drop.id, "root")
     assert catalogue.find(same.keep.id)["said"] == 1
-    assert [one.id for one in proposed(catalogue)][0] == same.id
+    assert next(one.id for one in proposed(catalogue)) == same.id
     with pytest.raises(ConflictError, match="nothing was decided"):
         settle(catalogue, same.id, "open")
 

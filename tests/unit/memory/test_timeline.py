@@ -92,7 +92,9 @@ def test_it_is_of_a_scope_of_a_kind_of_somebody_or_of_a_time(catalogue: Catalogu
 
 
 def test_a_page_goes_on_where_the_one_before_ended(catalogue: Catalogue) -> None:
-    items = [NewItem(id=item_id(str(n)), text=f"number {n}", scope=f"run:r{n % 3}") for n in range(50)]
+    items = [
+        NewItem(id=item_id(str(n)), text=f"number {n}", scope=f"run:r{n % 3}") for n in range(50)
+    ]
     with catalogue.change() as db:
         stored = catalogue.store(items, db)  # all at one moment
         for one in stored[:20]:
@@ -109,9 +111,7 @@ def test_a_page_goes_on_where_the_one_before_ended(catalogue: Catalogue) -> None
         found: list[Happening] = []
         more = ""
         while True:
-            page = timeline.read(
-                catalogue, TimelineRequest(limit=7, before=more, scopes=scopes)
-            )
+            page = timeline.read(catalogue, TimelineRequest(limit=7, before=more, scopes=scopes))
             found += page.happenings
             more = page.more
             if not more:
@@ -155,9 +155,7 @@ def test_what_became_of_an_item_that_is_gone_is_told_and_not_what_it_said(
     assert "added" not in {str(one.kind) for one in found}
 
 
-def test_what_is_kept_is_bounded(
-    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_is_bounded(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(happened, "MOST_READ", 50)
     monkeypatch.setattr(happened, "MOST_HAPPENED", 50)
     monkeypatch.setattr(happened, "_TRIM_EVERY", 10)
