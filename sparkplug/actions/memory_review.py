@@ -139,7 +139,7 @@ def _told(one: Happening) -> str:
     times = f" {one.times} times" if one.times > 1 else ""
     version = f" version {one.version}" if one.version else ""
     why = f" ({one.why})" if one.why else ""
-    text = "gone" if one.gone else short(one.text)
+    text = "gone" if one.state == "gone" else short(one.text)
     what = f"{one.kind:<11} {one.id[:8]}  {one.scope}"
     return f"{when}  {what}  by {who}{run}{ended}{times}{version}{why}: {text}"
 

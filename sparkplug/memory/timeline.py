@@ -26,6 +26,8 @@ from sparkplug.schema.memory_timeline import (
 )
 
 _LEAST_SPAN_S = 1.0
+#: Scopes that are read one by one, each in the order an index has.
+_ONE_BY_ONE = 30
 _STATES = ("kept", "quarantined", "deleted")
 
 
@@ -243,7 +245,11 @@ def _each(source: _Source, scopes: Sequence[str], item: int | None) -> list[tupl
     """Further conditions, one after the other, each of which an index answers in order."""
     if item is not None:
         return [("1", [])]
-    parts = [("1", [])] if not scopes else [(f"{source.scope} = ?", [s]) for s in scopes]
+    parts: list[tuple[str, list[str]]] = [("1", [])]
+    if len(scopes) > _ONE_BY_ONE:
+        parts = [(f"{source.scope} IN ({_marks(scopes)})", list(scopes))]
+    elif scopes:
+        parts = [(f"{source.scope} = ?", [scope]) for scope in dict.fromkeys(scopes)]
     return [(f"{a} AND {b}", given) for a in source.each for b, given in parts]
 
 
@@ -259,7 +265,7 @@ def _page(
         f"SELECT {source.time} AS time, {source.number} AS number, {source.kind} AS kind,"  # noqa: S608  all ours
         f" {source.id} AS id, {source.scope} AS scope, {source.by} AS who, {source.run} AS run,"
         f" {source.times} AS times, {source.version} AS version, {source.why} AS why,"
-        f" substr({source.text}, 1, ?) AS text, i.row IS NULL AS gone"
+        f" substr({source.text}, 1, ?) AS text, coalesce(i.state, 'gone') AS state"
         f" FROM {source.table} WHERE {' AND '.join([*wanted.conditions, each[0]])}"
         f" ORDER BY {source.order} LIMIT ?"
     )
@@ -279,7 +285,7 @@ def _happening(row: sqlite3.Row) -> Happening:
         version=row["version"],
         why=row["why"],
         text=row["text"] or "",
-        gone=bool(row["gone"]),
+        state=row["state"],
     )
 
 

@@ -20,7 +20,7 @@ class ProposalsRequest(Record):
     """Look for pairs, or list those that were decided about; the surest first."""
 
     kinds: list[PairKind] = Field(default_factory=list, max_length=2)
-    scopes: list[str] = Field(default_factory=list, max_length=100)
+    scopes: list[str] = Field(default_factory=list, max_length=5000)
     decided: bool = Field(False, description="those that were decided about, the newest first")
     limit: int = Field(200, ge=1, le=1000)
     chars: int = Field(600, ge=0, le=2000, description="at most so many of each text")

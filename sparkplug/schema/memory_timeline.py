@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -44,7 +45,9 @@ class Happening(Record):
     version: int = Field(0, description="of an edit: the version it made")
     why: str = ""
     text: str = Field("", description="what it says now, cut; of an edit what that version says")
-    gone: bool = Field(False, description="it cannot be had back any more: nothing is left of it")
+    state: Literal["kept", "quarantined", "deleted", "gone"] = Field(
+        "kept", description="the memory's now; gone: it cannot be had back any more"
+    )
 
 
 class TimelineSpan(Record):
@@ -58,7 +61,7 @@ class TimelineRequest(Record):
     """Ask what happened, the newest first. Without an item or scopes: to all memories."""
 
     item: str = Field("", max_length=64, description="id of one memory, or its beginning")
-    scopes: list[str] = Field(default_factory=list, max_length=100)
+    scopes: list[str] = Field(default_factory=list, max_length=5000)
     kinds: list[HappeningKind] = Field(default_factory=list, max_length=20)
     by: str = Field("", max_length=200, description="only what this agent or user did")
     run: str = Field("", max_length=128)

@@ -174,6 +174,8 @@ class Doing(Part):
         app.tell(f"{action.title} …", "dim")
         result = await action.run(client, **given)
         app.tell(result.message, "ok" if result.changed else "dim")
+        if action.target == "proposal":
+            app.tell_settled(str(result.data["id"]))
         self._show(result, given)
 
     def _show(self, result: ActionResult, given: dict[str, Any]) -> None:

@@ -151,7 +151,7 @@ def test_what_became_of_an_item_that_is_gone_is_told_and_not_what_it_said(
         assert catalogue.purge_old(db) == 1
     found = told(catalogue, item=known)
     assert {str(one.kind) for one in found} >= {"deleted", "restored", "moved"}
-    assert all(one.gone and one.text == "" for one in found)
+    assert all(one.state == "gone" and one.text == "" for one in found)
     assert "added" not in {str(one.kind) for one in found}
 
 
