@@ -141,7 +141,7 @@ class Changing:
         """Have deleted ones back."""
 
         def work(db: Any, known: str) -> bool:
-            self._parts.catalogue.undo(db, known)
+            self._parts.catalogue.undo(db, known, caller.author, request.why[:500])
             return True
 
         return await self._each(caller, request, "memory:added", work)
@@ -150,7 +150,8 @@ class Changing:
         """Let several out of quarantine."""
 
         def work(db: Any, known: str) -> bool:
-            self._parts.catalogue.judge(db, known, keep=True)
+            why = request.why[:500]
+            self._parts.catalogue.judge(db, known, caller.author, why, keep=True)
             return True
 
         return await self._each(caller, request, "memory:updated", work)
@@ -159,7 +160,8 @@ class Changing:
         """Put several into quarantine."""
 
         def work(db: Any, known: str) -> bool:
-            self._parts.catalogue.judge(db, known, keep=False)
+            why = request.why[:500]
+            self._parts.catalogue.judge(db, known, caller.author, why, keep=False)
             return True
 
         return await self._each(caller, request, "memory:updated", work)

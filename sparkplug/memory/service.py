@@ -24,16 +24,22 @@ from sparkplug.memory.finding import Finding
 from sparkplug.memory.gate import Gate
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.parts import Parts
+from sparkplug.memory.reviewing import Reviewing
 from sparkplug.memory.stats import Stats
 from sparkplug.schema import memory as m
 from sparkplug.schema.errors import RefusedError
+from sparkplug.schema.memory_review import ProposalsRequest, SettleRequest
+from sparkplug.schema.memory_timeline import TimelineRequest
 
 Handler = Callable[[Caller, Any], Awaitable[BaseModel]]
 
 _REMEMBERED_REPLIES = 4_000
 #: What may not be asked while all of it goes to another node.
 _CHANGES = frozenset(
-    ("edit", "delete", "undo", "release", "quarantine", "prune", "import", "ingest", "forget")
+    (
+        *("edit", "delete", "undo", "release", "quarantine", "prune", "import", "ingest"),
+        *("forget", "settle"),
+    )
 )
 
 
@@ -51,6 +57,7 @@ class MemoryService:
         self._changing = Changing(self._parts)
         self._carrying = Carrying(self._parts, self._hearing, self._gate)
         self._stats = Stats(self._parts, self._hearing)
+        self._reviewing = Reviewing(self._parts)
         self._services = Services(bus)
         self._answered: OrderedDict[str, None] = OrderedDict()
 
@@ -110,6 +117,9 @@ class MemoryService:
             ("ingest", m.IngestRequest, carrying.ingest),
             ("forget", m.ForgetRequest, carrying.forget),
             ("handover", m.MoveRequest, carrying.hand_over),
+            ("timeline", TimelineRequest, self._reviewing.timeline),
+            ("proposals", ProposalsRequest, self._reviewing.proposals),
+            ("settle", SettleRequest, self._reviewing.settle),
         )
         for verb, model, handler in everyone:
             await self._serve_one(verb, model, handler, agents=True)
