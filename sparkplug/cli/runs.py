@@ -43,15 +43,22 @@ _MARKS = {
 
 
 async def list_runs(cli: Cli) -> int:
-    """The runs that are kept, newest first."""
+    """The runs that go on, and the newest of those that have ended."""
     from sparkplug.client import runs as room
 
+    older = 0
     async with cli.connect() as client:
 
         async def fetch() -> Iterable[RunView]:
-            return await room.list_runs(client)
+            nonlocal older
+            kept = await room.list_runs(client, max(0, cli.option("limit", 100)))
+            older = kept.older
+            return kept.runs
 
-        return await show(cli, fetch, RUNS)
+        code = await show(cli, fetch, RUNS)
+    if older:
+        cli.out.talk(f"{older} older ones have ended: --limit shows more")
+    return code
 
 
 async def describe(cli: Cli) -> int:
