@@ -15,6 +15,7 @@ from sparkplug.bus.journal import list_runs
 from sparkplug.bus.service import Services
 from sparkplug.client import live_runs
 from sparkplug.plans.schedules import Schedules
+from sparkplug.plans.showing import show
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import RunQuestion, StepBreaker
@@ -95,6 +96,18 @@ async def test_a_run_that_waits_stays_in_sight_however_many_end_after_it(
         await journal(mesh, "brief-7", {"kind": "failed", "error": "no"})
         await seen.shows("runs 4", "brief-1", "brief-7")
         await seen.until(lambda: "brief-4" not in seen.screen)
+
+
+async def test_what_a_step_asks_is_opened_with_its_options(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    asked = RunQuestion(id="q1", kind="answer", text="Which host?", options=["gpu-1", "gpu-2"])
+    waits = {"kind": "step-waiting", "step": "ask", "question": asked}
+    await journal(mesh, "brief-1", *DONE, waits)
+    await show(mesh.bus, "brief-1", "ask", asked)
+    async with centre((100, 30), pane="workflows") as seen:
+        await seen.shows("? waiting")
+        await seen.press("A")
+        await seen.shows("run brief-1, step ask", "Which host?", "1 gpu-1", "a number chooses")
 
 
 async def test_a_small_screen_has_the_runs(mesh: Mesh) -> None:
