@@ -13,6 +13,7 @@ from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, table
 from sparkplug.cli.sparks import sparkline
 from sparkplug.schema.errors import NoMeshError
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.schema.plan import Plan
@@ -197,6 +198,6 @@ STATS: Listing[PlanStats] = Listing(
         Column("trend", lambda s: sparkline(s.trend[-20:])),
     ),
     name=lambda s: s.plan,
-    data=lambda s: s.model_dump(mode="json", exclude={"v"}),
+    data=lambda s: plain(s),
     empty="no runs are kept; `sparkplug run PLAN` starts one",
 )

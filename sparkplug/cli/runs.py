@@ -16,6 +16,7 @@ from sparkplug.cli.output import Column, Listing, cell_text, table
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.circuits import step_breaker_words
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.plain import plain
 from sparkplug.schema.run import (
     RUN_ENDED,
     RunQuestion,
@@ -226,13 +227,12 @@ def print_output(cli: Cli, output: Any) -> None:
 
 def run_data(view: RunView) -> dict[str, Any]:
     """A run as `runs describe --json` has it."""
-    step = {"v", "since", "failures_at"}
-    inside: Any = {"__all__": {*step}}
-    return view.model_dump(
-        mode="json",
+    step = dict.fromkeys(("since", "failures_at"), True)
+    return plain(
+        view,
         exclude={
-            **dict.fromkeys(("v", "ending", "slots", "paused", "worked_seconds"), True),
-            "steps": {"__all__": {**dict.fromkeys(step, True), "items": inside}},
+            **dict.fromkeys(("ending", "slots", "paused", "worked_seconds"), True),
+            "steps": {"__all__": {**step, "items": {"__all__": step}}},
         },
     )
 
