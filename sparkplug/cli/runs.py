@@ -19,6 +19,7 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.plain import plain
 from sparkplug.schema.run import (
     RUN_ENDED,
+    STEP_ENDED,
     RunQuestion,
     RunState,
     RunView,
@@ -210,7 +211,10 @@ def step_line(step: StepView) -> str:
     parts.append(str(step.state))
     if step.state in (StepState.DONE, StepState.FAILED) and step.started and step.finished:
         parts.append(f"in {(step.finished - step.started).total_seconds():.1f} s")
-    if step.attempts > 1:
+    if step.items:
+        done = sum(one.state in STEP_ENDED for one in step.items)
+        parts.append(f"{done}/{len(step.items)}")
+    elif step.attempts > 1:
         parts.append(f"attempt {step.attempts}")
     if step.error:
         parts.append(f"— {step.error}")
