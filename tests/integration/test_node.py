@@ -142,6 +142,17 @@ def test_a_server_that_refuses_us_is_named(node: Node, tmp_path: Path) -> None:
     assert url in result.stderr
 
 
+def test_a_daemon_that_cannot_even_load_says_why(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "synadia_ai.py").write_text("raise ImportError('half of it is missing')\n")
+    running = Node(home, {"PYTHONPATH": str(tmp_path)})
+    result = running.cli("up", check=False)
+    assert result.returncode == 1
+    assert "ImportError: half of it is missing" in result.stderr
+    assert str(running.paths.logs / "node.log") in result.stderr
+    assert "Traceback" not in result.stderr
+    assert wait_until(lambda: not running.processes())
+
+
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

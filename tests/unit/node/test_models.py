@@ -99,6 +99,14 @@ async def test_servers_that_were_found_are_models(tmp_path: Path) -> None:
     assert node_models(tmp_path, LlmSection(discover=False), [VLLM]).own() == []
 
 
+async def test_a_folder_without_a_model_is_known_before_it_is_asked(tmp_path: Path) -> None:
+    models = {"gone": {"folder": str(tmp_path / "gone")}, "there": {"folder": str(tmp_path)}}
+    (tmp_path / "config.json").write_text("{}")
+    gone, there = node_models(tmp_path, LlmSection.model_validate({"models": models})).own()
+    assert (gone.state, there.state) == (ModelState.FAILING, ModelState.UNLOADED)
+    assert gone.reason == f"{tmp_path}/gone: no model is there: it has no config.json"
+
+
 async def test_one_that_listens_at_every_address_is_the_meshs(tmp_path: Path) -> None:
     models = node_models(tmp_path, LlmSection(), [VLLM])
     models._address, models._open = "10.1.2.3", frozenset({8000})
