@@ -19,6 +19,12 @@ log = logging.getLogger(__name__)
 
 _TOTAL_AGE_S = 1.0
 _LOAD_WAIT_S = 20.0
+#: So long a store is waited for; one that did not answer in that is left alone for a while.
+_STORE_S = 10.0
+_STORE_REST_S = 10.0
+
+#: Ids and likenesses, or None and why there are none.
+Nearest = tuple[list[tuple[str, float]] | None, str]
 
 
 class Finding:
@@ -27,6 +33,7 @@ class Finding:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._totals: tuple[float, dict[str, int]] = (0.0, {})
+        self._store_rests = 0.0
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
 
@@ -39,7 +46,7 @@ class Finding:
             await asyncio.to_thread(indexing.loaded.wait, _LOAD_WAIT_S)
         total, within = await self._share(scopes)
         space = indexing.serving
-        meant = parts.on_reader(self._nearest, space, request.query, scopes, within, total)
+        meant = self._meant(space, request.query, scopes, within, total)
         worded = parts.on_reader(self._worded, request.query, scopes, total)
         (semantic, note), lexical = await asyncio.gather(meant, worded)
         pairs = await parts.on_reader(
@@ -60,20 +67,29 @@ class Finding:
     async def _was_in(self, caller: Caller, run: str) -> bool:
         return bool(run) and caller.agent in await self._parts.company.run_agents(run)
 
-    def _nearest(
-        self,
-        space: Space | None,
-        query: str,
-        scopes: list[str] | None,
-        within: int,
-        total: int,
-    ) -> tuple[list[tuple[str, float]] | None, str]:
+    async def _meant(
+        self, space: Space | None, query: str, scopes: list[str] | None, within: int, total: int
+    ) -> Nearest:
+        """What is nearest by meaning; of a store that does not answer nothing, and that is said."""
+        away = "compared by words alone: "
         if space is None:
-            why = (
-                self._parts.indexing.error
-                or "the embedder before is not there, the next one is filling"
-            )
-            return None, f"compared by words alone: {why}"
+            why = self._parts.indexing.error
+            return None, away + (why or "the embedder before is not there, the next one is filling")
+        silent = f"{away}{self._parts.settings.store} does not answer"
+        if time.monotonic() < self._store_rests:
+            return None, silent
+        try:
+            async with asyncio.timeout(_STORE_S):
+                asked = (space, query, scopes, within, total)
+                return await self._parts.on_store(self._nearest, *asked)
+        except TimeoutError:
+            log.warning("the store did not answer within %g s", _STORE_S)
+            self._store_rests = time.monotonic() + _STORE_REST_S
+            return None, silent
+
+    def _nearest(
+        self, space: Space, query: str, scopes: list[str] | None, within: int, total: int
+    ) -> Nearest:
         try:
             return space.search(query, scopes, POOL, within, total), ""
         except Exception as error:  # noqa: BLE001  the stores' own kinds: words still find
