@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
+from sparkplug.memory.fitting import fit, room
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.search import BESIDE_MEANINGS, BESIDE_WORDS, POOL, by_words, hybrid
 from sparkplug.memory.vectors import Space
@@ -56,9 +58,11 @@ class Finding:
             run = request.run if await self._was_in(caller, request.run) else ""
             self._reads.append(([row["row"] for row, _ in pairs], caller.agent, run))
             self._read_noted.set()
+        hits = [hit for _, hit in pairs]
+        self._fit(hits)
         return m.SearchReply.model_construct(
             v=1,
-            hits=[hit for _, hit in pairs],
+            hits=hits,
             took_ms=round((time.perf_counter() - began) * 1000, 2),
             embedder=space.name if space is not None else "",
             note=note,
@@ -144,7 +148,9 @@ class Finding:
             reader = self._parts.catalogue.reader
             return looking.list_items(reader, request, scopes, self._parts.half_life)
 
-        return await self._parts.on_reader(work)
+        made = await self._parts.on_reader(work)
+        self._fit(made.items)
+        return made
 
     async def describe(self, caller: Caller, request: m.ItemRequest) -> m.MemoryDescription:
         """All that is known of one item, and how the runs that read it ended."""
@@ -156,7 +162,12 @@ class Finding:
         made.run_ended = await parts.company.run_state(made.item.run)
         for read in made.reads[:20]:
             read.ended = await parts.company.run_state(read.run)
+        self._fit([made.item, *made.versions])
         return made
+
+    def _fit(self, records: Sequence[m.MemoryItem | m.MemoryVersion]) -> None:
+        """Have an answer be one that a message holds."""
+        fit(records, lambda one: one.text, _cut, room(self._parts.bus.nc.max_payload))
 
     async def note_reads(self) -> None:
         """Write down who was given what, after the answer went out; for ever."""
@@ -166,3 +177,7 @@ class Finding:
             reads, self._reads = self._reads, []
             for rows, agent, run in reads:
                 await self._parts.on_writer(self._parts.catalogue.note_reads, rows, agent, run)
+
+
+def _cut(record: m.MemoryItem | m.MemoryVersion, text: str) -> None:
+    record.text = text

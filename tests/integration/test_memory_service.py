@@ -160,6 +160,34 @@ async def test_without_its_embedder_words_still_find_and_the_answer_says_so(
         assert "words alone" in found.note and found.hits[0].why.semantic is None
 
 
+async def test_texts_as_long_as_may_be_are_found_told_and_exported(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        ids = []
+        for name in ("north", "south", "west"):
+            # Each quote is two characters in an answer: all of them together are no message.
+            text = f"the {name} harbour ".ljust(m.MOST_TEXT_BYTES // 2, '"')
+            ids += (await say(mesh_bus, text, who=PERSON)).ids
+        await say(mesh_bus, "the harbour of short words", who=PERSON)
+        hits = (await search(mesh_bus, "harbour")).hits
+        assert {hit.id for hit in hits} > set(ids)
+        for hit in hits:
+            whole = len(hit.text) == hit.size
+            assert whole if hit.id not in ids else not whole and len(hit.text) > 100_000
+        request = m.EditRequest(id=ids[0], text="the north harbour ".ljust(m.MOST_TEXT_BYTES, "'"))
+        await wire.ask(mesh_bus, "edit", PERSON, request, m.MemoryItem)
+        asked = m.ItemRequest(id=ids[0])
+        told = await wire.ask(mesh_bus, "describe", PERSON, asked, m.MemoryDescription)
+        assert [version.version for version in told.versions] == [1, 2]
+        exported, page = 0, m.ExportReply(lines=[], after=0, done=False)
+        while not page.done:
+            export = m.ExportRequest(after=page.after, part=page.part)
+            page = await wire.ask(mesh_bus, "export", PERSON, export, m.ExportReply)
+            exported += len(page.lines) + bool(page.packed)
+        assert exported == 1 + (1 + 2) + 2 * (1 + 1)
+
+
 async def test_a_store_that_does_not_answer_holds_up_nobody(
     mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
