@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.memory import short
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -110,7 +111,7 @@ async def _timeline(
         before=before,
     )
     reply = await room.timeline(client, request)
-    data = reply.model_dump(mode="json", exclude={"v"})
+    data = plain(reply)
     for part in (*data["happenings"], *data["spans"]):
         part.pop("v", None)
     lines = [_told(one) for one in reply.happenings]
@@ -185,7 +186,7 @@ def pair_data(one: Proposal) -> dict[str, Any]:
     """A pair as `--json` has it: both sides whole, with where they are from."""
 
     def side(item: MemoryItem | None) -> dict[str, Any] | None:
-        return item.model_dump(mode="json", exclude={"v"}) if item else None
+        return plain(item) if item else None
 
     found = one.model_dump(mode="json", exclude={"v", "keep", "drop"})
     return {**found, "keep": side(one.keep), "drop": side(one.drop)}

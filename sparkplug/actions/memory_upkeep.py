@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
 from sparkplug.actions.memory import share, short
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ async def _ingest(
     request = IngestRequest(path=_whole(folder), scope=scope, watch=not no_watch)
     made = await room.ingest(client, request)
     text = f"{made.path}: {made.files} files in {made.chunks} pieces"
-    return ActionResult(text, made.model_dump(mode="json", exclude={"v"}))
+    return ActionResult(text, plain(made))
 
 
 async def _forget(client: Client, folder: str) -> ActionResult:

@@ -17,8 +17,9 @@ import numpy as np
 
 from sparkplug.memory import settled
 from sparkplug.memory.catalogue import Catalogue, short
-from sparkplug.memory.embedders.lexical import STOP_WORDS, LexicalEmbedder
+from sparkplug.memory.embedders.lexical import LexicalEmbedder
 from sparkplug.memory.rows import item_of, strength
+from sparkplug.memory.stop_words import STOP_WORDS
 from sparkplug.schema.memory import Proposal, PruneReply, PruneRequest
 
 _WORD = re.compile(r"[^\W_]+")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparkplug.schema.errors import DeadlineError, SparkplugError
 from sparkplug.tui.commands import Command, action_commands, own_commands
 from sparkplug.tui.difference import difference_lines
+from sparkplug.tui.places import Opened
 from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
@@ -85,8 +86,29 @@ class Doing(Part):
             self._centre.tell("this was started with --readonly", "warn")
         elif command.why:
             self._centre.tell(f"{command.title}: {command.why}", "warn")
+        elif not command.fits and self._is_for_nothing(key, command):
+            return
         else:
             await self._centre.pursue(command)
+
+    def _is_for_nothing(self, key: str, command: Command) -> bool:
+        """Whether a key is not for what is selected, and what it is for cannot be named either.
+
+        On a question it opens that: there it is answered, by the same keys.
+        """
+        kind = command.action.target if command.action is not None else None
+        if kind is None:
+            return False
+        app = self._centre
+        if app.subject is not None and app.subject.kind == "question":
+            app.open_thing(Opened("question", "question", app.subject.name))
+            return True
+        if app.store.names(kind):
+            return False
+        asked = len(app.store.questions)
+        told = f"; what waits for you ({asked}) is in Overview and Tasks" if asked else ""
+        app.tell(f"{key}: {command.title.removesuffix(' …')}: no {kind} is selected{told}", "warn")
+        return True
 
     def ask(self, action: str, given: dict[str, Any]) -> None:
         """Do one of the registry's actions, from a dialog."""

@@ -65,7 +65,7 @@ async def test_what_is_known_is_listed_found_changed_and_had_back(
             ).fetchone()
             return row is not None and row["text"] == "the kettle is red now"
 
-        assert await eventually(edited, 30)
+        assert await eventually(edited)
         await seen.press("escape")
         await seen.shows("the kettle is red now", "version 2")
         # Mark several, delete them, have them back.
