@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.client.session import Client
+from sparkplug.paths import write_private
 from sparkplug.schema import memory as m
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
 from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
@@ -155,6 +156,17 @@ async def export(client: Client, scopes: Sequence[str] = ()) -> AsyncGenerator[s
         for line in await asyncio.to_thread(unpack, page.packed) if page.packed else page.lines:
             yield line
         after, part, done = page.after, page.part, page.done
+
+
+async def export_file(client: Client, path: Path, scopes: Sequence[str] = ()) -> int:
+    """Everything into a file, 0600, whole or not at all; how many lines it has.
+
+    Raises RefusedError or SparkplugError by what the system says.
+    """
+    lines = [line async for line in export(client, scopes)]
+    text = "".join(f"{line}\n" for line in lines)
+    await asyncio.to_thread(write_private, path, text)
+    return len(lines)
 
 
 async def import_lines(client: Client, path: Path, *, dry_run: bool = False) -> m.ImportReply:
