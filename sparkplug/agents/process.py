@@ -23,7 +23,7 @@ from synadia_ai.agents import Envelope
 from sparkplug import __version__
 from sparkplug.agents.activity import Activity
 from sparkplug.agents.answering import Answering
-from sparkplug.agents.cancelling import Requests
+from sparkplug.agents.cancelling import CodeExitError, Requests
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import (
     EXIT_MISCONFIGURED,
@@ -102,7 +102,7 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
         self._latency = Latency()
-        self._must_end: ProcessMustEnd | None = None
+        self._must_end: ProcessMustEnd | CodeExitError | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
@@ -139,6 +139,8 @@ class AgentProcess:
             await self._runtime.start(self._bus)
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
+            if isinstance(self._must_end, CodeExitError):
+                raise SystemExit(self._must_end.status)
             if self._must_end is not None:
                 _end_soon(job, self._must_end)
                 raise self._must_end
@@ -272,9 +274,7 @@ class AgentProcess:
                 raise
             except SparkplugError as error:
                 self._activity.failed += 1
-                if isinstance(error, ProcessMustEnd):
-                    self._must_end = error
-                    self.stop()
+                self._heed(error)
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
                 raise RequestRejectedError(code, _described(str(error))) from error
             except Exception as error:
@@ -300,11 +300,18 @@ class AgentProcess:
                 await self._requests.run_named(
                     work(), given.action or "task", given.context, activity
                 )
-            except BaseException:
+            except BaseException as error:
                 self._activity.failed += 1
+                self._heed(error)
                 raise
             self._activity.served += 1
         return answer[0]
+
+    def _heed(self, error: BaseException) -> None:
+        """End the process after what ended a request, where nothing else will do."""
+        if isinstance(error, ProcessMustEnd | CodeExitError):
+            self._must_end = error
+            self.stop()
 
     def _changed(self) -> None:
         """The counts changed: say so, but a burst of requests says it once."""
@@ -441,11 +448,22 @@ def main(job: SpawnJob) -> int:
         log.exception("the agent ends")
         record_reason(Path(job.exits), os.getpid(), _memory_gist())
         return EXIT_OUT_OF_MEMORY
+    except SystemExit as error:
+        return _left(job, error)
     except Exception as error:
         log.exception("the agent ends")
         record_reason(Path(job.exits), os.getpid(), _gist(error))
         return 1
     return 0
+
+
+def _left(job: SpawnJob, error: SystemExit) -> int:
+    """The exit code with which the agent's own code ended its process, as Python takes it."""
+    called = CodeExitError(error.code)
+    log.error("%s", called)
+    if called.number:
+        record_reason(Path(job.exits), os.getpid(), called.message)
+    return called.number
 
 
 def hold_replica(job: SpawnJob) -> int:

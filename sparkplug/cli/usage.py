@@ -49,7 +49,7 @@ def in_words(usage: AgentUsage) -> str:
         memory += f" (its share of shared pages counted: {figures.size(usage.pss_bytes)})"
     if usage.shared:
         memory += f" of the process that {usage.shared} agents share"
-    parts = [f"CPU {_percent(usage.cpu_percent)}", memory]
+    parts = [f"CPU {_percent(usage.cpu_percent) or '—'}", memory]
     if usage.gpu_memory_bytes is not None:
         parts.append(f"GPU memory {figures.size(usage.gpu_memory_bytes)}")
     parts.append(f"{usage.received} messages in, {usage.sent} out")
