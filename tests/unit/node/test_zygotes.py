@@ -73,4 +73,5 @@ def _interpreter(folder: Path, does: str) -> str:
 
 
 def _starts(folder: Path) -> int:
-    return len((folder / "starts").read_text().splitlines())
+    path = folder / "starts"
+    return len(path.read_text().splitlines()) if path.exists() else 0
