@@ -145,13 +145,19 @@ async def test_a_change_rolls_stops_where_it_fails_and_is_undone(
     done = await act(client, "apply", str(path), reason="version 2", timeout=DEADLINE_S)
     assert done.message == "roll: changed"
     assert not first & {agent.pid for agent in await replicas(client, "roll")}
-    order = [
-        e.name
-        for e in await events.read_events(client)
-        if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
-    ]
-    # The next begins only when the one before is ready.
-    assert order[-6:] == ["agent:started", "agent:ready"] * 3
+
+    async def order() -> list[str]:
+        return [
+            e.name
+            for e in await events.read_events(client)
+            if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
+        ]
+
+    async def in_turn() -> bool:
+        return (await order())[-6:] == ["agent:started", "agent:ready"] * 3
+
+    # The next begins only when the one before is ready. Events come a moment after states.
+    assert await eventually(in_turn, DEADLINE_S), await order()
 
     async def came_to(what: tuple[str, int]) -> bool:
         return what in await rollouts(client, "roll")
