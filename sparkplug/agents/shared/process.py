@@ -16,7 +16,7 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from sparkplug.agents import process
+from sparkplug.agents import forked
 from sparkplug.agents.cancelling import CodeExitError
 from sparkplug.agents.exits import EXIT_MISCONFIGURED
 from sparkplug.agents.jobs import SpawnJob
@@ -167,7 +167,7 @@ class SharedProcess:
         try:
             if unit.job.record:
                 # It syncs to the disk, and its neighbours do not wait for that.
-                unit.lock = await asyncio.to_thread(process.hold_replica, unit.job)
+                unit.lock = await asyncio.to_thread(forked.hold_replica, unit.job)
             await unit.agent.run()
         except asyncio.CancelledError:
             status = signal.SIGKILL if unit.killed else 1 << 8
@@ -237,7 +237,7 @@ def serve(job: SpawnJob) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     output.route()
-    process.log_to(sys.stderr)
+    forked.log_to(sys.stderr)
     steps.install()
     asyncio.run(_watched(job))
 
