@@ -33,7 +33,9 @@ async def worker(asked: Asked) -> Any:
     key = str(asked.input.get("key", asked.ids["key"]))
     _calls[key] += 1
     if _calls[key] <= int(asked.input.get("fail", 0)):
-        raise AgentFailureError(int(asked.input.get("code", 500)), str(asked.input.get("say", "no luck")))
+        raise AgentFailureError(
+            int(asked.input.get("code", 500)), str(asked.input.get("say", "no luck"))
+        )
     if "gate" in asked.input:
         await _gates.setdefault(asked.input["gate"], asyncio.Event()).wait()
     if "tokens" in asked.input:
