@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sparkplug.tui.widgets.listing import Listing
 
 
+#: Of many things that something would be done to so many are named.
+_NAMED = 20
+
+
 class Doing(Part):
     """The part of the app that asks the client for things. Mixed into it."""
 
@@ -141,11 +145,23 @@ class Doing(Part):
                 return
             if marks is not None:
                 marks.unmark()
+            if action.together is not None and len(calls) > 1:
+                await self._perform_together(action, calls)
+                return
             # All at once, so that one that takes its time keeps no other waiting.
             done = [self.perform_one(action, given) for given in calls]
             for wrong in await asyncio.gather(*done, return_exceptions=True):
                 if wrong is not None:
                     raise wrong
+
+    async def _perform_together(self, action: Action, calls: Sequence[dict[str, Any]]) -> None:
+        """Do it to all of them with one request, and tell of it once."""
+        app = self._centre
+        client = self.client
+        app.tell(f"{action.title} …", "dim")
+        assert action.together is not None
+        result = await action.together(client, calls)
+        app.tell(result.message, "warn" if result.exit_code else "ok")
 
     async def _agreed_to(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
         """Whether it may be done: asked where it ends something, or changes what is looked at."""
@@ -180,6 +196,8 @@ class Doing(Part):
         app.tell(f"{action.title} …", "dim")
         result = await action.run(client, **given)
         app.tell(result.message, "ok" if result.changed else "dim")
+        if action.target == "proposal":
+            app.tell_settled(str(result.data["id"]))
         self._show(result, given)
 
     def _show(self, result: ActionResult, given: dict[str, Any]) -> None:
@@ -209,5 +227,7 @@ def _preview(action: Action, calls: Sequence[dict[str, Any]]) -> str:
         names = [str(given[target.name]) for given in calls]
         rest = [{k: v for k, v in given.items() if k != target.name} for given in calls]
         if all(given == rest[0] for given in rest):
+            if len(names) > _NAMED:
+                names[_NAMED:] = [f"and {len(names) - _NAMED} more"]
             return action.preview(**{**calls[0], target.name: ", ".join(names)})
     return "\n".join(action.preview(**given) for given in calls)
