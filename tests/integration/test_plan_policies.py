@@ -179,6 +179,14 @@ async def test_a_map_can_do_with_some(mesh: PlanMesh) -> None:
     view = await mesh.done(plan(step("m", map=over, of={"fail": fails, "give": "{{ n }}"})))
     assert view.state is RunState.DONE
     assert sum(item.state is StepState.DONE for item in view.steps[0].items) >= 2
+    # Those that are not needed any more are not waited for.
+    _gates["never"] = asyncio.Event()
+    hangs = {"give": "{{ n }}", "gate": "{{ 'never' if n else 'open' }}"}
+    _gates["open"] = asyncio.Event()
+    _gates["open"].set()
+    over = {"over": [0, 1, 2], "as": "n", "join": "any"}
+    view = await mesh.done(plan(step("m", map=over, of=hangs)))
+    assert view.output == [0, None, None]
     view = await mesh.done(plan(step("m", map={"over": [0, 1], "as": "n"}, of={"fail": fails})))
     assert "1 of 2 came through, it needs 2" in (view.error or "")
 
