@@ -32,6 +32,7 @@ from sparkplug.schema.host import HostSample
 from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
+from sparkplug.schema.past import PastSample, as_past
 from sparkplug.schema.question import Question
 from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
 from sparkplug.schema.schedule import ScheduleView
@@ -64,7 +65,9 @@ class MeshView:
     desired: dict[str, DesiredAgent] = field(default_factory=dict)
     #: What people want of nodes, by name.
     orders: dict[str, NodeOrder] = field(default_factory=dict)
-    history: dict[str, deque[HostSample]] = field(default_factory=dict)
+    #: By host: the newest sample, and how it went before, the newest last.
+    latest: dict[str, HostSample] = field(default_factory=dict)
+    history: dict[str, deque[HostSample | PastSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
     #: Decisions that a person is asked to settle, by id.
     decisions: dict[str, DecisionView] = field(default_factory=dict)
@@ -120,19 +123,17 @@ class MeshView:
     def hosts(self) -> list[HostView]:
         """Every host by name, with its newest sample (None: none was heard)."""
         now = utc_now()
-        found = []
-        for node in self.observed.nodes.values():
-            history = self.history.get(node.host)
-            found.append(
-                HostView(
-                    name=node.name,
-                    state=node_state(node, now),
-                    age_seconds=node_age(node, now),
-                    node=node,
-                    sample=history[-1] if history else None,
-                    order=self.orders.get(node.name),
-                )
+        found = [
+            HostView(
+                name=node.name,
+                state=node_state(node, now),
+                age_seconds=node_age(node, now),
+                node=node,
+                sample=self.latest.get(node.host),
+                order=self.orders.get(node.name),
             )
+            for node in self.observed.nodes.values()
+        ]
         return sorted(found, key=lambda view: view.name)
 
     def open_questions(self) -> list[Question]:
@@ -148,7 +149,7 @@ class MeshView:
     def simulated(self) -> bool:
         """True when any number shown comes from a scripted stand-in."""
         return any(node.simulated for node in self.observed.nodes.values()) or any(
-            history[-1].simulated for history in self.history.values() if history
+            sample.simulated for sample in self.latest.values()
         )
 
 
@@ -330,17 +331,18 @@ class LiveMesh:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
-                if len(history) > 1:
-                    # Not the last one: that is on the screen until the new one is drawn.
-                    _slim(history[-2])
+                before = self.view.latest.get(sample.host)
+                if before is not None and history and history[-1] is before:
+                    history[-1] = as_past(before)
                 history.append(sample)
+                self.view.latest[sample.host] = sample
                 self._forget_oldest()
                 self._touch("telemetry")
 
     def _forget_oldest(self) -> None:
         """With many GPUs in the mesh less of each host is kept: memory is for what is looked at."""
         histories = self.view.history.values()
-        gpus = sum(len(history[-1].gpus) for history in histories if history)
+        gpus = sum(len(sample.gpus) for sample in self.view.latest.values())
         most = max(_LEAST_SAMPLES, _GPU_SAMPLES // max(gpus, 1))
         for history in histories:
             while len(history) > most:
@@ -361,7 +363,11 @@ class LiveMesh:
                 reply = await hosts.window(self.client, host, _WINDOW_S)
                 heard = list(self.view.history.get(host, ()))
                 older = [s for s in reply.samples if not heard or s.time < heard[0].time]
-                self.view.history[host] = deque([*older, *heard], maxlen=HISTORY)
+                if older and not heard:
+                    newest = self.view.latest[host] = older.pop()
+                    heard = [newest]
+                past = map(as_past, older)
+                self.view.history[host] = deque([*past, *heard], maxlen=HISTORY)
                 self._touch("telemetry")
 
     async def _follow_topology(self) -> None:
@@ -479,15 +485,3 @@ class LiveMesh:
                 self._stale = stale
                 self._touch("hosts", "agents")
             await asyncio.sleep(until_next(_LOOK_S))
-
-
-def _slim(sample: HostSample) -> None:
-    """Let go of what nobody plots of a sample that is not the newest any more: two minutes of
-    eight hosts with eight GPUs are a thousand samples of eight."""
-    for gpu in sample.gpus:
-        gpu.processes, gpu.mig_devices = [], []
-        gpu.pcie = gpu.fabric = gpu.bar1 = None
-        gpu.model_fields_set.clear()
-    sample.interfaces, sample.block_devices, sample.numa = [], [], []
-    sample.sensors, sample.top_processes, sample.disks = [], [], []
-    sample.xids, sample.gpu_events, sample.control_groups = [], [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import getpass
 import logging
 import os
@@ -80,6 +81,8 @@ _RECORD_EVERY_S = 5.0
 _CLOCK_EVERY_S = 30.0
 _CONNECT_DEADLINE_S = 10.0
 _CLOSE_DEADLINE_S = 5.0
+#: Objects that are new are gone through when there are so many more of them (700 by default).
+_YOUNG = 5000
 
 
 #: The node's own user may do all that its account allows.
@@ -404,6 +407,9 @@ class Daemon:
     async def _wait_ready(self, warm: Awaitable[None]) -> None:
         """Ready means that an agent would be taken: the zygote is warm, the record written."""
         await warm
+        # What was loaded stays: it is not gone through again for what can be let go of.
+        gc.freeze()
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         self._state = NodeState.READY
         self._write_info(NodeState.READY)
         self._observed.set(node_key(self.name), self._record())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sparkplug.schema.host import HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastSample
 
 #: Seconds that a small plot in the list goes back, a cell each.
 _TREND = 8
@@ -74,7 +75,8 @@ def _draw_share(value: float | None) -> Line:
 
 
 def _trend(
-    past: Callable[[str], Sequence[HostSample]], read: Callable[[HostSample], float | None]
+    past: Callable[[str], Sequence[HostSample | PastSample]],
+    read: Callable[[HostSample | PastSample], float | None],
 ) -> Callable[[HostView], tuple[float | None, str] | None]:
     """What is read out of a host's last sample, and how it went before, drawn."""
 
@@ -97,7 +99,7 @@ def _trend_order(value: tuple[float | None, str] | None) -> float | None:
     return value[0] if value is not None else None
 
 
-def _gpu_busy(sample: HostSample) -> float | None:
+def _gpu_busy(sample: HostSample | PastSample) -> float | None:
     return _mean(gpu.utilization_percent for gpu in sample.gpus)
 
 
@@ -130,7 +132,7 @@ def _draw_driver(value: tuple[bool, str, str] | None) -> Line:
     return (*marked, (value[1], value[2]))
 
 
-def host_columns(past: Callable[[str], Sequence[HostSample]]) -> tuple[Column, ...]:
+def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tuple[Column, ...]:
     """The columns; `past` gives the samples that were heard of a host, oldest first."""
     return (
         Column(

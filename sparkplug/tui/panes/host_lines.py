@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sparkplug.schema.host import Driver, Gpu, GpuEvent, HostSample, Xid
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastGpu, PastSample
 
 #: From so many cells on a GPU's figures stand in few lines.
 _COMPACT = 68
@@ -53,7 +54,9 @@ def driver_words(driver: Driver) -> tuple[str, str]:
     return "bad", f"NVIDIA driver: {one_line(driver.reason or 'error')}"
 
 
-def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> list[Line]:
+def host_lines(
+    view: HostView, history: Sequence[HostSample | PastSample], width: int
+) -> list[Line]:
     """All of a host, `width` cells wide; what one comes for, its GPUs, before what it has else."""
     sample = view.sample
     if sample is None:
@@ -107,7 +110,9 @@ def _events(sample: HostSample) -> list[Line]:
     ]
 
 
-def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int) -> list[Line]:
+def _host(
+    sample: HostSample, history: Sequence[HostSample | PastSample], bar: int, plot: int
+) -> list[Line]:
     cpu, memory, used = sample.cpu, sample.memory, memory_percent(sample)
     cpus = sparkline([old.cpu.percent for old in history], plot)
     memories = sparkline([memory_percent(old) for old in history], plot)
@@ -300,5 +305,5 @@ def _disks(sample: HostSample, bar: int) -> list[Line]:
     return lines
 
 
-def _gpu_of(sample: HostSample, uuid: str) -> Gpu | None:
+def _gpu_of(sample: HostSample | PastSample, uuid: str) -> Gpu | PastGpu | None:
     return next((gpu for gpu in sample.gpus if gpu.uuid == uuid), None)

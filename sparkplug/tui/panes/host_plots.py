@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.history import HistoryReply
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastGpu, PastSample
 
 #: Samples that are kept of each host that was looked at: an hour.
 _KEPT = 3600
@@ -41,8 +42,8 @@ class Topic:
     name: str
     unit: Unit
     top: float | None = None
-    of_host: Mapping[str, Callable[[HostSample], float | None]] | None = None
-    of_gpu: Callable[[Gpu], float | None] | None = None
+    of_host: Mapping[str, Callable[[HostSample | PastSample], float | None]] | None = None
+    of_gpu: Callable[[Gpu | PastGpu], float | None] | None = None
     limit: Callable[[Gpu], float | None] | None = None
     limit_name: str = ""
     #: The names under which a node keeps these: by their keys, or one for each GPU.
@@ -61,24 +62,24 @@ class Span:
 SPANS = (Span("hour", 3600.0, 720), Span("day", 86400.0, 720), Span("30 days", 30 * 86400.0, 720))
 
 
-def _down(sample: HostSample) -> float | None:
+def _down(sample: HostSample | PastSample) -> float | None:
     return sample.network.receive_bytes_per_second if sample.network else None
 
 
-def _up(sample: HostSample) -> float | None:
+def _up(sample: HostSample | PastSample) -> float | None:
     return sample.network.transmit_bytes_per_second if sample.network else None
 
 
-def _pressure(name: str) -> Callable[[HostSample], float | None]:
-    def found(sample: HostSample) -> float | None:
+def _pressure(name: str) -> Callable[[HostSample | PastSample], float | None]:
+    def found(sample: HostSample | PastSample) -> float | None:
         value = sample.pressure.get(name)
         return value.some_avg10 if value is not None else None
 
     return found
 
 
-def _tokens(name: str) -> Callable[[HostSample], float | None]:
-    def found(sample: HostSample) -> float | None:
+def _tokens(name: str) -> Callable[[HostSample | PastSample], float | None]:
+    def found(sample: HostSample | PastSample) -> float | None:
         rates = [getattr(s, f"{name}_tokens_per_second") for s in sample.inference]
         known = [rate for rate in rates if rate is not None]
         return sum(known) if known else None
@@ -179,7 +180,7 @@ class HostPlots(Vertical):
     def draw(
         self,
         view: HostView | None,
-        history: Sequence[HostSample],
+        history: Sequence[HostSample | PastSample],
         room: tuple[int, int],
         *,
         wide: bool,
@@ -346,7 +347,7 @@ def _symbol(gpu: Gpu) -> str:
     return "0123456789abcdefghijklmnopqrstuvwxyz"[gpu.index % 36]
 
 
-def _values(sample: HostSample) -> dict[str, float | None]:
+def _values(sample: HostSample | PastSample) -> dict[str, float | None]:
     """All that is plotted of a sample."""
     found: dict[str, float | None] = {}
     for topic in TOPICS:
