@@ -162,6 +162,9 @@ class HostPlots(Vertical):
         self._host = ""
         self._sample: HostSample | None = None
         self._drawn: object = None
+        #: The plots that are in sight; and the lines of each, by what they are of.
+        self._shown: list[str] | None = None
+        self._series: dict[str, tuple[object, list[Series]]] = {}
         #: The plot shown alone, or `all`; `figures` shows none; empty: all where it is wide.
         self.chosen = ""
         #: The UUID of the GPU that is shown alone; empty for all.
@@ -192,7 +195,7 @@ class HostPlots(Vertical):
         """
         self._sample = view.sample if view is not None else None
         if view is None or self._sample is None:
-            self.display = False
+            self.display, self._shown = False, None
             return False
         self._host = view.node.host
         record = self._records.setdefault(self._host, Record(_KEPT, _JOINS))
@@ -218,14 +221,10 @@ class HostPlots(Vertical):
         plot = self._plots[name]
         limits: list[Limit] = []
         if topic.of_host is not None:
-            alone = len(topic.of_host) == 1
-            series = [Series(f"{name}/{key}", key, key[0], fill=alone) for key in topic.of_host]
+            series = self._lines(topic, ())
         else:
             gpus = self._gpus(sample)
-            series = [
-                Series(f"{name}/{gpu.uuid}", f"gpu {gpu.index}", _symbol(gpu), fill=len(gpus) == 1)
-                for gpu in gpus
-            ]
+            series = self._lines(topic, gpus)
             if topic.limit is not None:
                 values = {topic.limit(gpu) for gpu in gpus}
                 limits = [Limit(value, topic.limit_name) for value in values if value is not None][
@@ -241,6 +240,21 @@ class HostPlots(Vertical):
         assert self.span is not None
         plot.span = self.span.seconds
         plot.show(self._long, series, limits)
+
+    def _lines(self, topic: Topic, gpus: Sequence[Gpu]) -> list[Series]:
+        """The lines of a plot: the same ones as long as the GPUs are the same."""
+        of = tuple((gpu.uuid, gpu.index) for gpu in gpus)
+        known = self._series.get(topic.name)
+        if known is not None and known[0] == of:
+            return known[1]
+        name, hosts = topic.name, topic.of_host or {}
+        found = [Series(f"{name}/{key}", key, key[0], fill=len(hosts) == 1) for key in hosts]
+        found += [
+            Series(f"{name}/{gpu.uuid}", f"gpu {gpu.index}", _symbol(gpu), fill=len(gpus) == 1)
+            for gpu in gpus
+        ]
+        self._series[name] = (of, found)
+        return found
 
     @property
     def _is_long(self) -> bool:
@@ -303,11 +317,13 @@ class HostPlots(Vertical):
             shown = [self.chosen]
         elif self.chosen == ALL or (self.chosen != NONE and wide):
             shown = names[: max(1, room[1] // _LEAST_ROWS)]
-        for name, plot in self._plots.items():
-            plot.display = name in shown
-            # All have the same times: the lowest tells them.
-            plot.times = name == shown[-1] if shown else False
-        self.display = bool(shown)
+        if shown != self._shown:
+            self._shown = shown
+            for name, plot in self._plots.items():
+                plot.display = name in shown
+                # All have the same times: the lowest tells them.
+                plot.times = name == shown[-1] if shown else False
+            self.display = bool(shown)
         return shown
 
     def next_plot(self, *, wide: bool) -> str:
