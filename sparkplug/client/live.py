@@ -208,14 +208,18 @@ class LiveMesh:
         What takes long to deal with comes less often, so that it takes a small share of the time;
         but as often as every `longest` seconds.
         """
+        due = 0.0
         while True:
             await self._wake.wait()
+            # Where nothing came meanwhile there is nothing to wake for.
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
             began = time.thread_time()
             yield changed
             took = time.thread_time() - began
-            await asyncio.sleep(min(longest, max(period, took / _SHARE)))
+            due = time.monotonic() + min(longest, max(period, took / _SHARE))
 
     async def noticed(self) -> None:
         """Return when the server begins or ceases to answer, or was silent for a while longer."""
