@@ -33,7 +33,7 @@ DISKS_EVERY_SECONDS = 10.0
 #: What of control groups is used; which of them have a limit changes seldom.
 GROUPS_EVERY_SECONDS = 2.0
 LIMITS_EVERY_SECONDS = 10.0
-PROCESSES_EVERY_SECONDS = 4.0
+PROCESSES_EVERY_SECONDS = 3.0
 HARDWARE_EVERY_SECONDS = 5.0
 #: Of one core, for each value that is read less often where reading it is dear.
 SHARE = 0.005
