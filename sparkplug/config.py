@@ -403,6 +403,12 @@ def _from_text(path: KeyPath, text: str) -> Any:
         listed = inner is not None and get_origin(inner.model_fields[str(path[3])].annotation)
         return [part.strip() for part in text.split(",")] if listed is list else text
     if len(path) > 2:
+        inner = _entry_kind(str(path[0]), str(path[1]))
+        if inner is not None:
+            last = str(path[2]).rpartition(".")[2]
+            near = did_you_mean(last, inner.model_fields)
+            hint = f"its keys: {', '.join(inner.model_fields)}"
+            raise InvalidError(f"no setting {path_text(path)}{near}", hint=hint)
         return text
     section, key = path
     default = getattr(getattr(SettingsDocument(), str(section)), str(key))

@@ -26,8 +26,11 @@ Kind = Literal[
     "decision",
     "memory",
     "schedule",
+    "proposal",
 ]
-TargetKind = Literal["agent", "host", "run", "task", "question", "decision", "memory", "schedule"]
+TargetKind = Literal[
+    "agent", "host", "run", "task", "question", "decision", "memory", "schedule", "proposal"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class Action:
     what it returns says in full what would be done, where looking at the mesh tells more.
     `trial(client, **arguments)` says more of what it would do, asked of the mesh, for a dry run.
     `confirm(client, **arguments)` returns what to ask about before it is done, or None.
-    `many` actions are run once for each name given. `danger` asks before it does anything;
+    `many` actions are run once for each name given, or with `together(client, calls)` once for
+    all, whose data is then a list. `danger` asks before it does anything;
     `writes` is refused by a read-only face.
     """
 
@@ -108,6 +112,7 @@ class Action:
     danger: bool = False
     writes: bool = True
     many: bool = False
+    together: Callable[..., Awaitable[ActionResult]] | None = None
     check: Callable[..., Awaitable[str | None]] | None = None
     trial: Callable[..., Awaitable[ActionResult]] | None = None
     confirm: Callable[..., Awaitable[str | None]] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -21,14 +22,14 @@ async def _show(client: Client) -> ActionResult:
 
     views = await room.list_models(client)
     parts = [texts.models_text(views)]
-    data: dict[str, Any] = {"models": [view.model_dump(mode="json") for view in views]}
+    data: dict[str, Any] = {"models": [plain(view) for view in views]}
     try:
         found = await room.explain(client)
         parts.append(texts.route_text(found, "auto"))
         data["auto"] = [choice.model.name for choice in found.choices]
         used = room.add_up(await room.read_calls(client, _DAY_S), "model")
         parts.append("in the last day\n" + texts.usage_text(used, "model"))
-        data["usage"] = [one.model_dump(mode="json") for one in used]
+        data["usage"] = [plain(one) for one in used]
     except NotFoundError as error:
         parts.append(str(error))
     return ActionResult("models", data, changed=False, text="\n\n".join(parts) + "\n")
@@ -63,7 +64,7 @@ async def _explain(
     first = found.choices[0].model.name if found.choices else None
     return ActionResult(
         f"{wanted}: {first or 'nobody'}",
-        found.model_dump(mode="json"),
+        plain(found),
         changed=False,
         text=text + "\n",
         exit_code=0 if found.choices else 1,
@@ -75,7 +76,7 @@ async def _load(client: Client, model: str, *, host: str | None = None) -> Actio
 
     view = await room.load(client, model, host)
     text = f"{model}: loaded on {view.host}, {view.device} as {view.dtype}"
-    return ActionResult(text, view.model_dump(mode="json"))
+    return ActionResult(text, plain(view))
 
 
 async def _unload(client: Client, model: str, *, host: str | None = None) -> ActionResult:

@@ -8,6 +8,8 @@ from sparkplug.actions.decisions import DECISION_ACTIONS
 from sparkplug.actions.host_processes import HOST_PROCESS_ACTIONS
 from sparkplug.actions.hosts import HOST_ACTIONS
 from sparkplug.actions.memory import MEMORY_ACTIONS
+from sparkplug.actions.memory_review import MEMORY_REVIEW_ACTIONS
+from sparkplug.actions.memory_upkeep import MEMORY_UPKEEP_ACTIONS
 from sparkplug.actions.mesh import MESH_ACTIONS
 from sparkplug.actions.models import MODEL_ACTIONS
 from sparkplug.actions.questions import QUESTION_ACTIONS
@@ -32,6 +34,8 @@ ACTIONS: dict[str, Action] = {
         *THREAD_ACTIONS,
         *RUN_ACTIONS,
         *MEMORY_ACTIONS,
+        *MEMORY_REVIEW_ACTIONS,
+        *MEMORY_UPKEEP_ACTIONS,
         *TASK_ACTIONS,
         *MESH_ACTIONS,
         *TALK_ACTIONS,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -152,7 +153,7 @@ async def _diff(client: Client, run: str, other: str) -> ActionResult:
     after = await runs.describe(client, other)
     found = diff_runs(before, after)
     text = diff_text(found)
-    data = {**found.model_dump(mode="json", exclude={"v"}), "diff": text}
+    data = {**plain(found), "diff": text}
     return ActionResult(
         f"runs {before.id} and {after.id} do not differ",
         data,

@@ -32,7 +32,13 @@ async def _made(
     values = plan_files.check_inputs(found, plan_files.parse_inputs(inputs))
     made = validate(Schedule, {"name": name, "plan": found, "inputs": values, **given})
     if isinstance(made, list):
-        raise invalid([Problem(path_text(one.path) or name, one.message) for one in made])
+        raise invalid(
+            [
+                Problem(at or name, one.message.removeprefix(f"{at}: "))
+                for one in made
+                for at in (path_text(one.path),)
+            ]
+        )
     return made
 
 
@@ -63,8 +69,9 @@ async def _add(
     schedule = await _made(client, name, plan, inputs, given)
     await schedules.put(client, schedule, replace=replace)
     coming = next(schedule.times(schedule.since))
+    at = coming.isoformat(timespec="seconds")
     return ActionResult(
-        f"schedule {name}: {schedule.plan.name} is run next at {coming.isoformat()}",
+        f"schedule {name}: {schedule.plan.name} is run next at {at}",
         {"schedule": name, "plan": schedule.plan.name, "next": coming.isoformat()},
     )
 

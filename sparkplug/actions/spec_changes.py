@@ -17,6 +17,7 @@ from sparkplug.actions.agent_arguments import (
     ready_result,
 )
 from sparkplug.schema.errors import InvalidError, NotFoundError
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -82,7 +83,7 @@ async def _history(client: Client, agent: str) -> ActionResult:
     from sparkplug.client import spec_history
 
     found = await spec_history.history(client, agent)
-    data = [one.model_dump(mode="json", exclude={"v"}) for one in found]
+    data = [plain(one) for one in found]
     text = "\n".join(_revision_lines(found))
     return ActionResult(f"{len(found)} revisions of {agent}", data, changed=False, text=text)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
@@ -73,7 +74,7 @@ async def _lines(
                 yield PromptChunk(
                     "text",
                     f"{message.time.astimezone():%H:%M:%S} {tap_line(message)}\n",
-                    data=message.model_dump(mode="json", by_alias=True, exclude={"v"}),
+                    data=plain(message, by_alias=True),
                 )
             if shown == count or (until is not None and time.monotonic() >= until):
                 return

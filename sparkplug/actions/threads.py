@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agent_arguments import AGENT, managed
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -44,7 +45,7 @@ async def _set(
     state = await threads.update(
         client, agent, thread, parse_inputs(values), as_node=as_node, checkpoint=checkpoint
     )
-    data = state.model_dump(mode="json", exclude={"v"})
+    data = plain(state)
     following = f"; next: {', '.join(state.next)}" if state.next else ""
     return ActionResult(f"{agent}, thread {thread}: changed{following}", data)
 

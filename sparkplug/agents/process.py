@@ -276,7 +276,7 @@ class AgentProcess:
                     self._must_end = error
                     self.stop()
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
-                raise RequestRejectedError(code, _described(str(error))) from error
+                raise RequestRejectedError(code, _described(error.in_a_line)) from error
             except Exception as error:
                 # User code: its traceback goes to the agent's log, its gist to the caller.
                 self._activity.failed += 1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ _RECONNECT_WAIT_S = 0.25
 _CLEAR = "it offers no TLS"
 #: Seconds between pings, of which two may go unanswered: on this host only a server that hangs
 #: is found so; on a network one that is cut off says nothing, and is to be noticed within 5 s.
+#: An address of this host may be the near end of a tunnel: who shows what is there asks as often.
 _PING_HERE_S = 10.0
 _PING_NETWORK_S = 1.5
 #: A server that refuses us so often in a row has shut us out.
@@ -105,6 +107,8 @@ class Bus:
         self.nc: Client = self._client()
         #: Set when the server will not have us any more: nothing reconnects.
         self.shut_out = asyncio.Event()
+        #: Whether a server that hangs is to be noticed soon, also on this host.
+        self.attentive = False
         self._closing = False
         self._refusals = 0
         self._reconnected: list[Callable[[], Awaitable[None]]] = []
@@ -250,7 +254,7 @@ class Bus:
                     allow_reconnect=True,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
-                    ping_interval=_ping_interval(urls, self.record),  # type: ignore[arg-type]
+                    ping_interval=self._ping_interval(urls),  # type: ignore[arg-type]
                     max_outstanding_pings=2,
                     inbox_prefix=self.inbox_prefix,
                     **options,  # type: ignore[arg-type]
@@ -302,9 +306,20 @@ class Bus:
         except (TimeoutError, OSError, nats.errors.Error) as error:
             log.debug("closing after a failed connect: %s", error)
 
+    def _ping_interval(self, urls: list[str]) -> float:
+        near = self.record is not None or all(
+            _host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls
+        )
+        return _PING_HERE_S if near and not self.attentive else _PING_NETWORK_S
+
     async def flush(self, deadline: float = 5.0) -> None:
         """Wait until the server has seen everything sent so far."""
+        until = time.monotonic() + deadline
         await self.nc.flush(timeout=deadline)  # type: ignore[arg-type]
+        # nats-py writes its PING before what still waits to be written, as subscriptions do: by
+        # its PONG that is written, not read. What is asked by then of who serves is lost to it.
+        left = max(0.001, until - time.monotonic())
+        await self.nc.flush(timeout=left)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         """Say goodbye; at most a second, whatever the server does."""
@@ -327,13 +342,16 @@ async def connect(
     ca: str = "",
     record: Path | None = None,
     deadline: float = 5.0,
+    attentive: bool = False,
 ) -> Bus:
     """A connected Bus. Raises NoMeshError or RefusedError within `deadline` seconds.
 
     `ca` is the PEM text of the authority to trust; `record` the run directory of this host's
-    private server, when it is that one: see Bus.
+    private server, when it is that one: see Bus. One that is `attentive` notices within 5 s that
+    the server says nothing any more, wherever it is.
     """
     bus = Bus(url, inbox_prefix, ca, record)
+    bus.attentive = attentive
     await bus.open(name, credentials, deadline)
     return bus
 
@@ -382,13 +400,6 @@ async def _probe(urls: list[str], deadline: float) -> None:
 def _host_port(url: str) -> tuple[str, int]:
     parsed = urlparse(url if "://" in url else f"nats://{url}")
     return parsed.hostname or "127.0.0.1", parsed.port or 4222
-
-
-def _ping_interval(urls: list[str], record: Path | None) -> float:
-    near = record is not None or all(
-        _host_port(url)[0] in ("127.0.0.1", "::1", "localhost") for url in urls
-    )
-    return _PING_HERE_S if near else _PING_NETWORK_S
 
 
 def _is_distrust(error: BaseException) -> bool:

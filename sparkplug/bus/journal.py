@@ -26,6 +26,8 @@ from sparkplug.schema.run import JournalEntry, RunView
 log = logging.getLogger(__name__)
 
 _READ_DEADLINE_S = 30.0
+#: Subjects of one consumer; its making has to fit into a message.
+_RUNS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +47,48 @@ async def read_journal(bus: Bus, run: str) -> list[JournalEntry]:
     return [line.entry for line in lines]
 
 
-async def list_runs(bus: Bus, limit: int = 100) -> list[RunView]:
-    """The newest `limit` runs by their last entry, newest accepted first.
+@dataclass(frozen=True, slots=True)
+class KeptRuns:
+    """Runs that were read, newest accepted first.
 
-    Raises TimeoutError when the server does not give them within 30 s.
+    `last` is the place of each one's last entry that was read, `after` the sequence of the newest
+    entry of any run: whoever follows goes on there. `older` is how many runs were left out.
+    """
+
+    runs: list[RunView]
+    last: dict[str, tuple[int, int]]
+    after: int
+    older: int
+
+
+async def read_runs(bus: Bus, limit: int = 100, plan: str = "") -> KeptRuns:
+    """Every run that has not ended, and of the others the newest `limit` by their last entry.
+
+    With `plan` only the runs of that plan. Raises TimeoutError when the server does not give them
+    within 30 s.
     """
     newest = await _read_now(bus, [subjects.journal("*")], DeliverPolicy.LAST_PER_SUBJECT)
-    newest.sort(key=lambda line: line.sequence, reverse=True)
-    chosen = list(dict.fromkeys(line.entry.run for line in newest))[:limit]
-    if not chosen:
-        return []
-    lines = await _read_now(bus, [subjects.journal(run) for run in chosen], DeliverPolicy.ALL)
+    after = max((line.sequence for line in newest), default=0)
+    last = {line.entry.run: line.entry for line in newest}
+    names = [run for run in last if not plan or run.startswith(f"{plan}-")]
+    ended = [run for run in names if last[run].kind in LAST_WORDS]
+    ended.sort(key=lambda run: last[run].sequence, reverse=True)
+    chosen = [run for run in names if last[run].kind not in LAST_WORDS] + ended[:limit]
     entries: dict[str, list[JournalEntry]] = {}
-    for line in lines:
-        entries.setdefault(line.entry.run, []).append(line.entry)
-    return [fold(found) for found in reversed(entries.values()) if _has_beginning(found)]
+    for start in range(0, len(chosen), _RUNS_AT_ONCE):
+        filters = [subjects.journal(run) for run in chosen[start : start + _RUNS_AT_ONCE]]
+        for line in await _read_now(bus, filters, DeliverPolicy.ALL):
+            entries.setdefault(line.entry.run, []).append(line.entry)
+    runs = [fold(found) for found in entries.values() if _has_beginning(found)]
+    runs = [view for view in runs if plan in ("", view.plan)]
+    runs.sort(key=lambda view: view.created, reverse=True)
+    places = {view.id: (entries[view.id][-1].sequence, entries[view.id][-1].part) for view in runs}
+    return KeptRuns(runs, places, after, max(0, len(ended) - limit))
+
+
+async def list_runs(bus: Bus, limit: int = 100, plan: str = "") -> list[RunView]:
+    """The runs of `read_runs`."""
+    return (await read_runs(bus, limit, plan)).runs
 
 
 async def last_entries(bus: Bus) -> list[JournalEntry]:

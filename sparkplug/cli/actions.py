@@ -36,6 +36,13 @@ async def run_action(cli: Cli) -> int:
         ask(cli, action.title.lower(), told)
     async with cli.connect() as client:
         results = []
+        if action.together is not None and len(calls) > 1:
+            result = await action.together(client, calls)
+            if cli.out.structured:
+                cli.out.data(result.data)
+            else:
+                _tell(cli, result)
+            return result.exit_code
         for arguments in calls:
             if action.confirm is not None:
                 question = await action.confirm(client, **arguments)

@@ -15,6 +15,7 @@ from sparkplug.schema.agent import AgentSpec, ObservedAgent
 from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.circuits import breaker_words, breakers_of
 from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.agents import AgentDescription
@@ -64,12 +65,10 @@ async def describe(cli: Cli) -> int:
         work = await cancelling.in_hand(client, found.name) if busy else []
     rollout = rollout_text(found.desired, found.replicas)
     if cli.out.structured:
-        data = found.model_dump(mode="json", exclude={"v": True, "desired": {"former"}})
+        data = plain(found, exclude={"desired": {"former"}})
         data["usage"] = [usage_data(usage) for usage in used.values()]
         requests = [
-            {"replica": one.replica, **view.model_dump(mode="json", exclude={"v"})}
-            for one in work
-            for view in one.requests or ()
+            {"replica": one.replica, **plain(view)} for one in work for view in one.requests or ()
         ]
         cli.out.data({**data, "rollout": rollout or None, "requests": requests})
         return 0
@@ -233,6 +232,6 @@ AGENTS: Listing[ObservedAgent] = Listing(
         Column("reason", lambda a: a.reason),
     ),
     name=lambda a: a.name,
-    data=lambda a: a.model_dump(mode="json", exclude={"v"}),
+    data=lambda a: plain(a),
     empty="no agents; `sparkplug agents deploy FILE` runs one",
 )

@@ -101,6 +101,12 @@ def stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=200, help="over so many newest runs (200)")
 
 
+def runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "--limit", type=int, default=100, help="of those that ended the newest so many (100)"
+    )
+
+
 def decision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("decision", help="id of it, or its beginning").kind = "decision"  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
 from sparkplug.schema.decision import DecisionEntry, DecisionView, Tally
+from sparkplug.schema.plain import plain
 
 
 async def list_decisions(cli: Cli) -> int:
@@ -32,7 +33,7 @@ async def describe(cli: Cli) -> int:
         entries = await room.history(client, cli.args.decision)
     view = fold(entries)
     if cli.out.structured:
-        history = [entry.model_dump(mode="json", exclude_defaults=True) for entry in entries]
+        history = [plain(entry, exclude_defaults=True) for entry in entries]
         cli.out.data({**decision_data(view), "history": history})
         return 0
     proposal = view.proposal
@@ -92,10 +93,7 @@ def _line(entry: DecisionEntry) -> str:
 
 def decision_data(view: DecisionView) -> dict[str, Any]:
     """A decision as `--json` has it."""
-    data = view.model_dump(mode="json", exclude={"v"})
-    for part in (data["proposal"], *data["votes"], *data["tallies"]):
-        part.pop("v", None)
-    return data
+    return plain(view)
 
 
 def _voted(view: DecisionView) -> str:

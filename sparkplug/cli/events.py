@@ -10,6 +10,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.output import Column, Listing, cell_text, matcher, select
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.event import Event
+from sparkplug.schema.plain import plain
 
 _SINCE_S = 3600.0
 
@@ -74,6 +75,6 @@ EVENTS: Listing[Event] = Listing(
         Column("details", _details),
     ),
     name=lambda e: e.id,
-    data=lambda e: e.model_dump(mode="json", exclude={"v"}),
+    data=lambda e: plain(e),
     empty="nothing happened in that time",
 )

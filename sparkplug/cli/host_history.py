@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
-from sparkplug.cli.hosts import bare
 from sparkplug.cli.output import table
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.history import (
@@ -16,6 +15,7 @@ from sparkplug.schema.history import (
     HistoryReply,
     HistoryRequest,
 )
+from sparkplug.schema.plain import plain
 
 _PLOT = 24
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -29,7 +29,7 @@ async def history(cli: Cli) -> int:
     async with cli.connect() as client:
         reply = await hosts.history(client, cli.args.host, request)
     if cli.out.structured:
-        cli.out.data(bare(reply))
+        cli.out.data(plain(reply))
         return 0
     for line in history_lines(reply):
         cli.out.text(line)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sparkplug.cli.context import Cli
-from sparkplug.cli.hosts import bare
 from sparkplug.cli.output import table
 from sparkplug.schema.host_topology import PATH_MEANINGS, HostTopology
+from sparkplug.schema.plain import plain
 
 
 async def topology(cli: Cli) -> int:
@@ -16,7 +16,7 @@ async def topology(cli: Cli) -> int:
         found = await hosts.topology(client, cli.args.host)
     if cli.out.structured:
         names, rows = found.matrix()
-        cli.out.data({**bare(found), "matrix": {"names": names, "rows": rows}})
+        cli.out.data({**plain(found), "matrix": {"names": names, "rows": rows}})
         return 0
     for line in topology_lines(found):
         cli.out.text(line)

@@ -9,9 +9,9 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels, select
-from sparkplug.schema.base import Record
 from sparkplug.schema.host import DriverState, Gpu, HostSample
 from sparkplug.schema.node_services import HostView
+from sparkplug.schema.plain import plain
 
 
 async def hosts(cli: Cli) -> int:
@@ -47,11 +47,11 @@ def host_data(view: HostView) -> dict[str, Any]:
         "order": _order(view),
         "simulated": _simulated(view),
         "cpu_percent": sample.cpu.percent if sample else None,
-        "memory": sample.memory.model_dump(mode="json", exclude={"v"}) if sample else None,
+        "memory": plain(sample.memory) if sample else None,
         **_details(sample),
-        "driver": sample.driver.model_dump(mode="json", exclude={"v"}) if sample else None,
+        "driver": plain(sample.driver) if sample else None,
         "gpus": [gpu_data(gpu) for gpu in sample.gpus] if sample else [],
-        "inference": [bare(server) for server in sample.inference] if sample else [],
+        "inference": [plain(server) for server in sample.inference] if sample else [],
     }
 
 
@@ -78,22 +78,8 @@ _DETAILS = (
 def _details(sample: HostSample | None) -> dict[str, Any]:
     if sample is None:
         return dict.fromkeys(_DETAILS)
-    whole = bare(sample)
+    whole = plain(sample)
     return {name: whole[name] for name in _DETAILS}
-
-
-def bare(record: Record) -> dict[str, Any]:
-    """A record as JSON has it, without the versions of the records in it."""
-    without: dict[str, Any] = _without_versions(record.model_dump(mode="json"))
-    return without
-
-
-def _without_versions(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_versions(item) for key, item in value.items() if key != "v"}
-    if isinstance(value, list):
-        return [_without_versions(item) for item in value]
-    return value
 
 
 def _order(view: HostView) -> str:
@@ -109,7 +95,7 @@ def _state(view: HostView) -> str:
 
 def gpu_data(gpu: Gpu) -> dict[str, Any]:
     """A GPU as `hosts --json` has it: everything measured."""
-    return bare(gpu)
+    return plain(gpu)
 
 
 def _simulated(view: HostView) -> bool:

@@ -16,6 +16,7 @@ from sparkplug.schema.memory import (
     MemoryState,
     SearchRequest,
 )
+from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 
 _WIDTH = 70
@@ -82,10 +83,7 @@ async def describe(cli: Cli) -> int:
     async with cli.connect() as client:
         found = await room.describe(client, cli.args.memory)
     if cli.out.structured:
-        data = found.model_dump(mode="json", exclude={"v"})
-        for part in (data["item"], *data["versions"], *data["reads"], *data["sayings"]):
-            part.pop("v", None)
-        cli.out.data(data)
+        cli.out.data(plain(found))
         return 0
     item = found.item
     place = f"{item.path}:{item.line_from}-{item.line_to}" if item.path else None
@@ -136,11 +134,7 @@ async def stats(cli: Cli) -> int:
     async with cli.connect() as client:
         found = await room.stats(client)
     if cli.out.structured:
-        data: dict[str, Any] = found.model_dump(mode="json", exclude={"v"})
-        for key in ("scopes", "agents", "growth", "folders"):
-            for part in data[key]:
-                part.pop("v", None)
-        cli.out.data(data)
+        cli.out.data(plain(found))
         return 0
     embedder = found.embedder or "none yet"
     if found.embedder_note:
@@ -196,7 +190,7 @@ async def export(cli: Cli) -> int:
 
 def item_data(item: MemoryItem) -> dict[str, Any]:
     """A memory as `--json` has it."""
-    return item.model_dump(mode="json", exclude={"v": True, "why": {"v"}})
+    return plain(item)
 
 
 def _text(item: MemoryItem) -> str:

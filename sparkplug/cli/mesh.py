@@ -12,6 +12,7 @@ from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
 from sparkplug.schema.errors import InvalidError, RefusedError
 from sparkplug.schema.mesh import Member, decode_token, parse_addresses
+from sparkplug.schema.plain import plain
 
 _LONGEST_TOKEN = 64 << 10
 
@@ -61,7 +62,7 @@ async def invite(cli: Cli) -> int:
             client, face=cli.args.face, ttl=cli.args.ttl, hosts=cli.args.hosts
         )
     if cli.out.structured:
-        cli.out.data(reply.model_dump(mode="json", exclude={"v"}))
+        cli.out.data(plain(reply))
         return 0
     cli.out.text(reply.token)
     verb = "contexts add NAME" if cli.args.face else "join"
@@ -247,5 +248,5 @@ MEMBERS: Listing[Member] = Listing(
         Column("user", lambda m: m.user, wide=True),
     ),
     name=lambda m: m.name,
-    data=lambda m: m.model_dump(mode="json", exclude={"v"}),
+    data=lambda m: plain(m),
 )

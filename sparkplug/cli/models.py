@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
-from sparkplug.cli.hosts import bare
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
 from sparkplug.client import model_texts as texts
 from sparkplug.schema.llm import ModelUsage, ModelView
+from sparkplug.schema.plain import plain
 
 
 async def list_models(cli: Cli) -> int:
@@ -33,7 +33,7 @@ async def describe(cli: Cli) -> int:
         found = await room.describe(client, cli.args.model)
         route = await room.explain(client, cli.args.model)
     if cli.out.structured:
-        cli.out.data({"models": [bare(view) for view in found], "route": bare(route)})
+        cli.out.data({"models": [plain(view) for view in found], "route": plain(route)})
         return 0
     if cli.out.format == "name":
         cli.out.text(found[0].name)
@@ -111,7 +111,7 @@ MODELS: Listing[ModelView] = Listing(
         Column("reason", lambda m: m.reason),
     ),
     name=lambda m: m.name,
-    data=bare,
+    data=plain,
     empty="no model is configured, and no server of models was found",
 )
 
@@ -135,7 +135,7 @@ def _usage(by: str) -> Listing[ModelUsage]:
             Column("last", lambda u: figures.age(u.last), wide=True, right=True),
         ),
         name=lambda u: u.key,
-        data=lambda u: {by: u.key, **bare(u)},
+        data=lambda u: {by: u.key, **plain(u)},
         empty="no call of a model is in the ledger",
     )
 

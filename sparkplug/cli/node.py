@@ -13,6 +13,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import NoMeshError, RefusedError, SparkplugError
+from sparkplug.schema.plain import plain
 
 #: A clock that is off by less changes nothing one sees.
 CLOCK_TOLD_S = 0.5
@@ -28,7 +29,7 @@ async def up(cli: Cli) -> int:
     _pass_url(cli)
     info = await local.up(cli.paths)
     if cli.out.structured:
-        cli.out.data(info.model_dump(mode="json", exclude={"v"}))
+        cli.out.data(plain(info))
     else:
         cli.out.text(f"node {info.name} is {info.state} (pid {info.pid}) on {info.url}")
     return 0
@@ -73,7 +74,7 @@ async def status(cli: Cli) -> int:
         unreached = error
         found = await mesh_status(None, cli.paths, cli.settings)
     if cli.out.structured:
-        cli.out.data(found.model_dump(mode="json", exclude={"v"}))
+        cli.out.data(plain(found))
         return unreached.exit_code if unreached else 0
     node, nats = found.node, found.nats
     rows = [

@@ -13,6 +13,7 @@ from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, table
 from sparkplug.cli.sparks import sparkline
 from sparkplug.schema.errors import NoMeshError
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.schema.plan import Plan
@@ -51,9 +52,12 @@ async def validate(cli: Cli) -> int:
     from sparkplug.client import agents, plan_files
 
     known: set[str] | None = None
+    can: set[str] = set()
     try:
         async with cli.connect() as client:
-            known = {agent.name for agent in await agents.list_agents(client)}
+            there = await agents.list_agents(client)
+            known = {agent.name for agent in there}
+            can = {capability for agent in there for capability in agent.capabilities}
     except NoMeshError:
         if cli.args.agents:
             raise
@@ -61,6 +65,7 @@ async def validate(cli: Cli) -> int:
     for name in cli.args.plans:
         plan = plan_files.find_plan(name, known if cli.args.agents else None)
         missing = sorted(_agents_of(plan) - known) if known is not None else []
+        lacking = sorted(_capabilities_of(plan) - can) if known is not None else []
         rows.append(
             {
                 "plan": plan.name,
@@ -68,16 +73,20 @@ async def validate(cli: Cli) -> int:
                 "steps": len(plan.steps),
                 "plans": sorted(plan.plans),
                 "missing_agents": missing,
+                "missing_capabilities": lacking,
             }
         )
     if cli.out.structured:
         cli.out.data(rows)
         return 0
     for row in rows:
-        cli.out.text(f"{row['file']}: plan {row['plan']} holds, {row['steps']} steps")
+        cli.out.text(f"{row['file']}: plan {row['plan']} holds, {_counted(row['steps'])}")
         if row["missing_agents"]:
             names = ", ".join(str(one) for one in row["missing_agents"])
             cli.out.talk(f"  no such agents here now: {names}")
+        if row["missing_capabilities"]:
+            names = ", ".join(str(one) for one in row["missing_capabilities"])
+            cli.out.talk(f"  no agent here can now: {names}")
     return 0
 
 
@@ -133,6 +142,17 @@ def _agents_of(plan: Plan) -> set[str]:
     started = {str(spec.get("name")) for s in steps for spec in (s.team.start if s.team else [])}
     named = {step.agent for step in steps if step.agent and "{" not in step.agent}
     return {name for name in named if name is not None} - started
+
+
+def _capabilities_of(plan: Plan) -> set[str]:
+    """The capabilities that a plan and those it runs ask for outright."""
+    steps = [step for one in (plan, *plan.plans.values()) for step in one.steps]
+    asked = {step.capability for step in steps if step.capability}
+    return {name for name in asked if "{" not in name}
+
+
+def _counted(steps: object) -> str:
+    return f"{steps} step" if steps == 1 else f"{steps} steps"
 
 
 def _percent(share: float | None) -> str:
@@ -197,6 +217,6 @@ STATS: Listing[PlanStats] = Listing(
         Column("trend", lambda s: sparkline(s.trend[-20:])),
     ),
     name=lambda s: s.plan,
-    data=lambda s: s.model_dump(mode="json", exclude={"v"}),
+    data=lambda s: plain(s),
     empty="no runs are kept; `sparkplug run PLAN` starts one",
 )

@@ -50,13 +50,10 @@ class Drawing:
 
 
 def _with_time(step: StepView, text: str) -> str:
-    """The line of a step, with how long it has been going and how far its values are."""
+    """The line of a step, with how long it has been going and what it waits for."""
     if step.state in STEP_ENDED or step.started is None:
         return text
     text += f" {figures.span((datetime.now(UTC) - step.started).total_seconds())}"
-    if step.items:
-        done = sum(item.state in STEP_ENDED for item in step.items)
-        text += f" {done}/{len(step.items)}"
     if step.question is not None and step.state is StepState.WAITING:
         text += f": {step.question.text}"
     return text

@@ -10,6 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
+from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def describe(cli: Cli) -> int:
 
 def question_data(question: Question) -> dict[str, Any]:
     """A question as `--json` has it."""
-    return question.model_dump(mode="json", exclude={"v", "token"})
+    return plain(question, exclude={"token"})
 
 
 def _age(question: Question) -> str:

@@ -16,8 +16,10 @@ from sparkplug.cli.output import Column, Listing, cell_text, table
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.circuits import step_breaker_words
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.plain import plain
 from sparkplug.schema.run import (
     RUN_ENDED,
+    STEP_ENDED,
     RunQuestion,
     RunState,
     RunView,
@@ -43,15 +45,22 @@ _MARKS = {
 
 
 async def list_runs(cli: Cli) -> int:
-    """The runs that are kept, newest first."""
+    """The runs that go on, and the newest of those that have ended."""
     from sparkplug.client import runs as room
 
+    older = 0
     async with cli.connect() as client:
 
         async def fetch() -> Iterable[RunView]:
-            return await room.list_runs(client)
+            nonlocal older
+            kept = await room.list_runs(client, max(0, cli.option("limit", 100)))
+            older = kept.older
+            return kept.runs
 
-        return await show(cli, fetch, RUNS)
+        code = await show(cli, fetch, RUNS)
+    if older:
+        cli.out.talk(f"{older} older ones have ended: --limit shows more")
+    return code
 
 
 async def describe(cli: Cli) -> int:
@@ -202,7 +211,10 @@ def step_line(step: StepView) -> str:
     parts.append(str(step.state))
     if step.state in (StepState.DONE, StepState.FAILED) and step.started and step.finished:
         parts.append(f"in {(step.finished - step.started).total_seconds():.1f} s")
-    if step.attempts > 1:
+    if step.items:
+        done = sum(one.state in STEP_ENDED for one in step.items)
+        parts.append(f"{done}/{len(step.items)}")
+    elif step.attempts > 1:
         parts.append(f"attempt {step.attempts}")
     if step.error:
         parts.append(f"— {step.error}")
@@ -219,13 +231,12 @@ def print_output(cli: Cli, output: Any) -> None:
 
 def run_data(view: RunView) -> dict[str, Any]:
     """A run as `runs describe --json` has it."""
-    step = {"v", "since", "failures_at"}
-    inside: Any = {"__all__": {*step}}
-    return view.model_dump(
-        mode="json",
+    step = dict.fromkeys(("since", "failures_at"), True)
+    return plain(
+        view,
         exclude={
-            **dict.fromkeys(("v", "ending", "slots", "paused", "worked_seconds"), True),
-            "steps": {"__all__": {**dict.fromkeys(step, True), "items": inside}},
+            **dict.fromkeys(("ending", "slots", "paused", "worked_seconds"), True),
+            "steps": {"__all__": {**step, "items": {"__all__": step}}},
         },
     )
 

@@ -10,6 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, cell_text, table
+from sparkplug.schema.plain import plain
 from sparkplug.schema.task import Priority, Task, TaskRow, TaskState
 from sparkplug.schema.task_services import QueueFigures
 
@@ -119,13 +120,13 @@ def _seconds(attempt: Any) -> float:
 
 def task_data(task: Task) -> dict[str, Any]:
     """A task as `tasks describe --json` has it."""
-    data = task.model_dump(mode="json", exclude={"v": True, "attempts": {"__all__": {"v"}}})
+    data = plain(task)
     return {**data, "agent": task.agent}
 
 
 def row_data(row: TaskRow) -> dict[str, Any]:
     """A task as `tasks list --json` has it."""
-    return row.model_dump(mode="json", exclude={"v"})
+    return plain(row)
 
 
 def _waits(queue: QueueFigures, priority: Priority) -> int | None:
@@ -170,6 +171,6 @@ QUEUES: Listing[QueueFigures] = Listing(
         Column("limit", lambda q: q.limit, wide=True, right=True),
     ),
     name=lambda q: q.capability,
-    data=lambda q: q.model_dump(mode="json", exclude={"v"}),
+    data=lambda q: plain(q),
     empty="no queues yet",
 )

@@ -10,6 +10,7 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
+from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.schema.thread import ThreadState, ThreadView
@@ -79,7 +80,7 @@ async def graph(cli: Cli) -> int:
         hands = await cancelling.in_hand(client, name)
     running = {step for one in hands for request in one.requests or () for step in request.steps}
     if cli.out.structured:
-        told = found.model_dump(mode="json", exclude={"v"})
+        told = plain(found)
         cli.out.data({**told, "running": sorted(running)})
         return 0
     for node in found.nodes:
@@ -95,7 +96,7 @@ def _word(node: str) -> str:
 
 
 def _data(state: ThreadState) -> dict[str, Any]:
-    return state.model_dump(mode="json", exclude={"v"})
+    return plain(state)
 
 
 THREADS: Listing[ThreadView] = Listing(
@@ -106,7 +107,7 @@ THREADS: Listing[ThreadView] = Listing(
         Column("checkpoint", lambda t: t.checkpoint, wide=True),
     ),
     name=lambda t: t.thread,
-    data=lambda t: t.model_dump(mode="json", exclude={"v"}),
+    data=lambda t: plain(t),
     empty="it keeps no threads yet; `sparkplug prompt --thread NAME` begins one",
 )
 

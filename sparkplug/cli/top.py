@@ -19,6 +19,7 @@ from sparkplug.cli.output import cell_text, cell_width, table
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
 from sparkplug.schema.host import DriverState, Gpu, HostSample, Process
 from sparkplug.schema.node_services import HostView
+from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 
 if TYPE_CHECKING:
@@ -280,5 +281,5 @@ def bar(percent: float) -> str:
 
 
 def _data(view: HostView, processes: list[Process]) -> dict[str, object]:
-    table_data = [process.model_dump(mode="json", exclude={"v"}) for process in processes]
+    table_data = [plain(process) for process in processes]
     return {**host_data(view), "processes": table_data}

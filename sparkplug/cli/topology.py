@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
 from sparkplug.schema.circuits import breaker_words
+from sparkplug.schema.plain import plain
 from sparkplug.schema.topology import Topology, TopologyEdge
 
 
@@ -56,13 +55,7 @@ def remarks(graph: Topology) -> list[str]:
 
 def topology_data(graph: Topology) -> dict[str, object]:
     """The graph as `topology --json` has it."""
-    data = graph.model_dump(mode="json", by_alias=True, exclude={"v"})
-    rings = data["rings"]
-    waits = [wait for ring in rings for wait in ring["waits"]]
-    told = (data["nodes"], data["edges"], data["waits"], data["breakers"], rings, waits)
-    for part in itertools.chain(*told):
-        part.pop("v", None)
-    return data
+    return plain(graph, by_alias=True)
 
 
 EDGES: Listing[TopologyEdge] = Listing(
@@ -89,6 +82,6 @@ EDGES: Listing[TopologyEdge] = Listing(
         Column("forged", lambda e: e.forged or None, wide=True, right=True),
     ),
     name=lambda e: f"{e.from_}/{e.to}",
-    data=lambda e: e.model_dump(mode="json", by_alias=True, exclude={"v"}),
+    data=lambda e: plain(e, by_alias=True),
     empty="nobody has spoken to anybody yet",
 )

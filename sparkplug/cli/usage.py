@@ -11,6 +11,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
 from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.plain import plain
 from sparkplug.schema.usage import AgentUsage, UsageHistory, UsagePoint
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def usage(cli: Cli) -> int:
 
 def usage_data(usage: AgentUsage) -> dict[str, Any]:
     """A replica's usage as `--json` has it."""
-    return usage.model_dump(mode="json", exclude={"v"})
+    return plain(usage)
 
 
 def in_words(usage: AgentUsage) -> str:
@@ -49,7 +50,7 @@ def in_words(usage: AgentUsage) -> str:
         memory += f" (its share of shared pages counted: {figures.size(usage.pss_bytes)})"
     if usage.shared:
         memory += f" of the process that {usage.shared} agents share"
-    parts = [f"CPU {_percent(usage.cpu_percent)}", memory]
+    parts = [f"CPU {_percent(usage.cpu_percent) or '—'}", memory]
     if usage.gpu_memory_bytes is not None:
         parts.append(f"GPU memory {figures.size(usage.gpu_memory_bytes)}")
     parts.append(f"{usage.received} messages in, {usage.sent} out")
@@ -87,7 +88,7 @@ def with_usage(listing: Listing[ObservedAgent], used: UsageByReplica) -> Listing
 
 def _print_history(cli: Cli, found: list[UsageHistory]) -> None:
     if cli.out.structured:
-        cli.out.data([history.model_dump(mode="json", exclude={"v"}) for history in found])
+        cli.out.data([plain(history) for history in found])
         return
     points = [(history, point) for history in found for point in history.points]
     cli.out.stdout.write(cli.out.render(points, HISTORY))
@@ -166,6 +167,6 @@ HISTORY: Listing[tuple[UsageHistory, UsagePoint]] = Listing(
         Column("p95", lambda p: _ms(p[1].latency_p95_ms), right=True),
     ),
     name=lambda p: p[0].agent,
-    data=lambda p: p[1].model_dump(mode="json", exclude={"v"}),
+    data=lambda p: plain(p[1]),
     empty="no history yet: a point is kept every ten seconds",
 )

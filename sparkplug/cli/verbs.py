@@ -83,7 +83,10 @@ VERBS: tuple[Verb, ...] = (
         f"{_ROOM}.schedules:list_schedules",
         listing=True,
     ),
-    Verb(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", listing=True),
+    Verb(
+        *(("runs", "list"), "the runs that are kept", f"{_ROOM}.runs:list_runs", arguments.runs),
+        listing=True,
+    ),
     Verb(("runs", "describe"), "all about a run", f"{_ROOM}.runs:describe", arguments.run),
     Verb(("runs", "watch"), "follow a run to its end", f"{_ROOM}.runs:watch", arguments.run),
     Verb(

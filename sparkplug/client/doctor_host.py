@@ -143,6 +143,16 @@ def crewai_extra(paths: Paths, settings: Settings) -> Check:
     return ok("crewai", "installed")
 
 
+def memory_extra(paths: Paths, settings: Settings) -> Check:
+    """The memory can start."""
+    if not settings.memory.enabled:
+        return ok("memory", "switched off: memory.enabled")
+    if importlib.util.find_spec("mem0") is None:
+        fix = f"{sys.executable} -m pip install 'sparkplug-control[memory]'"
+        return ok("memory", f"not installed, agents remember nothing here: {fix}")
+    return ok("memory", "installed")
+
+
 def nvidia_driver(paths: Paths, settings: Settings) -> Check:
     """Whether this host has an NVIDIA driver; having none is no fault."""
     version = Path("/proc/driver/nvidia/version")
@@ -196,6 +206,7 @@ HOST_CHECKS: tuple[Callable[[Paths, Settings], Check], ...] = (
     node_process,
     langgraph_extra,
     crewai_extra,
+    memory_extra,
     nvidia_driver,
     terminal,
 )

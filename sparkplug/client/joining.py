@@ -39,7 +39,6 @@ from sparkplug.schema.errors import (
     SparkplugError,
 )
 from sparkplug.schema.mesh import JoinToken, MemberKind, RedeemReply, RedeemRequest
-from sparkplug.schema.run import RUN_ENDED
 
 _REACH_S = 8.0
 _REDEEM_S = 15.0
@@ -198,9 +197,9 @@ async def local_state(paths: Paths, settings: Settings) -> LocalState:
         return LocalState()
     async with _own_mesh(paths, settings) as client:
         found = LocalState(agents=await agents.desired(client))
-        for view in await runs.list_runs(client):
-            found.runs += 1
-            found.unfinished += view.state not in RUN_ENDED
+        kept = await runs.list_runs(client, 0)
+        found.runs = len(kept.runs) + kept.older
+        found.unfinished = len(kept.runs)
     return found
 
 

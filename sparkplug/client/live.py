@@ -13,10 +13,11 @@ from typing import Any
 import nats.errors
 import nats.js.errors
 
-from sparkplug.bus import journal, subjects
+from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, Entry, decode
-from sparkplug.client import decisions, hosts, questions, runs, schedules, topology
+from sparkplug.client import decisions, hosts, questions, schedules, topology
 from sparkplug.client.events import follow_events
+from sparkplug.client.live_runs import LiveRuns
 from sparkplug.client.nodes import clock_ahead, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed
 from sparkplug.client.session import Client
@@ -29,12 +30,11 @@ from sparkplug.schema.decision import DecisionView
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
-from sparkplug.schema.journal_fold import LAST_WORDS
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.past import PastSample, as_past
 from sparkplug.schema.question import Question
-from sparkplug.schema.run import RUN_ENDED, JournalEntry, RunView
+from sparkplug.schema.run import RunView
 from sparkplug.schema.schedule import ScheduleView
 from sparkplug.schema.task_services import TaskFigures
 from sparkplug.schema.topology import Topology
@@ -43,7 +43,6 @@ from sparkplug.schema.usage import NodeUsage
 #: Events of this many seconds back are shown, and at most so many.
 EVENTS_SINCE_S = 3600.0
 EVENTS_KEPT = 200
-RUNS_KEPT = 20
 #: Samples kept of each host, one a second.
 HISTORY = 120
 #: Of all GPUs together, so many figures of a second; of each host so many at least.
@@ -172,7 +171,6 @@ class LiveMesh:
         #: Replicas by key as they were written last.
         self._written: dict[str, bytes] = {}
         self._unfilled: asyncio.Queue[str] = asyncio.Queue()
-        self._watched: dict[str, asyncio.Task[None]] = {}
         self._usage_wanted = 0
         self._usage_asked = asyncio.Event()
         self.connected = True
@@ -195,9 +193,9 @@ class LiveMesh:
                 self._follow_usage,
                 self._follow_tasks,
                 self._follow_schedules,
+                self._follow_runs,
             ):
                 group.create_task(self._again(follower))
-            group.create_task(self._again(lambda: self._follow_runs(group)))
             group.create_task(self._look())
 
     async def changes(
@@ -431,45 +429,11 @@ class LiveMesh:
                     self.view.events.append(event)
                     self._touch("events")
 
-    async def _follow_runs(self, group: asyncio.TaskGroup) -> None:
-        """The newest runs, then each new one from its first entry to its last."""
-        known = await runs.list_runs(self.client, RUNS_KEPT)
-        self.view.runs = {run.id: run for run in known}
-        self._touch("runs")
-        for run in known:
-            if run.state not in RUN_ENDED:
-                self._watch_run(group, run.id)
-        stream = journal.follow_runs(self.client.bus)
-        async with contextlib.aclosing(stream) as entries:
-            async for entry in entries:
-                if self._is_news(entry):
-                    self._watch_run(group, entry.run)
-
-    def _is_news(self, entry: JournalEntry) -> bool:
-        """Whether an entry is of a run that is not followed, and not one too old to be kept."""
-        if entry.run in self.view.runs or entry.run in self._watched:
-            return False
-        if entry.kind not in LAST_WORDS or len(self.view.runs) < RUNS_KEPT:
-            return True
-        return entry.time > min(run.created for run in self.view.runs.values())
-
-    def _watch_run(self, group: asyncio.TaskGroup, run: str) -> None:
-        if run not in self._watched:
-            task = group.create_task(self._watch(run))
-            self._watched[run] = task
-            task.add_done_callback(lambda _: self._watched.pop(run, None))
-
-    async def _watch(self, run: str) -> None:
-        with contextlib.suppress(
-            SparkplugError, TimeoutError, nats.errors.Error, nats.js.errors.Error
-        ):
-            async with contextlib.aclosing(runs.watch(self.client, run)) as views:
-                async for view in views:
-                    self.view.runs[run] = view
-                    for old in self.view.newest_runs()[RUNS_KEPT:]:
-                        if old.state in RUN_ENDED:
-                            del self.view.runs[old.id]
-                    self._touch("runs")
+    async def _follow_runs(self) -> None:
+        async with contextlib.aclosing(LiveRuns(self.client).follow()) as changes:
+            async for found in changes:
+                self.view.runs = found
+                self._touch("runs")
 
     async def _look(self) -> None:
         """Once a second: whether the server answers, and which nodes have fallen silent."""

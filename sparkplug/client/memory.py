@@ -14,12 +14,22 @@ from sparkplug.bus import subjects
 from sparkplug.client.session import Client
 from sparkplug.schema import memory as m
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
+from sparkplug.schema.memory_review import (
+    Decision,
+    ProposalsReply,
+    ProposalsRequest,
+    SettleReply,
+    SettleRequest,
+)
+from sparkplug.schema.memory_timeline import TimelineReply, TimelineRequest
 from sparkplug.schema.textfile import storage_error
 
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _STORED_S = 10.0
 _PAGE_LINES = 500
+#: Memories that are changed in one transaction.
+_ONE_REQUEST = 2000
 _MOST_LINE_BYTES = 16 << 20
 _ONE_IMPORT_BYTES = 3 << 20
 
@@ -70,9 +80,15 @@ async def edit(client: Client, request: m.EditRequest) -> m.MemoryItem:
 
 
 async def many(client: Client, verb: str, ids: Sequence[str], why: str = "") -> m.ManyReply:
-    """`delete`, `undo`, `release` or `quarantine` memories."""
-    request = m.ManyRequest(ids=[_id(one) for one in ids], why=why)
-    return await ask(client, verb, request, m.ManyReply, deadline=120.0)
+    """`delete`, `undo`, `release` or `quarantine` memories; many, in several requests."""
+    given = [_id(one) for one in ids]
+    made = m.ManyReply(changed=[])
+    for start in range(0, len(given), _ONE_REQUEST):
+        request = m.ManyRequest(ids=given[start : start + _ONE_REQUEST], why=why)
+        reply = await ask(client, verb, request, m.ManyReply, deadline=120.0)
+        made.changed += reply.changed
+        made.left |= reply.left
+    return made
 
 
 async def stats(client: Client) -> m.MemoryStats:
@@ -83,6 +99,33 @@ async def stats(client: Client) -> m.MemoryStats:
 async def prune(client: Client, request: m.PruneRequest) -> m.PruneReply:
     """What could be tidied; with `apply` it is."""
     return await ask(client, "prune", request, m.PruneReply, deadline=120.0)
+
+
+async def timeline(client: Client, request: TimelineRequest) -> TimelineReply:
+    """What happened to memories, the newest first.
+
+    Raises NotFoundError for an item there never was, InvalidError for no page of it.
+    """
+    return await ask(client, "timeline", request, TimelineReply)
+
+
+async def proposals(client: Client, request: ProposalsRequest) -> ProposalsReply:
+    """Pairs of memories that say the same or contradict each other, or were decided about."""
+    return await ask(client, "proposals", request, ProposalsReply, deadline=180.0)
+
+
+async def settle(
+    client: Client, proposal: str, decision: Decision, *, keep: str = "", why: str = ""
+) -> SettleReply:
+    """Decide about a pair, or take that back with `open`.
+
+    Raises NotFoundError, InvalidError where it has to be said which one stays, and ConflictError
+    when one of both is not there any more or nothing was decided.
+    """
+    if len(proposal) > 160 or len(keep) > 64:
+        raise InvalidError(f"{(proposal if len(proposal) > 160 else keep)[:80]!r} is no id")
+    request = SettleRequest(proposal=proposal, decision=decision, keep=keep, why=why[:500])
+    return await ask(client, "settle", request, SettleReply, deadline=60.0)
 
 
 async def ingest(client: Client, request: m.IngestRequest) -> m.KnowledgeFolder:

@@ -12,6 +12,7 @@ from sparkplug.client.session import Client
 from sparkplug.schema.agent import AgentSpec, ScaledAgent
 from sparkplug.schema.errors import NoMeshError, NotFoundError
 from sparkplug.schema.placement import PreviewedReplica, PreviewReply, PreviewRequest
+from sparkplug.schema.plain import plain
 
 _DEADLINE_S = 5.0
 #: Reasons alike for so many replicas of an agent are told once.
@@ -62,7 +63,7 @@ def preview_text(replicas: Sequence[PreviewedReplica]) -> str:
 
 def preview_data(replicas: Sequence[PreviewedReplica]) -> list[dict[str, Any]]:
     """A preview as `--json` has it."""
-    return [shown.model_dump(mode="json", exclude={"v"}) for shown in replicas]
+    return [plain(shown) for shown in replicas]
 
 
 async def read_scaled(client: Client, agent: str) -> ScaledAgent | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal
 
 from sparkplug.bus import journal, subjects
+from sparkplug.bus.journal import KeptRuns
 from sparkplug.bus.results import Results
 from sparkplug.bus.service import call
 from sparkplug.client.session import Client
@@ -45,9 +46,9 @@ async def submit(
     return reply.run
 
 
-async def list_runs(client: Client, limit: int = 100) -> list[RunView]:
-    """The newest `limit` runs, newest first."""
-    return await journal.list_runs(client.bus, limit)
+async def list_runs(client: Client, limit: int = 100) -> KeptRuns:
+    """All runs that go on and the newest `limit` of those that have ended, newest first."""
+    return await journal.read_runs(client.bus, limit)
 
 
 async def describe(client: Client, run: str) -> RunView:
@@ -55,15 +56,17 @@ async def describe(client: Client, run: str) -> RunView:
     entries = await journal.read_journal(client.bus, run) if _is_token(run) else []
     if entries:
         return fold(entries)
-    near = [view for view in await list_runs(client) if run and view.id.startswith(run)]
+    last = await journal.last_entries(client.bus)
+    near = sorted({one.run for one in last if run and one.run.startswith(run)})
     if len(near) > 1:
-        ids = ", ".join(view.id for view in near[:5])
+        ids = ", ".join(near[:5])
         raise ConflictError(f"{run} begins the id of {len(near)} runs: {ids}")
-    if not near:
+    entries = await journal.read_journal(client.bus, near[0]) if near else []
+    if not entries:
         raise NotFoundError(
             f"no run {run}", hint="`sparkplug runs list` shows the runs that are kept"
         )
-    return near[0]
+    return fold(entries)
 
 
 async def watch(client: Client, run: str) -> AsyncGenerator[RunView, None]:
@@ -155,15 +158,16 @@ async def answer(
 
 
 async def stats(client: Client, plan: str = "", limit: int = 200) -> list[PlanStats]:
-    """The figures of one plan, or of each, over its newest runs that are kept.
+    """The figures of one plan, or of each, over its newest `limit` runs that are kept.
 
     Raises NotFoundError when no run of that plan is.
     """
-    runs = await list_runs(client, limit)
+    runs = await journal.list_runs(client.bus, limit, plan)
     names = sorted({view.plan for view in runs})
-    if plan and plan not in names:
+    if plan and not runs:
+        known = {view.plan for view in await journal.list_runs(client.bus, limit)}
         raise NotFoundError(
-            f"no run of a plan {plan} is kept{did_you_mean(plan, names)}",
+            f"no run of a plan {plan} is kept{did_you_mean(plan, known)}",
             hint="`sparkplug runs list` shows those that are",
         )
     return [plan_stats(name, runs) for name in names if plan in ("", name)]

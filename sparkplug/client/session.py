@@ -121,11 +121,12 @@ class Client:
         name: str = "face",
         deadline: float = 3.0,
         context: Context | None = None,
+        attentive: bool = False,
     ) -> Client:
         """Connect within `deadline` seconds.
 
-        `name` is what the server calls the connection. Raises NoMeshError when nothing answers,
-        RefusedError when the server does not accept us.
+        `name` is what the server calls the connection, `attentive` as of `bus.connect`. Raises
+        NoMeshError when nothing answers, RefusedError when the server does not accept us.
         """
         place = locate(url, paths, settings, context=context)
         credentials: Credentials | None = read_creds(place.creds) if place.creds else None
@@ -137,6 +138,7 @@ class Client:
             ca=read_ca(place.ca) if place.ca else "",
             record=paths.run if place.private else None,
             deadline=deadline,
+            attentive=attentive,
         )
         return cls(bus, paths, settings, private=place.private, context=context)
 

@@ -105,7 +105,9 @@ class Models:
                 raise
             except SparkplugError as error:
                 raise ModelUnavailableError(
-                    f"{view.name} cannot be loaded: {error.message}", where=error.where
+                    f"{view.name} cannot be loaded: {error.message}",
+                    where=error.where,
+                    hint=error.hint,
                 ) from error
         if view.model:
             return view

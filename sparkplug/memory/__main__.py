@@ -98,6 +98,9 @@ def main() -> int:
         asyncio.run(_serve(home, given))
     except SparkplugError as error:
         return _failed(error.message, error.hint or "")
+    except ModuleNotFoundError as error:
+        hint = f"{sys.executable} -m pip install 'sparkplug-control[memory]'"
+        return _failed(f"it needs the extra `memory`: {error}", hint)
     # Threads of libraries that still run are none of ours.
     logging.shutdown()
     os._exit(0)

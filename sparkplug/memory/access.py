@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sparkplug.schema.agent import AgentMemory
-from sparkplug.schema.errors import InvalidError, RefusedError
-from sparkplug.schema.memory import SCOPE
+from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError
+from sparkplug.schema.memory import SCOPE, MemoryState
 from sparkplug.schema.text import one_line
 
 MESH = "mesh"
@@ -124,6 +124,15 @@ class Access:
         if _named(self._readers.get(scope, ()), caller.agent):
             return
         raise RefusedError(f"{caller.agent} may not read {one_line(scope)}")
+
+    async def check_seen(self, caller: Caller, scope: str, state: str) -> None:
+        """What an agent may not read is not there for it, so that ids tell nothing."""
+        try:
+            await self.check_read(caller, scope)
+        except RefusedError as error:
+            raise NotFoundError("no memory of that id") from error
+        if state != MemoryState.KEPT:
+            raise NotFoundError("no memory of that id")
 
     async def readable(self, caller: Caller, asked: Sequence[str], run: str) -> list[str] | None:
         """The scopes to look in; None is all. Raises RefusedError when one may not be read."""

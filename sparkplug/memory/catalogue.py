@@ -1,7 +1,7 @@
 """The catalogue: every memory, all its versions, where it is from and who read it.
 
 What changes it runs on one thread in one transaction each (`change`); what reads it on others,
-and sees what was committed last. Nothing here awaits: `service.py` calls it off its loop.
+and sees what was committed last. Nothing here awaits: `parts.py` calls it off the loop.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparkplug.memory import happened, settled
 from sparkplug.memory.rows import digest
 from sparkplug.memory.tables import FILE, open_catalogue
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError
 from sparkplug.schema.memory import UNDO_S, MemoryOutcome, MemoryState
+from sparkplug.schema.memory_timeline import HappeningKind as Kind
 
 #: Names of items are made of the write that brought them, so that one that comes again is known.
 _NAMES = uuid.UUID("6f2f0d46-54a8-4e0e-9a1d-2f0f1a5c7b10")
@@ -177,6 +179,8 @@ class Catalogue:
             db.execute(
                 "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text))
             )
+        else:
+            happened.note(db, Kind.QUARANTINED, self.find(item.id, db), "", ", ".join(item.flags))
         return Stored(item.id, False, item.quarantined)
 
     # Outcomes of writes
@@ -275,6 +279,15 @@ class Catalogue:
                 raise ConflictError(f"{scope or row['scope']} knows the same already") from error
             if new_text is not None or "scope" in changed:
                 self._index_words(db, row["row"])
+            if "scope" in changed:
+                # Told of both: of the scope it went from, and of the one it came to.
+                for told, here in ((f"to {scope}", row["scope"]), (f"from {row['scope']}", scope)):
+                    because = f"{told}: {why}" if why else told
+                    happened.note(db, Kind.MOVED, row, author, because, scope=here or "")
+            if values:
+                happened.note(db, Kind.WEIGHED, row, author, happened.weights(values, why))
+            if new_text is not None and quarantine and row["state"] != MemoryState.QUARANTINED:
+                happened.note(db, Kind.QUARANTINED, row, "", ", ".join(flags))
 
     def delete(self, db: sqlite3.Connection, id: str, author: str, why: str) -> bool:  # noqa: A002
         """Delete an item; it can be had back for a while. False: it was deleted already."""
@@ -287,9 +300,10 @@ class Catalogue:
             " deleted_why = ? WHERE row = ?",
             (row["state"], time.time(), author, why, row["row"]),
         )
+        happened.note(db, Kind.DELETED, row, author, why)
         return True
 
-    def undo(self, db: sqlite3.Connection, id: str) -> None:  # noqa: A002
+    def undo(self, db: sqlite3.Connection, id: str, author: str = "", why: str = "") -> None:  # noqa: A002
         """Have a deleted item back. Raises ConflictError when that cannot be."""
         row = self.find(id, db)
         if row["state"] != MemoryState.DELETED:
@@ -305,8 +319,18 @@ class Catalogue:
         except sqlite3.IntegrityError as error:
             raise ConflictError(f"{row['scope']} knows the same again by now") from error
         self._index_words(db, row["row"])
+        settled.take_back(db, row)
+        happened.note(db, Kind.RESTORED, row, author, why)
 
-    def judge(self, db: sqlite3.Connection, id: str, *, keep: bool) -> None:  # noqa: A002
+    def judge(
+        self,
+        db: sqlite3.Connection,
+        id: str,  # noqa: A002
+        author: str = "",
+        why: str = "",
+        *,
+        keep: bool,
+    ) -> None:
         """Let an item out of quarantine, or put one into it. Raises ConflictError."""
         row = self.find(id, db)
         wanted = MemoryState.KEPT if keep else MemoryState.QUARANTINED
@@ -317,14 +341,18 @@ class Catalogue:
         db.execute("UPDATE items SET state = ? WHERE row = ?", (str(wanted), row["row"]))
         if keep:
             self._index_words(db, row["row"])
+        happened.note(db, Kind.RELEASED if keep else Kind.QUARANTINED, row, author, why)
 
     def purge(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> None:
         """Let go of items for ever, with all that is known of them."""
         for row in rows:
             if row["state"] != MemoryState.DELETED:
                 self._unindex(db, row)
+                happened.note(db, Kind.DELETED, row, "", "no longer in its document")
             for table in ("versions", "sayings", "readings", "vectors"):
                 db.execute(f"DELETE FROM {table} WHERE item = ?", (row["row"],))  # noqa: S608
+            happened.forget(db, row["row"])
+            settled.forget(db, row["id"])
             db.execute("DELETE FROM items WHERE row = ?", (row["row"],))
 
     def purge_old(self, db: sqlite3.Connection) -> int:
@@ -350,6 +378,7 @@ class Catalogue:
                 "UPDATE items SET reads = reads + 1, read_last = ? WHERE row = ?",
                 [(now, row) for row in rows],
             )
+            happened.note_reads(db, rows, agent, run, now)
 
     # The index of words, and what has a vector
 

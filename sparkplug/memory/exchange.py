@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.looking import exported
 from sparkplug.memory.rows import digest
@@ -114,6 +115,8 @@ def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [(row, _at(s.time), s.author, s.agent, s.run, s.step, s.message) for s in one.sayings],
     )
+    happened.take_in(db, row or 0, item, one.happened)
+    settled.put_back(db, item.id, one.decisions)
     if item.state == MemoryState.KEPT:
         db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text)))
     return True

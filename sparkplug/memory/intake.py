@@ -41,16 +41,17 @@ class Intake:
         self._queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._outstanding = 0
         self._storing = asyncio.Lock()
-        self._paused = False
+        self._going = asyncio.Event()
+        self._going.set()
 
     async def pause(self) -> None:
         """Store nothing from now on; what is being stored is stored when this returns."""
         async with self._storing:
-            self._paused = True
+            self._going.clear()
 
     def resume(self) -> None:
-        """Store again; what came meanwhile comes once more, after a while."""
-        self._paused = False
+        """Store again, what came meanwhile first."""
+        self._going.set()
 
     async def run(self) -> None:
         """Take for ever; begins again when the server came back."""
@@ -122,12 +123,15 @@ class Intake:
                 return
 
     async def _store(self, work: Sequence[Msg]) -> None:
-        async with self._storing:
-            if self._paused:
+        while True:
+            await self._going.wait()
+            async with self._storing:
+                if not self._going.is_set():
+                    continue
+                await self._take(work)
+                for message in work:
+                    await self._bus.nc.publish(message.reply, b"+ACK")
                 return
-            await self._take(work)
-            for message in work:
-                await self._bus.nc.publish(message.reply, b"+ACK")
 
     async def waiting(self) -> int:
         """How many writes wait."""

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 
+from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.rows import item_of, read_of, saying_of, version_of, when
 from sparkplug.schema.memory import (
@@ -76,6 +77,8 @@ def exported(db: sqlite3.Connection, row: sqlite3.Row, half_life: float) -> Expo
         versions=[version_of(found) for found in versions],
         reads=[read_of(found) for found in reads],
         sayings=[saying_of(found) for found in sayings],
+        happened=happened.exported(db, row["row"]),
+        decisions=settled.exported(db, row["id"]),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from sparkplug.memory import happened, settled
 from sparkplug.memory.wording import index_words
 
 FILE = "catalogue.db"
@@ -97,6 +98,8 @@ def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.create_function("index_words", 1, index_words, deterministic=True)
         connection.executescript(_TABLES)
+        connection.executescript(settled.TABLE)
+        happened.lay_out(connection)
         _make_words_anew(connection)
         path.chmod(0o600)
     else:

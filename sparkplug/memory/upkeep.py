@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from sparkplug.memory.catalogue import Catalogue
-from sparkplug.memory.embedders.lexical import STOP_WORDS, LexicalEmbedder
+from sparkplug.memory import settled
+from sparkplug.memory.catalogue import Catalogue, short
+from sparkplug.memory.embedders.lexical import LexicalEmbedder
 from sparkplug.memory.rows import item_of, strength
+from sparkplug.memory.stop_words import STOP_WORDS
 from sparkplug.schema.memory import Proposal, PruneReply, PruneRequest
 
 _WORD = re.compile(r"[^\W_]+")
@@ -31,6 +36,10 @@ _DUPLICATE, _RELATED = 0.86, 0.55
 #: Items that are compared with each other at once, newest first.
 _COMPARED = 20_000
 _BLOCK = 512
+#: Memories that one is told to contradict, at most.
+_CONTRADICTED = 3
+#: The likeness of words is of vectors of this size, over so many characters.
+_SIZE, _EMBEDDED = 1024, 4000
 _CHARS = 600
 
 
@@ -47,8 +56,10 @@ def expire(catalogue: Catalogue) -> list[sqlite3.Row]:
     return rows
 
 
-def propose(catalogue: Catalogue, request: PruneRequest, half_life: float) -> list[Proposal]:
-    """What could be tidied, by what is asked for."""
+def propose(
+    catalogue: Catalogue, request: PruneRequest, half_life: float, *, chars: int = _CHARS
+) -> list[Proposal]:
+    """What could be tidied, by what is asked for; no pair of which both are to be kept."""
     found: list[Proposal] = []
     db = catalogue.reader
     if request.expired:
@@ -63,7 +74,8 @@ def propose(catalogue: Catalogue, request: PruneRequest, half_life: float) -> li
                 why = f"strength {held:.2f}, read {row['reads']} times"
                 found.append(Proposal(kind="weak", drop=drop, why=why))
     if request.duplicates or request.contradictions:
-        found += _pairs(_rows(db, request.scopes), request, half_life)
+        apart = settled.kept_apart(db)
+        found += _pairs(_rows(db, request.scopes), request, half_life, apart, chars)
     return found[: request.limit]
 
 
@@ -106,57 +118,99 @@ def _rows(
     return db.execute(sql, given).fetchall()
 
 
-def _pairs(rows: Sequence[sqlite3.Row], request: PruneRequest, half_life: float) -> list[Proposal]:
+def comparable(db: sqlite3.Connection, scopes: Sequence[str]) -> tuple[int, int]:
+    """How many memories there are to be compared, and how many are."""
+    where, given = "state = 'kept' AND path = ''", list(scopes)
+    if scopes:
+        where += f" AND scope IN ({','.join('?' * len(scopes))})"
+    sql = f"SELECT count(*) AS n FROM items WHERE {where}"  # noqa: S608
+    count = int(db.execute(sql, given).fetchone()["n"])
+    return count, min(count, _COMPARED)
+
+
+def name_of(one: str, other: str) -> str:
+    """How a pair is called: the beginnings of both ids."""
+    return ".".join(map(short, settled.pair(one, other)))
+
+
+def judge_pair(one: sqlite3.Row, other: sqlite3.Row, half_life: float) -> Proposal | None:
+    """What would be proposed of two items."""
+    newer, older = (one, other) if one["created"] >= other["created"] else (other, one)
+    alike = LexicalEmbedder(_SIZE).embed([row["text"][:_EMBEDDED] for row in (newer, older)])
+    likeness = float(alike[0] @ alike[1])
+    if not _kind(newer, older, likeness):
+        return None
+    return _judge(newer, older, likeness, half_life, _CHARS)
+
+
+def _pairs(
+    rows: Sequence[sqlite3.Row],
+    request: PruneRequest,
+    half_life: float,
+    apart: set[settled.Pair],
+    chars: int,
+) -> list[Proposal]:
     """Pairs within a scope that say the same, or of the same thing something else."""
     by_scope: dict[str, list[sqlite3.Row]] = {}
     for row in rows:
         by_scope.setdefault(row["scope"], []).append(row)
-    found: list[Proposal] = []
+    found: dict[str, list[Proposal]] = {"duplicate": [], "contradiction": []}
     gone: set[str] = set()
+    #: How often an item is contradicted: of a list of numbers not all are told against all.
+    often: Counter[str] = Counter()
     for group in by_scope.values():
-        vectors = LexicalEmbedder(1024).embed([row["text"][:4000] for row in group])
+        vectors = LexicalEmbedder(_SIZE).embed([row["text"][:_EMBEDDED] for row in group])
         for start in range(0, len(group), _BLOCK):
-            alike = vectors[start : start + _BLOCK] @ vectors.T
-            near = np.argwhere(np.triu(alike >= _RELATED, k=start + 1))
-            for left, right in near:
-                newer, older = group[start + left], group[right]
-                if newer["id"] in gone or older["id"] in gone:
+            alike = vectors[start : start + _BLOCK] @ vectors[start:].T
+            near = np.argwhere(np.triu(alike >= _RELATED, k=1))
+            for left, right in near.tolist():
+                newer, older = group[start + left], group[start + right]
+                ids = settled.pair(newer["id"], older["id"])
+                if ids[0] in gone or ids[1] in gone or ids in apart:
                     continue
                 likeness = float(alike[left, right])
-                made = _judge(newer, older, likeness, request, half_life)
-                if made is not None:
-                    found.append(made)
-                    if made.kind == "duplicate":
-                        gone.add(made.drop.id)
-                if len(found) >= request.limit:
-                    return found
-    return found
+                if likeness < _DUPLICATE and max(often[ids[0]], often[ids[1]]) >= _CONTRADICTED:
+                    continue
+                kind = _kind(newer, older, likeness)
+                if kind == "contradiction":
+                    often.update(ids)
+                    if max(often[ids[0]], often[ids[1]]) > _CONTRADICTED:
+                        continue
+                if not (request.duplicates if kind == "duplicate" else request.contradictions):
+                    continue
+                if kind and len(found[kind]) < request.limit:
+                    found[kind].append(_judge(newer, older, likeness, half_life, chars))
+                    if kind == "duplicate":
+                        gone.add(found[kind][-1].drop.id)
+    return [*found["duplicate"], *found["contradiction"]]
+
+
+def _kind(newer: sqlite3.Row, older: sqlite3.Row, likeness: float) -> str:
+    """What two items are to each other; empty: nothing that is told."""
+    if contradiction(newer["text"], older["text"]):
+        return "contradiction"
+    return "duplicate" if likeness >= _DUPLICATE else ""
 
 
 def _judge(
-    newer: sqlite3.Row,
-    older: sqlite3.Row,
-    likeness: float,
-    request: PruneRequest,
-    half_life: float,
-) -> Proposal | None:
+    newer: sqlite3.Row, older: sqlite3.Row, likeness: float, half_life: float, chars: int
+) -> Proposal:
+    """A pair that is something to each other, as it is proposed."""
     why = contradiction(newer["text"], older["text"])
-    if why:
-        if not request.contradictions:
-            return None
-        keep, drop = item_of(newer, half_life, _CHARS), item_of(older, half_life, _CHARS)
-        return Proposal(kind="contradiction", keep=keep, drop=drop, likeness=likeness, why=why)
-    if not request.duplicates or likeness < _DUPLICATE:
-        return None
-    # The one that is used stays; of two the older, whose provenance is the fact's.
-    first = max((older, newer), key=lambda row: (row["reads"], row["importance"], -row["created"]))
-    second = newer if first is older else older
+    first, second = newer, older
+    if not why:
+        # The one that is used stays; of two the older, whose provenance is the fact's.
+        first = max(
+            (older, newer), key=lambda row: (row["reads"], row["importance"], -row["created"])
+        )
+        second = newer if first is older else older
     return Proposal(
-        kind="duplicate",
-        keep=item_of(first, half_life, _CHARS),
-        drop=item_of(second, half_life, _CHARS),
+        kind="contradiction" if why else "duplicate",
+        id=name_of(newer["id"], older["id"]),
+        keep=item_of(first, half_life, chars),
+        drop=item_of(second, half_life, chars),
         likeness=likeness,
-        why=f"they say the same ({likeness:.0%} alike)",
+        why=why or f"they say the same ({likeness:.0%} alike)",
     )
 
 
@@ -168,19 +222,32 @@ def contradiction(one: str, other: str) -> str:
     """
     if max(len(one), len(other)) > _CHARS:
         return ""
-    mine, its = _TENSES.sub(" not", one.casefold()), _TENSES.sub(" not", other.casefold())
-    words, their = set(_WORD.findall(mine)), set(_WORD.findall(its))
-    said = {w for w in words - STOP_WORDS - _NOT if not w.isdigit()}
-    said_too = {w for w in their - STOP_WORDS - _NOT if not w.isdigit()}
-    if not said or not said_too:
+    mine, its = _read(one), _read(other)
+    if not mine.said or not its.said:
         return ""
-    shared = len(said & said_too) / min(len(said), len(said_too))
+    shared = len(mine.said & its.said) / min(len(mine.said), len(its.said))
     if shared < 0.7:
         return ""
-    if bool(words & _NOT) != bool(their & _NOT):
+    if mine.denies != its.denies:
         return "one says what the other denies"
-    numbers, others = set(_NUMBER.findall(mine)), set(_NUMBER.findall(its))
-    if numbers - others and others - numbers and shared >= 0.8:
-        listed = ", ".join(sorted(numbers - others)), ", ".join(sorted(others - numbers))
-        return f"the numbers differ: {listed[0]} and {listed[1]}"
+    only, others = mine.numbers - its.numbers, its.numbers - mine.numbers
+    if only and others and shared >= 0.8:
+        return f"the numbers differ: {', '.join(sorted(only))} and {', '.join(sorted(others))}"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a text says, for comparing: words that tell, numbers, whether it denies."""
+
+    said: frozenset[str]
+    numbers: frozenset[str]
+    denies: bool
+
+
+@lru_cache(maxsize=8192)
+def _read(text: str) -> _Words:
+    plain = _TENSES.sub(" not", text.casefold())
+    words = frozenset(_WORD.findall(plain))
+    said = frozenset(w for w in words - STOP_WORDS - _NOT if not w.isdigit())
+    return _Words(said, frozenset(_NUMBER.findall(plain)), bool(words & _NOT))

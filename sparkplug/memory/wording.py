@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sparkplug.memory.embedders.lexical import STOP_WORDS
+from sparkplug.memory.stop_words import STOP_WORDS
 
 _WORD = re.compile(r"[^\W_]+")
 #: Where an identifier has its seams: `readText`, `HTTPServer`.

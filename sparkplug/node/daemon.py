@@ -341,7 +341,7 @@ class Daemon:
             revoke = by_account(await self._serve_mesh(services, keys))
         foreign = ForeignAgents(bus, self._observed)
         await supervisor.start(foreign.on_beat)
-        python = await zygotes.warm("", "python")
+        await zygotes.warm("", "python")
         loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("observed state", self._observed.run),
             ("events", self._events.run),
@@ -384,7 +384,7 @@ class Daemon:
         tasks.append(leasing)
         try:
             await lease.joined()
-            await self._wait_ready(python.ready())
+            await self._wait_ready(zygotes.ready("", "python"))
             self._events.emit("host:joined", self.name, data={"version": __version__})
             stopping = asyncio.create_task(self._stopping.wait())
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -71,7 +71,7 @@ class LocalModels:
         self._environment = {**environment, **_QUIET, **_PATIENT}
         self._gpus = gpus
         self._models = {
-            name: _Model(section, self._unloaded(name, section), asyncio.Lock())
+            name: _Model(section, self._at_first(name, section), asyncio.Lock())
             for name, section in sections.items()
             if section.provider == "local"
         }
@@ -79,6 +79,14 @@ class LocalModels:
     def views(self) -> list[ModelView]:
         """How each is."""
         return [model.view for model in self._models.values()]
+
+    def _at_first(self, name: str, section: ModelSection) -> ModelView:
+        """Not loaded; or failing, where there is nothing to load."""
+        view = self._unloaded(name, section)
+        if (Path(section.folder).expanduser() / "config.json").is_file():
+            return view
+        why = f"{section.folder}: no model is there: it has no config.json"
+        return view.model_copy(update={"state": ModelState.FAILING, "reason": why})
 
     def _unloaded(self, name: str, section: ModelSection) -> ModelView:
         view = view_of(name, section, self._node)
@@ -102,7 +110,8 @@ class LocalModels:
                 try:
                     await self._start(name, model)
                 except SparkplugError as error:
-                    self._failed(name, model, error.message)
+                    place = f"{error.where}: " if error.where else ""
+                    self._failed(name, model, place + error.message)
                     raise
         return model.view
 
@@ -195,7 +204,9 @@ class LocalModels:
             where = str(self._logs / f"model-{job.name.replace('/', '_')}.log")
             raise SparkplugError(f"the process of {job.name} ended", where=where) from None
         if word.kind == "failed":
-            raise SparkplugError(word.error or "it does not say why", where=job.folder)
+            raise SparkplugError(
+                word.error or "it does not say why", where=job.folder, hint=word.hint or None
+            )
         return word
 
     async def _watch(self, name: str, model: _Model, process: asyncio.subprocess.Process) -> None:

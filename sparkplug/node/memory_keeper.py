@@ -13,7 +13,6 @@ import json
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from sparkplug.bus.leases import Lease
 from sparkplug.bus.memory import ONCE
 from sparkplug.clock import until_next
 from sparkplug.memory.moving import read_home, receive
+from sparkplug.node.asked import Asked
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import AskAgainError, ConflictError, SparkplugError
 from sparkplug.schema.memory import MemoryHome
@@ -44,9 +44,8 @@ _STOP_S = 10.0
 _PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 _MOST_HELD = 256
-#: Of so many that were asked last it is known where their answers were to go: of a process that
-#: ends it is not known which of them it answered.
-_MOST_ASKED = 4096
+#: A process that somebody kills as it starts is started again so often before who waits is told.
+_KILLED_STARTS = 3
 #: As long as the longest that is waited for an answer: on a busy host a process starts slowly.
 _HELD_S = 120.0
 _LOG_BYTES = 10 << 20
@@ -76,7 +75,8 @@ class MemoryKeeper:
         self._serving = False
         self._process: asyncio.subprocess.Process | None = None
         self._held: list[tuple[float, Msg]] = []
-        self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
+        self._asked = Asked()
+        self._killed = 0
 
     async def run(self) -> None:
         """Keep it for ever, while this node is its home."""
@@ -136,7 +136,8 @@ class MemoryKeeper:
             for subscription in (calls, writes):
                 with contextlib.suppress(nats.errors.Error):
                     await subscription.unsubscribe()
-            self._asked.extend(message.reply for _, message in self._held)
+            for _, message in self._held:
+                self._asked.note(message.subject, message.reply)
             self._held = []
             await self._have_asked_again()
         home, _ = await read_home(self._bus)
@@ -171,7 +172,7 @@ class MemoryKeeper:
             return
         if self._serving:
             if message.subject.split(".")[3] != ONCE:
-                self._asked.append(message.reply)
+                self._asked.note(message.subject, message.reply)
             return
         self._wanted.set()
         held = [(at, held) for at, held in self._held if now - at < _HELD_S]
@@ -186,11 +187,10 @@ class MemoryKeeper:
         Who has an answer does not listen any more. To hand on what was asked, instead, has all
         of it worked on again and its answers sent again, however large, before what still waits.
         """
-        told, self._asked = self._asked, deque(maxlen=_MOST_ASKED)
         error = AskAgainError(
             "the memory's process ended before it answered", where=f"node {self._node}"
         )
-        for reply in told:
+        for reply in self._asked.take():
             await self._tell(reply, error)
 
     async def _tell(self, reply: str, error: SparkplugError) -> None:
@@ -210,7 +210,10 @@ class MemoryKeeper:
                 log.warning("the memory's process ended (%s)", self._process.returncode)
             except (SparkplugError, TimeoutError, OSError) as error:
                 log.error("the memory does not start: %s", error)
-                await self._refuse(error)
+                # What was killed may well start: who waits goes on to.
+                self._killed = self._killed + 1 if await self._was_killed() else _KILLED_STARTS
+                if self._killed >= _KILLED_STARTS:
+                    await self._refuse(error)
                 await self._stop_process()
             finally:
                 self._serving = False
@@ -218,8 +221,10 @@ class MemoryKeeper:
             settled = time.monotonic() - began > _LONGEST_PAUSE_S
             pause = _PAUSE_S if settled else min(_LONGEST_PAUSE_S, pause * 1.5)
             await asyncio.sleep(pause)
-            if not await self._waiting() and not self._held:
-                self._wanted.clear()
+            # In this order: what is said or asked while that is looked up is not overlooked.
+            self._wanted.clear()
+            if await self._waiting() or self._held:
+                self._wanted.set()
 
     async def _start_process(self) -> None:
         """Start it, and hand on what was asked meanwhile. Raises SparkplugError, TimeoutError."""
@@ -246,9 +251,20 @@ class MemoryKeeper:
                 hint=str(error.get("hint") or f"its log: {log_path}"),
             )
         self._serving = True
+        self._killed = 0
         held, self._held = self._held, []
         for _, message in held:
             await self._bus.nc.publish(message.subject, message.data, reply=message.reply)
+
+    async def _was_killed(self) -> bool:
+        """Whether the process that was to start was ended by a signal, and none of ours."""
+        process = self._process
+        if process is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_S):
+                await process.wait()
+        return process.returncode is not None and process.returncode < 0
 
     def _given(self) -> dict[str, Any]:
         credentials = self._credentials()

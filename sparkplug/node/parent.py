@@ -25,6 +25,9 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 _CLOSE_DEADLINE_S = 40.0
 _LOOK_EVERY_MS = 500
+#: So often in a row may a daemon that never was ready end by itself before it is given up.
+_TRIES = 3
+_TOLD_BYTES = 4096
 
 
 class Parent:
@@ -40,6 +43,7 @@ class Parent:
         self._stopping = False
         self._was_ready = False
         self._is_ready = False
+        self._broken = 0
         self._stop_deadline = 0.0
         self._wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -64,6 +68,7 @@ class Parent:
                 self._run / run_files.PARENT, {"pid": os.getpid(), "daemon": self._daemon}
             )
             self._wait()
+            self._note_broken()
             if self._over():
                 return
             # The pause grows only while the daemon does not come up at all.
@@ -81,6 +86,28 @@ class Parent:
         outcome = run_files.read(self._run / run_files.OUTCOME).get("outcome")
         failed = outcome == "failed" and not self._was_ready
         return self._stopping or outcome == "down" or failed
+
+    def _note_broken(self) -> None:
+        """Leave the reason on file when the daemon cannot even come as far as to leave one.
+
+        A module that is missing, say. One that was killed is another matter: it is started again.
+        """
+        code = self._child.returncode if self._child is not None else None
+        outcome = run_files.read(self._run / run_files.OUTCOME)
+        if self._was_ready or self._stopping or outcome or code is None or code <= 0:
+            self._broken = 0
+            return
+        self._broken += 1
+        if self._broken < _TRIES:
+            return
+        node_log = self._home / "logs" / "node.log"
+        error = {
+            "code": "failed",
+            "message": f"the node ends as soon as it starts: {_last_line(node_log)}",
+            "where": str(node_log),
+            "hint": "is the installation whole? `sparkplug doctor` looks; the log has the rest",
+        }
+        run_files.write(self._run / run_files.OUTCOME, {"outcome": "failed", "error": error})
 
     def _start(self) -> None:
         with (self._home / "logs" / "node.log").open("ab") as output:
@@ -166,6 +193,14 @@ class Parent:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             self._reap()
+
+
+def _last_line(path: Path) -> str:
+    """The last thing that was written to a log: of a traceback, what was raised."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TOLD_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
 
 
 def main() -> int:

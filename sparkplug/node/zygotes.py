@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 _READY_DEADLINE_S = 60.0
 _SPAWN_DEADLINE_S = 10.0
 _LINE_LIMIT = 1 << 20
+#: How often one that dies before it could fork is started while somebody waits for it.
+_TRIES = 3
+#: The longest wait (seconds) before one that keeps dying young is started again.
+_LONGEST_WAIT_S = 30.0
 
 #: What of the daemon's environment agents inherit. Everything else is the daemon's own.
 _INHERITED = (
@@ -77,6 +81,8 @@ class Zygote:
         self._pipes: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ended = asyncio.Event()
+        #: Why it ended.
+        self.error: SparkplugError | None = None
 
     @property
     def pid(self) -> int | None:
@@ -180,6 +186,7 @@ class Zygote:
         self._end(error or self._last_words())
 
     def _end(self, error: SparkplugError) -> None:
+        self.error = error
         self.ended.set()
         futures: list[asyncio.Future[Any]] = [self._ready, *self._waiting.values()]
         for future in futures:
@@ -237,6 +244,8 @@ class ZygotePool:
         self.environment = inherited | _CALL_NOBODY
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        #: How many in a row died before they could fork, and when the next may be started.
+        self._died_young: dict[tuple[str, str], tuple[int, float]] = {}
 
     def pids(self) -> list[int]:
         """The pids of the zygotes that run."""
@@ -256,6 +265,22 @@ class ZygotePool:
                 self._zygotes[key] = zygote
             return zygote
 
+    async def ready(self, interpreter: str, family: str) -> None:
+        """Return once that zygote can fork; one killed before it could is started again.
+
+        Raises SparkplugError when it cannot be: InvalidError when it says why.
+        """
+        for left in reversed(range(_TRIES)):
+            zygote = await self.warm(interpreter, family)
+            try:
+                await zygote.ready()
+            except SparkplugError as error:
+                if isinstance(error, InvalidError) or not left:
+                    raise
+                log.warning("zygote %s is started again: %s", family, error)
+            else:
+                return
+
     async def spawn(self, interpreter: str, family: str, job: SpawnJob) -> int:
         """Fork an agent. A zygote that died meanwhile is started again, once."""
         zygote = await self.warm(interpreter, family)
@@ -274,14 +299,28 @@ class ZygotePool:
             for (interpreter, family), zygote in list(self._zygotes.items()):
                 if not zygote.ended.is_set():
                     continue
-                if not zygote.was_ready:
+                if isinstance(zygote.error, InvalidError):
                     # It cannot start at all: the next agent that asks is told why.
                     del self._zygotes[interpreter, family]
+                    continue
+                if not self._may_start((interpreter, family), zygote):
                     continue
                 try:
                     await self.warm(interpreter, family)
                 except SparkplugError as error:
                     log.warning("zygote %s: %s", family, error)
+
+    def _may_start(self, key: tuple[str, str], dead: Zygote) -> bool:
+        """Whether its successor's time has come: at once, later for each that died young."""
+        if dead.was_ready:
+            self._died_young.pop(key, None)
+            return True
+        now = asyncio.get_running_loop().time()
+        died, not_before = self._died_young.get(key, (0, 0.0))
+        if now < not_before:
+            return False
+        self._died_young[key] = (died + 1, now + min(2.0**died, _LONGEST_WAIT_S))
+        return True
 
     async def stop(self) -> None:
         """End all zygotes."""

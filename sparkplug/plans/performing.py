@@ -18,7 +18,13 @@ from sparkplug.plans.slots import lent
 from sparkplug.plans.teams import change_team
 from sparkplug.plans.templates import holds, render, render_text
 from sparkplug.schema.agent import ResolveRequest
-from sparkplug.schema.errors import DeadlineError, InvalidError, SparkplugError, WaitingError
+from sparkplug.schema.errors import (
+    CancelledRequestError,
+    DeadlineError,
+    InvalidError,
+    SparkplugError,
+    WaitingError,
+)
 from sparkplug.schema.run import StepState
 from sparkplug.schema.units import parse_seconds
 
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 #: An attempt without a time of its own ends with the plan (seconds).
 _FOR_EVER_S = 366 * 86400.0
+#: What no circuit breaker counts: the plan was wrong, somebody cancelled it, or it was cut short.
+_NOT_ITS_FAULT = (InvalidError, CancelledRequestError, InterruptedAttemptError)
 
 
 @dataclass(slots=True)
@@ -146,7 +154,8 @@ async def _agent(unit: Unit, outcome: Outcome) -> None:
         answer.output = said if step.action is None else wire.parsed(said)
     except SparkplugError as error:
         if breaker is not None:
-            if isinstance(error, InvalidError):
+            # What says nothing about who was asked is not counted.
+            if isinstance(error, _NOT_ITS_FAULT):
                 run.desk.breakers.left(whom)
             else:
                 run.desk.breakers.failed(whom, breaker)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.agent import AgentSpec, DesiredAgent
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
+from sparkplug.schema.problems import validate
 
 #: The label by which an agent of a team is known.
 TEAM_LABEL = "sparkplug.team"
@@ -75,14 +74,9 @@ def _agent(
         base, folder = like.spec.model_dump(mode="json", exclude_defaults=True), like.folder
     merged = _laid_over(_laid_over(base, given), {k: v for k, v in override.items() if k != "name"})
     merged["labels"] = {**merged.get("labels", {}), TEAM_LABEL: team}
-    try:
-        spec = AgentSpec.model_validate(merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InvalidError(
-            f"agent {merged.get('name', '?')} of the team: {place}: {first['msg']}"
-        ) from error
+    spec = validate(AgentSpec, merged)
+    if isinstance(spec, list):
+        raise InvalidError(f"agent {merged.get('name', '?')} of the team: {spec[0].message}")
     return DesiredAgent(spec=spec, folder=folder, changed_by=actor, what="deploy", reason="a plan")
 
 

@@ -26,6 +26,12 @@ class SparkplugError(Exception):
         advice = f"\n  {self.hint}" if self.hint else ""
         return f"{place}{self.message}{advice}"
 
+    @property
+    def in_a_line(self) -> str:
+        """The same where there is room for one line alone."""
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.message}{f'; {self.hint}' if self.hint else ''}"
+
     def as_json(self) -> dict[str, dict[str, str | None]]:
         """The `{error: {code, message, where, hint}}` object that `--json` prints."""
         return {

@@ -68,7 +68,8 @@ def begin(accepted: JournalEntry) -> RunView:
             StepView(
                 id=step.id,
                 kind=step.kind,
-                agent=step.agent,
+                # By a template it is known once the step begins.
+                agent=step.agent if step.agent and "{" not in step.agent else None,
                 depends_on=list(step.depends_on if step.always else waits[step.id]),
             )
             for step in plan.steps

@@ -340,10 +340,15 @@ class Proposal(Record):
     """Something that could be tidied, and what would be done. Nothing is done unasked."""
 
     kind: Literal["duplicate", "contradiction", "weak", "expired", "orphaned"]
+    id: str = Field("", description="of a pair: the beginnings of both ids, A.B")
     keep: MemoryItem | None = None
     drop: MemoryItem
     likeness: float = 0.0
     why: str = ""
+    decided: Literal["", "merge", "both"] = Field("", description="what was decided about it")
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    decided_why: str = ""
 
 
 class PruneRequest(Record):
@@ -401,6 +406,37 @@ class ImportReply(Record):
     there: int
 
 
+#: 16 bytes, as `memory.rows.digest` makes them.
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class ExportedHappening(Record):
+    """What became of a memory, or who read it when."""
+
+    time: datetime
+    kind: str
+    scope: str = ""
+    by: str = ""
+    run: str = ""
+    times: int = 1
+    why: str = ""
+
+
+class ExportedDecision(Record):
+    """What was decided about a memory and another; both by the digests of what they said."""
+
+    other: str
+    decision: Literal["merge", "both"]
+    kind: Literal["duplicate", "contradiction"]
+    digests: tuple[Digest, Digest]
+    likeness: float = 0.0
+    found: str = ""
+    dropped: str = ""
+    time: datetime
+    author: str = ""
+    why: str = ""
+
+
 class ExportedMemory(Record):
     """One line of an export."""
 
@@ -408,6 +444,8 @@ class ExportedMemory(Record):
     versions: list[MemoryVersion] = Field(default_factory=list)
     reads: list[MemoryRead] = Field(default_factory=list)
     sayings: list[MemorySaying] = Field(default_factory=list)
+    happened: list[ExportedHappening] = Field(default_factory=list)
+    decisions: list[ExportedDecision] = Field(default_factory=list)
 
 
 class MemoryHome(Record):

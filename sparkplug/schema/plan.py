@@ -107,8 +107,8 @@ class Step(Document):
         if not others:
             if (self.agent is None) == (self.capability is None):
                 raise ValueError("a step names an agent or a capability, and only one of them")
-            if self.action is None and self.prompt is None:
-                raise ValueError("a step has an action or a prompt")
+            if (self.action is None) == (self.prompt is None):
+                raise ValueError("a step has an action or a prompt, and only one of them")
         elif self.action is not None or self.prompt is not None:
             raise ValueError("action and prompt are of a step that asks an agent")
         if others in (["branch"], ["switch"]) and (self.map or self.loop or self.fallback):
@@ -185,10 +185,13 @@ class Plan(Document):
 
     @model_validator(mode="after")
     def _is_no_bomb(self) -> Plan:
-        count = len(self.steps) + sum(len(plan.steps) for plan in self.plans.values())
-        if count > MOST_STEPS:
+        if self.count_steps() > MOST_STEPS:
             raise ValueError(f"a plan and the plans in it have at most {MOST_STEPS} steps in all")
         return self
+
+    def count_steps(self) -> int:
+        """Its steps, and those of the plans in it however deep."""
+        return len(self.steps) + sum(plan.count_steps() for plan in self.plans.values())
 
     def dependencies(self) -> dict[str, list[str]]:
         """What each step waits for, by id.

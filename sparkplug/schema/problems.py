@@ -157,6 +157,10 @@ def _finding(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> Fin
         text = f"must be more than {context.get('gt')}"
     elif kind == "less_than_equal":
         text = f"must be at most {context.get('le')}"
+    elif kind == "too_long":
+        text = f"at most {context.get('max_length')}, not {context.get('actual_length')}"
+    elif kind == "too_short":
+        text = f"at least {context.get('min_length')}, not {context.get('actual_length')}"
     elif kind == "value_error":
         text = detail["msg"].removeprefix("Value error, ")
     else:

@@ -36,6 +36,7 @@ from sparkplug.tui.shell.meshes import Meshes
 from sparkplug.tui.shell.notices import Notices
 from sparkplug.tui.shell.panes import Panes
 from sparkplug.tui.shell.reading import Readings
+from sparkplug.tui.shell.reviewing import Reviewing
 from sparkplug.tui.shell.selected import Selected
 from sparkplug.tui.store import Store, Topics
 from sparkplug.tui.themes import DEFAULT, Look, Terminal
@@ -58,6 +59,7 @@ class SparkplugApp(
     Meshes,
     Asking,
     Editing,
+    Reviewing,
     Deploying,
     Doing,
     Keys,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.text import one_line
+from sparkplug.tui.fuzzy import match
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action, Argument, Subject
@@ -58,6 +59,8 @@ _GIVES_UP = frozenset({"agents.stop", "agents.remove"})
 
 
 _MANY = {"memory": "memories"}
+#: An action is offered for so many of the names that fit what is typed.
+_MOST_NAMED = 20
 
 
 def own_commands(
@@ -97,7 +100,7 @@ def own_commands(
     found += [Command(f"Mesh {name}", f"ctx {name}", do=f"context({name!r})") for name in contexts]
     found += [
         Command("Help for where you stand", "help", key("help"), do="help"),
-        Command("Filter", "filter", key("filter"), do="filter"),
+        Command("Filter", "filter", key("filter"), do="filter_here"),
         Command("Back to where one was", "back", key("history.back"), do="history(-1)"),
         Command("Ahead again", "forward", key("history.forward"), do="history(1)"),
         Command("Quit", "q", key("quit"), do="quit"),
@@ -149,6 +152,27 @@ def action_commands(
             )
         else:
             found.append(Command(f"{action.title} …", words, key, action=action))
+    return found
+
+
+def named_anew(typed: str, commands: Iterable[Command], names: Names) -> list[Command]:
+    """Actions on what is typed after them, whatever is selected: `restart crit` with a name."""
+    head, _, tail = typed.strip().rpartition(" ")
+    found: list[Command] = []
+    if not head:
+        return found
+    for command in commands:
+        target = command.action.target_argument if command.action is not None else None
+        if command.action is None or target is None:
+            continue
+        if match(head, command.action.title) is None and match(head, command.words) is None:
+            continue
+        hits = [(hit.points, name) for name in names(target.kind) if (hit := match(tail, name))]
+        for _, name in sorted(hits, key=lambda hit: -hit[0])[:_MOST_NAMED]:
+            if command.given.get(target.name) != name:
+                title = f"{command.action.title} {one_line(name)}"
+                given = {target.name: name}
+                found.append(Command(title, command.words, action=command.action, given=given))
     return found
 
 

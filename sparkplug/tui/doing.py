@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparkplug.schema.errors import DeadlineError, SparkplugError
 from sparkplug.tui.commands import Command, action_commands, own_commands
 from sparkplug.tui.difference import difference_lines
+from sparkplug.tui.places import Opened
 from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from sparkplug.client.session import Client
     from sparkplug.tui.palette import Choice
     from sparkplug.tui.widgets.listing import Listing
+
+
+#: Of many things that something would be done to so many are named.
+_NAMED = 20
 
 
 class Doing(Part):
@@ -81,8 +86,29 @@ class Doing(Part):
             self._centre.tell("this was started with --readonly", "warn")
         elif command.why:
             self._centre.tell(f"{command.title}: {command.why}", "warn")
+        elif not command.fits and self._is_for_nothing(key, command):
+            return
         else:
             await self._centre.pursue(command)
+
+    def _is_for_nothing(self, key: str, command: Command) -> bool:
+        """Whether a key is not for what is selected, and what it is for cannot be named either.
+
+        On a question it opens that: there it is answered, by the same keys.
+        """
+        kind = command.action.target if command.action is not None else None
+        if kind is None:
+            return False
+        app = self._centre
+        if app.subject is not None and app.subject.kind == "question":
+            app.open_thing(Opened("question", "question", app.subject.name))
+            return True
+        if app.store.names(kind):
+            return False
+        asked = len(app.store.questions)
+        told = f"; what waits for you ({asked}) is in Overview and Tasks" if asked else ""
+        app.tell(f"{key}: {command.title.removesuffix(' …')}: no {kind} is selected{told}", "warn")
+        return True
 
     def ask(self, action: str, given: dict[str, Any]) -> None:
         """Do one of the registry's actions, from a dialog."""
@@ -119,11 +145,23 @@ class Doing(Part):
                 return
             if marks is not None:
                 marks.unmark()
+            if action.together is not None and len(calls) > 1:
+                await self._perform_together(action, calls)
+                return
             # All at once, so that one that takes its time keeps no other waiting.
             done = [self.perform_one(action, given) for given in calls]
             for wrong in await asyncio.gather(*done, return_exceptions=True):
                 if wrong is not None:
                     raise wrong
+
+    async def _perform_together(self, action: Action, calls: Sequence[dict[str, Any]]) -> None:
+        """Do it to all of them with one request, and tell of it once."""
+        app = self._centre
+        client = self.client
+        app.tell(f"{action.title} …", "dim")
+        assert action.together is not None
+        result = await action.together(client, calls)
+        app.tell(result.message, "warn" if result.exit_code else "ok")
 
     async def _agreed_to(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
         """Whether it may be done: asked where it ends something, or changes what is looked at."""
@@ -158,6 +196,8 @@ class Doing(Part):
         app.tell(f"{action.title} …", "dim")
         result = await action.run(client, **given)
         app.tell(result.message, "ok" if result.changed else "dim")
+        if action.target == "proposal":
+            app.tell_settled(str(result.data["id"]))
         self._show(result, given)
 
     def _show(self, result: ActionResult, given: dict[str, Any]) -> None:
@@ -187,5 +227,7 @@ def _preview(action: Action, calls: Sequence[dict[str, Any]]) -> str:
         names = [str(given[target.name]) for given in calls]
         rest = [{k: v for k, v in given.items() if k != target.name} for given in calls]
         if all(given == rest[0] for given in rest):
+            if len(names) > _NAMED:
+                names[_NAMED:] = [f"and {len(names) - _NAMED} more"]
             return action.preview(**{**calls[0], target.name: ", ".join(names)})
     return "\n".join(action.preview(**given) for given in calls)

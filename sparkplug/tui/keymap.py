@@ -168,6 +168,9 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
     from sparkplug.tui.panes.memory import MemoryPane
+    from sparkplug.tui.panes.memory_items import MemoryItems
+    from sparkplug.tui.panes.memory_pairs import MemoryPairs
+    from sparkplug.tui.panes.memory_timeline import MemoryTimeline
     from sparkplug.tui.panes.overview import RunBox
     from sparkplug.tui.panes.topology import TopologyPane
     from sparkplug.tui.panes.workflows import WorkflowsPane
@@ -190,7 +193,15 @@ def _places() -> dict[str, list[_Bound]]:
         "columns": _of(Dialog, Listing, ColumnChooser),
         "processes": _of(Dialog, Listing, Marks, Table, Processes),
         "hosts": [*_of(SparkplugApp, HostsPane, Listing, Marks, Table), *actions],
-        "memory": [*_of(SparkplugApp, MemoryPane, Listing, Marks, Table), *actions],
+        "memory": [*_of(SparkplugApp, MemoryPane, MemoryItems, Listing, Marks, Table), *actions],
+        "memory timeline": [
+            *_of(SparkplugApp, MemoryPane, MemoryTimeline, Listing, Marks, Table),
+            *actions,
+        ],
+        "memory proposals": [
+            *_of(SparkplugApp, MemoryPane, MemoryPairs, Listing, Marks, Table),
+            *actions,
+        ],
         "memory editor": _of(Dialog, MemoryEditor),
         "pairs": [*_of(SparkplugApp, TopologyPane, Listing, Marks, Table), *actions],
         # without the keys of everywhere: those of the canvas go before them

@@ -16,8 +16,9 @@ from textual.widgets import Input
 from textual.worker import WorkType
 
 from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, beside, fit
-from sparkplug.tui.commands import Command, Names, lacking, missing, value_of
+from sparkplug.tui.commands import Command, Names, lacking, missing, named_anew, value_of
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.fuzzy import Match, marked, match
 from sparkplug.tui.help import key_name
@@ -173,7 +174,9 @@ class Palette(Dialog[Choice]):
 
     def _command_rows(self, typed: str) -> list[Row]:
         ranked = []
-        for order, command in enumerate(self._commands):
+        offered = [*self._commands, *named_anew(typed, self._commands, self._names)]
+        self._rows.set_empty(f" nothing matches {one_line(typed)}" if typed else "")
+        for order, command in enumerate(offered):
             title, said = match(typed, command.title), match(typed, command.words)
             if title is None and said is None:
                 continue

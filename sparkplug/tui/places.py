@@ -20,6 +20,7 @@ What = Literal[
     "graph",
     "topology",
     "memory",
+    "pair",
     "schedule",
 ]
 

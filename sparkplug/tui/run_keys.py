@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.binding import Binding
 
+from sparkplug.tui.places import Opened
+
 if TYPE_CHECKING:
-    from sparkplug.schema.run import RunView
+    from sparkplug.schema.run import RunQuestion, RunView
     from sparkplug.tui.app import SparkplugApp
 
 RUN_KEYS: tuple[Binding, ...] = (
@@ -81,7 +83,8 @@ class RunKeys:
         await self._fill_in("runs.replay", start=self.run_step())
 
     async def action_answer_run(self) -> None:
-        """Approve the step that waits, or fill in an answer."""
+        """Approve the step that waits, on a form where its input can be changed; or open what it
+        asks, where that is answered."""
         view = self.run_view()
         questions = view.questions if view is not None else []
         step = self.run_step()
@@ -89,12 +92,23 @@ class RunKeys:
         found = found or (questions[0] if questions else None)
         if found is None:
             self._app.tell("it waits for nobody", "warn")
-        elif found[1].kind == "agent":
-            self._app.tell(f"answer its agent: questions answer {found[1].questions[0]}", "warn")
-        elif found[1].kind == "approve":
-            await self._fill_in("runs.approve", step=found[0].id)
+            return
+        at, asked = found
+        if asked.kind == "approve":
+            await self._fill_in("runs.approve", step=at.id)
+            return
+        shown = self._shown(asked)
+        if shown is not None:
+            self._app.open_thing(Opened("question", "question", shown))
         else:
-            await self._fill_in("runs.answer", step=found[0].id)
+            await self._fill_in("runs.answer", step=at.id)
+
+    def _shown(self, asked: RunQuestion) -> str | None:
+        """The id of a run's question among all questions, where it is there."""
+        for one in self._app.store.questions:
+            if one.id in asked.questions or one.subject.request == asked.id:
+                return one.id
+        return None
 
     def action_reject_run(self) -> None:
         """Refuse what waits."""

@@ -209,6 +209,7 @@ class Store:
             paths=self.settings.paths,
             settings=self.settings,
             name="tui",
+            attentive=True,
             context=self._context,
         )
         async with client:

@@ -122,7 +122,6 @@ async def measure(node: Node, folder: Path) -> list[Figure]:
             100.0,
             "stock SDK prompts at once",
             p95(gathered),
-            1.2,
         ),
     ]
 

@@ -101,7 +101,7 @@ async def run_cycles(node: Node, folder: Path, cycles: int, warm: int = _WARM) -
                 return not leaks(before, after)
 
             with contextlib.suppress(TimeoutError):
-                await eventually(back, 20)
+                await eventually(back)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)

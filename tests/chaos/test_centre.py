@@ -23,7 +23,7 @@ def test_a_killed_centre_stops_nothing_and_opens_again(node: Node, tmp_path: Pat
             ["-m", "sparkplug"],
             env=node.env | {"TERM": "xterm-256color"},  # type: ignore[arg-type]
             dimensions=(50, 160),
-            timeout=20,
+            timeout=60,
             encoding="utf-8",
         )
         centre.expect("echo")

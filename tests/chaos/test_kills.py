@@ -69,7 +69,7 @@ def test_a_run_in_progress_ends_with_a_true_outcome(node: Node, tmp_path: Path, 
         shown = node.cli("runs", "describe", run, "--json", check=False)
         return shown.returncode == 0 and json.loads(shown.stdout)["state"] in ("done", "failed")
 
-    assert wait_until(ended, 30)
+    assert wait_until(ended)
     view = node.json("runs", "describe", run)
     assert view["state"] == "done", view
     assert [step["state"] for step in view["steps"]] == ["done", "done"]
@@ -98,4 +98,4 @@ def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     ) as demo:
         assert wait_until(lambda: len(processes()) >= 3), "parent, daemon and nats-server"
         demo.kill()
-    assert wait_until(lambda: not processes(), 30)
+    assert wait_until(lambda: not processes())

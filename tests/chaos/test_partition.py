@@ -16,7 +16,7 @@ from fakes.hosts import HostNode, ThreeHosts, may_have_namespaces
 from fakes.node import wait_until
 from fakes.recorder import WITNESS, Ownership, Recorder
 
-pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(600)]
 
 _CUT_S = 30.0
 _DEADLINE_S = 60.0
@@ -190,8 +190,8 @@ def test_a_server_that_is_killed_moves_and_stops_nothing(mesh: Mesh) -> None:
     before = {name: mesh.owner(name).pid for name in mesh.recorders}  # type: ignore[union-attr]
     server = int(mesh.a.run_file("nats.json")["pid"])
     os.kill(server, signal.SIGKILL)
-    assert wait_until(lambda: mesh.a.run_file("nats.json").get("pid") != server, 30)
-    assert wait_until(mesh.serve, 60)
+    assert wait_until(lambda: mesh.a.run_file("nats.json").get("pid") != server)
+    assert wait_until(mesh.serve)
     assert {name: mesh.owner(name).pid for name in mesh.recorders} == before  # type: ignore[union-attr]
     assert mesh.doubles() == {}
 
@@ -202,9 +202,9 @@ def test_a_daemon_that_is_killed_has_a_new_epoch_and_loses_nothing(mesh: Mesh) -
     assert "b" in map(mesh.host, mesh.recorders)
     epoch = json.loads(b.paths.lease.read_text())["epoch"]
     os.kill(int(b.run_file("node.json")["pid"]), signal.SIGKILL)
-    assert wait_until(lambda: json.loads(b.paths.lease.read_text())["epoch"] > epoch, 30)
-    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
-    assert wait_until(mesh.serve, 30)
+    assert wait_until(lambda: json.loads(b.paths.lease.read_text())["epoch"] > epoch)
+    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready")
+    assert wait_until(mesh.serve)
     assert {name: mesh.owner(name).pid for name in mesh.recorders} == before  # type: ignore[union-attr]
 
 
@@ -218,7 +218,7 @@ def test_the_host_of_the_server_dies_and_returns(mesh: Mesh) -> None:
     mesh.note(f"server's host dies: the others say so after {said:.1f} s")
     pinned = mesh.owner("pinned")
     free = [name for name in mesh.recorders if name != "pinned"]
-    assert wait_until(lambda: not any(map(mesh.host, free)), 30), "movable ones ended"
+    assert wait_until(lambda: not any(map(mesh.host, free))), "movable ones ended"
     mesh.a.up()
     # The server's own file is written once it takes connections.
     returned = time.monotonic() - (time.time() - (mesh.a.paths.run / "nats.json").stat().st_mtime)
@@ -230,7 +230,7 @@ def test_the_host_of_the_server_dies_and_returns(mesh: Mesh) -> None:
         f"server's host returns: the others are back {back:.1f} s after its server is, "
         f"all agents run after {serving:.1f} s"
     )
-    assert wait_until(mesh.serve, 60)
+    assert wait_until(mesh.serve)
     assert mesh.owner("pinned") == pinned or mesh.owner("pinned").pid == pinned.pid  # type: ignore[union-attr]
     assert mesh.doubles() == {}
 
@@ -247,8 +247,8 @@ def test_a_daemon_that_hangs_keeps_no_agent_beyond_its_lease(mesh: Mesh) -> None
         mesh.note(f"daemon hangs: {len(moving)} agents run elsewhere after {again:.1f} s")
     finally:
         os.kill(daemon, signal.SIGCONT)
-    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
-    assert wait_until(mesh.serve, 30)
+    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready")
+    assert wait_until(mesh.serve)
     assert all(mesh.host(name) != "b" for name in moving)
     assert mesh.doubles() == {}
 
@@ -265,11 +265,11 @@ def test_a_host_that_dies_has_its_agents_placed_elsewhere_once(mesh: Mesh) -> No
     b.kill_all()
     again = took(lambda: all(mesh.host(name) for name in moving), died)
     mesh.note(f"host dies: {len(moving)} agents run elsewhere after {again:.1f} s")
-    assert wait_until(lambda: mesh.serve(*moving), 30)
+    assert wait_until(lambda: mesh.serve(*moving))
     b.up()
-    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready", 30)
+    assert wait_until(lambda: mesh.node_row("b").get("state") == "ready")
     mesh.deploy("fresh", hosts="b")
-    assert wait_until(lambda: mesh.host("fresh") == "b", 30), "it takes what is given to it now"
+    assert wait_until(lambda: mesh.host("fresh") == "b"), "it takes what is given to it now"
     assert all(mesh.host(name) != "b" for name in moving), "and runs nothing of before"
     assert {name: len(mesh.recorders[name].owners()) for name in known} == {
         name: count + (name in moving) for name, count in known.items()

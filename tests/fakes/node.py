@@ -75,6 +75,21 @@ class Node:
         """Run a listing verb and parse its `--json`."""
         return json.loads(self.cli(*words, "--json").stdout)
 
+    def remember(self, text: str, *options: str) -> str:
+        """Have a memory kept, and its id; a busy host's memory may still come up by then."""
+        made = self.json("memory", "add", text, *options)
+        if made["id"] is None:
+            assert made["state"] == "waiting", made
+            assert wait_until(lambda: self._memories(text))
+            (made,) = self._memories(text)
+        return str(made["id"])
+
+    def _memories(self, text: str) -> list[dict[str, Any]]:
+        listed = self.cli("memory", "list", "--json", check=False)
+        if listed.returncode:
+            return []
+        return [one for one in json.loads(listed.stdout) if one["text"] == text]
+
     def up(self) -> None:
         """Start the node."""
         self.cli("up")
@@ -86,7 +101,7 @@ class Node:
         names = self.cli("agents", "list", "-o", "name").stdout.split()
         if names:
             self.cli("agents", "remove", *names, "--yes")
-            assert wait_until(lambda: self.json("agents", "list") == [], 30)
+            assert wait_until(lambda: self.json("agents", "list") == [])
 
     def run_file(self, name: str) -> dict[str, Any]:
         """One of the files of the run directory; empty when it is not there."""
@@ -142,7 +157,7 @@ class Node:
             for path in (self.paths.run / "agents").glob("*.json")
         ]
         self.cli("down", check=False)
-        left = wait_until(lambda: not self.processes() and not any(map(_alive, agents)), 10)
+        left = wait_until(lambda: not self.processes() and not any(map(_alive, agents)))
         survivors = [(p.pid, p.cmdline()) for p in self.processes()]
         for process in self.processes():
             process.kill()
@@ -158,7 +173,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], deadline: float = 10.0) -> bool:
+def wait_until(condition: Callable[[], object], deadline: float = 60.0) -> bool:
     """Ask again until it holds; False after `deadline` seconds."""
     until = time.monotonic() + deadline
     while time.monotonic() < until:
@@ -168,7 +183,7 @@ def wait_until(condition: Callable[[], object], deadline: float = 10.0) -> bool:
     return bool(condition())
 
 
-async def eventually(condition: Callable[[], Any], deadline: float = 10.0) -> Any:
+async def eventually(condition: Callable[[], Any], deadline: float = 60.0) -> Any:
     """Await until an (async) condition gives something true, and return it."""
     async with asyncio.timeout(deadline):
         while True:

@@ -20,8 +20,8 @@ class Reply:
 
     With `split`, every event goes out in two TCP writes, cut in its middle. `calls` are tool
     calls (name, arguments as text), `cut` ends the connection after the pieces, `headers` are
-    sent along, `before` seconds pass first, `gap` between two pieces. Without `usage` the
-    server tells no tokens.
+    sent along, `before` seconds pass first, or `until` is awaited, `gap` passes between two pieces.
+    Without `usage` the server tells no tokens.
     """
 
     pieces: Sequence[str] = ()
@@ -33,6 +33,7 @@ class Reply:
     cut: bool = False
     headers: Sequence[str] = ()
     before: float = 0.0
+    until: asyncio.Event | None = None
     gap: float = 0.0
     usage: bool = True
     finish: str = ""
@@ -141,6 +142,8 @@ class OpenAiServer:
     ) -> None:
         if reply.before:
             await asyncio.sleep(reply.before)
+        if reply.until is not None:
+            await reply.until.wait()
         streams = reply.status == 200 and not (reply.raw or b"").startswith(b"{")
         kind = "text/event-stream" if streams else "application/json"
         head = (

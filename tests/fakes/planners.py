@@ -30,7 +30,7 @@ from sparkplug.schema.run import (
     SubmitRequest,
 )
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class PlanMesh:

@@ -134,7 +134,7 @@ class TaskMesh:
         """End all of it."""
         for worker in self._workers.values():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await worker.close()
         await end(*self._services, *self._cuts)
 

@@ -30,7 +30,7 @@ async def mesh_bus(mesh_server: MeshServer) -> Bus:
 def until() -> Callable[..., Awaitable[None]]:
     """`await until(lambda: condition)`: waits for a condition, at most `deadline` seconds."""
 
-    async def wait(condition: Callable[[], object], deadline: float = 30.0) -> None:
+    async def wait(condition: Callable[[], object], deadline: float = 60.0) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline):
                 while not condition():

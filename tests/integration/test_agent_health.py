@@ -23,7 +23,7 @@ from sparkplug.client.agents import list_agents
 from sparkplug.client.observed import replicas_of
 from sparkplug.client.session import Client
 
-_LONG_S = 30.0
+_LONG_S = 90.0
 
 
 @pytest.fixture(scope="module")

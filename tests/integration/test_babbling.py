@@ -24,7 +24,9 @@ _BABBLE = 200
 
 
 async def join(bus: Bus, name: str) -> None:
-    node = ObservedNode(name=name, host=name, state=NodeState.READY, version="1", pid=1)
+    node = ObservedNode(
+        name=name, host=name, state=NodeState.READY, version="1", pid=1, silent_seconds=-3600.0
+    )
     body = node.model_dump_json().encode()
     await Bucket(bus, subjects.BUCKET_OBSERVED).put(f"nodes.{name}", body)
 

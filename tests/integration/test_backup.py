@@ -86,7 +86,7 @@ def test_a_mesh_is_whole_again_on_another_state_directory(
     status = other.json("status")
     assert status["mesh"] == "lab"
     assert status["url"].startswith("tls://127.0.0.2:")
-    assert wait_until(lambda: other.json("agents", "list")[0]["state"] in ("ready", "idle"), 20)
+    assert wait_until(lambda: other.json("agents", "list")[0]["state"] in ("ready", "idle"))
     assert other.cli("prompt", "echo", "hi").stdout.strip() == "echo: hi"
     assert [row["id"] for row in other.json("events")][: len(events)] == events
     assert other.json("memory", "search", "spare key")[0]["text"].startswith("the spare key")

@@ -293,3 +293,27 @@ async def test_the_doctor_finds_a_mesh_that_answers_sound(client: Client) -> Non
     await client.bus.js.delete_stream(f"KV_{subjects.BUCKET_OBSERVED}")
     with pytest.raises(NotFoundError, match="this mesh has no stream"):
         await hosts.list_hosts(client)
+
+
+async def test_once_flushed_the_server_has_read_what_was_subscribed(
+    mesh_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    transport = mesh_bus.nc._transport
+    write, writelines = transport.write, transport.writelines
+
+    def note(data: bytes) -> None:
+        sent.append(bytes(data))
+        write(data)
+
+    def note_lines(lines: list[bytes]) -> None:
+        sent.extend(map(bytes, lines))
+        writelines(lines)
+
+    monkeypatch.setattr(transport, "write", note)
+    monkeypatch.setattr(transport, "writelines", note_lines)
+    await mesh_bus.nc.subscribe("asked.here", cb=mesh_bus.nc._error_cb)
+    await mesh_bus.flush()
+    said = b"".join(sent)
+    # The server answers in the order it reads: the last question comes after the subscription.
+    assert 0 <= said.index(b"SUB asked.here") < said.rindex(b"PING")

@@ -184,18 +184,18 @@ async def test_a_signature_counts_once_and_for_what_it_was_made_for(hall: Hall) 
     subject = subjects.DECISIONS_VOTE
     body = VoteRequest(decision=opened.id, option="a", vote="1").model_dump_json().encode()
     headers = await signed_headers(x, subject, body)
-    await other.nc.request(subject, body, headers=headers, timeout=5)
-    again = await other.nc.request(subject, body, headers=headers, timeout=5)
+    await other.nc.request(subject, body, headers=headers, timeout=30)
+    again = await other.nc.request(subject, body, headers=headers, timeout=30)
     assert json.loads(again.data)["code"] == "refused"
     changed = body.replace(b'"a"', b'"b"')
     answer = await other.nc.request(
-        subject, changed, headers=await signed_headers(x, subject, body), timeout=5
+        subject, changed, headers=await signed_headers(x, subject, body), timeout=30
     )
     assert "does not hold" in json.loads(answer.data)["message"]
     bare = await other.nc.request(
         subject,
         body.replace(b'"1"', b'"2"').replace(b'"actor":""', b'"actor":"o/0"'),
-        timeout=5,
+        timeout=30,
     )
     assert "signs what it sends" in json.loads(bare.data)["message"]
 
@@ -215,8 +215,11 @@ async def test_time_is_up_for_who_does_not_vote(hall: Hall) -> None:
     await hall.keep("one")
     x = await hall.voter("x/0")
     await hall.voter("dead/0")
-    opened = await propose(x, voters=["x", "dead"], seconds=0.5)
-    await vote(x, opened.id, "a")
+    for seconds in (0.5, 5.0, 30.0):  # a busy host is late with a vote, too
+        opened = await propose(x, voters=["x", "dead"], seconds=seconds)
+        with contextlib.suppress(RefusedError):
+            await vote(x, opened.id, "a")
+            break
     ended = await deciding.wait_decided(x, opened.id, _DEADLINE_S)
     assert (ended.state, ended.outcome) == (DecisionState.DECIDED, "a")
     with pytest.raises(RefusedError, match="too late"):
@@ -293,7 +296,7 @@ async def test_a_keeper_that_lost_its_lease_writes_no_more(hall: Hall) -> None:
         headers=await signed_headers(
             x, subjects.DECISIONS_VOTE, request.model_dump_json().encode()
         ),
-        timeout=5,
+        timeout=30,
     )
     assert json.loads(answer.data)["code"] == "no_mesh"
     assert [e.kind for e in await read_decision(face, opened.id)] == ["opened"]

@@ -116,7 +116,7 @@ def printed_by(shell: Shell, command: str, wanted: list[str]) -> str:
         return True
 
     if _LOOKS.match(command):
-        wait_until(agrees, 10)
+        wait_until(agrees)
     return told
 
 

@@ -59,7 +59,7 @@ class RawClient:
         """How often it was refused so far; `least` is waited for, a while."""
         await self.nc.flush(timeout=10)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while self._refused() < least:
                     await asyncio.sleep(0.005)
         return self._refused()
@@ -192,7 +192,7 @@ async def test_a_reply_subject_gives_no_leave_to_publish(
         own = subjects.prompt("mine", "o", "0")
         await raw.nc.subscribe(own, cb=got.put)
         await raw.nc.publish(own, b"?", reply=key)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             message = await got.get()
         await message.respond(json.dumps({"planted": True}).encode())
         assert await raw.refused(1) == 1
@@ -218,10 +218,10 @@ async def test_a_revoked_user_is_cut_off_and_stays_out(
     assert found.pending == 1
     task = asyncio.create_task(found.run(by_account(account)))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await raw.closed.wait()
         assert stays.nc.is_connected
-        await eventually(lambda: not list((tmp_path / "revoke").iterdir()), 20)
+        await eventually(lambda: not list((tmp_path / "revoke").iterdir()))
         with pytest.raises(Exception, match=r"(?i)authorization|closed|eof|no servers"):
             await RawClient().connect(mesh_server.url, credentials)
         assert stays.nc.is_connected

@@ -60,7 +60,7 @@ async def test_a_server_that_is_killed_costs_nothing(mesh_server: MeshServer) ->
     async def both() -> bool:
         return len(await read_calls(face(bus))) == 2
 
-    assert await eventually(both, 30)
+    assert await eventually(both)
 
 
 async def test_what_is_no_batch_is_left_out(mesh_bus: Bus) -> None:

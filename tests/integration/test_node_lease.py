@@ -366,7 +366,7 @@ async def test_one_that_is_alone_keeps_its_agents_and_says_so_first(
 async def test_a_clock_that_is_off_is_measured(
     mesh_bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert abs(await clock_offset(mesh_bus)) < 1.0
+    assert abs(await clock_offset(mesh_bus)) < 10
     true = time.time
     monkeypatch.setattr(time, "time", lambda: true() + 90.0)
-    assert await clock_offset(mesh_bus) == pytest.approx(90.0, abs=1.0)
+    assert await clock_offset(mesh_bus) == pytest.approx(90.0, abs=10)

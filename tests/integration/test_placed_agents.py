@@ -183,13 +183,13 @@ async def test_cordon_drain_and_uncordon(two: tuple[Node, Node], tmp_path: Path)
             stdout=subprocess.PIPE,
             text=True,
         ) as asked:
-            assert await eventually(lambda: busy(seen, "solo"), 30)
+            assert await eventually(lambda: busy(seen, "solo"))
             drained = node.cli("hosts", "drain", "b", "--yes", "--timeout", "60s")
             # It finished what it had in hand before it moved.
             assert asked.communicate(timeout=30)[0].strip() == "b"
         assert drained.stdout.strip() == "b: drained; pinned to it and left: rooted/0"
-        assert await eventually(lambda: seen.serving("spread", 4), 30)
-        assert await eventually(lambda: seen.serving("solo", 1), 30)
+        assert await eventually(lambda: seen.serving("spread", 4))
+        assert await eventually(lambda: seen.serving("solo", 1))
         assert await seen.hosts("spread") == await seen.hosts("solo") == {"a"}
         assert await seen.hosts("rooted") == {"b"}
         assert book.read_text().split() == ["owned", "owned"]
@@ -198,9 +198,9 @@ async def test_cordon_drain_and_uncordon(two: tuple[Node, Node], tmp_path: Path)
         told = [name for name in await seen.names("host:") if name.endswith("cordoned")]
         assert told == ["host:cordoned", "host:uncordoned", "host:cordoned"]
         assert await node_orders.drain(client, "b", stop_pinned=True)
-        assert await eventually(lambda: waits(seen, "rooted", "b is draining"), 30)
+        assert await eventually(lambda: waits(seen, "rooted", "b is draining"))
         assert await node_orders.uncordon(client, "b")
-        assert await eventually(lambda: seen.serving("rooted", 1), 30)
+        assert await eventually(lambda: seen.serving("rooted", 1))
         # What runs is not moved for the sake of balance.
         assert await seen.hosts("spread") == {"a"}
         with pytest.raises(NotFoundError):
@@ -235,7 +235,7 @@ async def test_gpu_memory_is_reserved_shared_waited_for_and_given_when_it_comes(
     try:
         async with node.client() as client:
             seen = Seen(client)
-            assert await eventually(lambda: seen.events("gpu:lost"), 20)
+            assert await eventually(lambda: seen.events("gpu:lost"))
             sample = (await list_hosts(client))[0].sample
             assert sample is not None
             uuids = [gpu.uuid for gpu in sample.gpus]
@@ -253,7 +253,7 @@ async def test_gpu_memory_is_reserved_shared_waited_for_and_given_when_it_comes(
             assert await eventually(lambda: waits(seen, "late", "GPU 1 is lost"))
             assert [row.state for row in await seen.rows("late")] == ["waiting-gpu"]
             await agents.scale(client, "pair", 1)
-            assert await eventually(lambda: seen.serving("late", 1), 30)
+            assert await eventually(lambda: seen.serving("late", 1))
             assert (await seen.rows("late"))[0].gpus == [uuids[2]]
     finally:
         node.close()
@@ -274,10 +274,10 @@ async def test_load_scales_an_agent_up_and_its_end_scales_it_down(
         seen = Seen(client)
         target = await agents.target(client, "elastic")
         asked = [asyncio.create_task(ask(client, target, str(release))) for _ in range(4)]
-        assert await eventually(lambda: seen.serving("elastic", 2), 30)
+        assert await eventually(lambda: seen.serving("elastic", 2))
         release.touch()
         assert await asyncio.gather(*asked) == ["done"] * 4
-        assert await eventually(lambda: seen.serving("elastic", 1), 30)
+        assert await eventually(lambda: seen.serving("elastic", 1))
         assert await eventually(lambda: steps(seen, 2))
         assert await steps(seen, 2) == [(1, 2), (2, 1)]
         assert all(event.data["why"] for event in await seen.events("agent:scaled"))

@@ -45,7 +45,7 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PlanMe
         yield found
         await found.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(60):
                 await agents.close()
 
 

@@ -53,7 +53,7 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PlanMe
         yield found
         await found.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(60):
                 await agents.close()
 
 
@@ -157,7 +157,7 @@ async def test_a_map_goes_over_a_list_at_most_so_many_at_once(mesh: PlanMesh) ->
         output="{{ steps.each.output | sum }}",
     )
     run = await mesh.submit(told)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while _calls["map"] < 3:
             await asyncio.sleep(0.01)
     view = await mesh.view(run)
@@ -211,7 +211,7 @@ async def test_a_plan_is_a_step_of_another_in_a_run_of_its_own(mesh: PlanMesh) -
 async def test_a_cancel_reaches_the_runs_that_are_steps(mesh: PlanMesh) -> None:
     inner = {"name": "inner", "steps": [step("in", of={"gate": "shut", "key": "shut"})]}
     run = await mesh.submit(plan({"id": "sub", "plan": "inner"}, plans={"inner": inner}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _calls["shut"]:
             await asyncio.sleep(0.01)
     await mesh.cancel(run)
@@ -328,7 +328,7 @@ async def test_a_concurrency_key_is_held_across_runs(mesh: PlanMesh) -> None:
     )
     told = plan(held, inputs={"n": {"default": 0}})
     runs = [await mesh.submit(told) for _ in range(3)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _calls["held"]:
             await asyncio.sleep(0.01)
     for run in runs:
@@ -379,7 +379,7 @@ async def test_optional_steps_may_fail_and_always_steps_run_whatever_happens(
     run = await mesh.submit(
         plan(step("a", of={"gate": "shut", "key": "clean"}), step("clean", always=True))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _calls["clean"]:
             await asyncio.sleep(0.01)
     await mesh.cancel(run)
@@ -477,10 +477,10 @@ async def test_a_deadline_takes_its_default_and_reminders_are_told(mesh: PlanMes
 
 
 async def test_waiting_for_a_person_is_none_of_the_plans_time(mesh: PlanMesh) -> None:
-    told = plan({"id": "ask", "human": {"ask": "go?"}}, step("a", "ask"), timeout="300ms")
+    told = plan({"id": "ask", "human": {"ask": "go?"}}, step("a", "ask"), timeout="2s")
     run = await mesh.submit(told)
     await mesh.reached(run, "step-waiting")
-    await asyncio.sleep(0.6)  # longer than the plan may work
+    await asyncio.sleep(2.2)  # longer than the plan may work
     await mesh.answer(run, "answer", value="yes")
     assert (await mesh.ended(run)).state is RunState.DONE
 
@@ -490,7 +490,7 @@ async def test_a_paused_run_begins_nothing_until_it_goes_on(mesh: PlanMesh) -> N
     run = await mesh.submit(
         plan(step("a", of={"gate": "pause", "key": "paused"}), step("b", "a", give=2))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _calls["paused"]:
             await asyncio.sleep(0.01)
     await mesh.pause(run)
@@ -546,7 +546,7 @@ async def test_runs_wait_for_their_turn_by_priority(mesh: PlanMesh) -> None:
         concurrency={"key": "one at a time"},
     )
     first = await mesh.submit({**base, "name": "first"}, n=1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _calls["turn"]:
             await asyncio.sleep(0.01)
     low = await mesh.submit({**base, "priority": 1}, n=2)
@@ -587,7 +587,7 @@ async def test_another_planner_goes_on_in_the_middle_of_maps_loops_and_questions
                 output="{{ [steps.m.output, steps.l.output, steps.h.output] }}",
             )
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not {"m[0]", "m[1]", "m[2]", "m[3]", "l[0]", "l[1]"} <= set(seen):
                 await asyncio.sleep(0.01)
         await mesh.reached(run, "step-waiting")

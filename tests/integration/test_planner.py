@@ -36,7 +36,7 @@ async def mesh(mesh_server: MeshServer) -> AsyncIterator[PlanMesh]:
     yield found
     await found.stop()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             await agents.close()
 
 
@@ -179,14 +179,14 @@ async def test_an_attempt_has_its_time_and_the_plan_has_its_own(mesh: PlanMesh) 
 
     await mesh.agents.host("echo", silent)
     await mesh.plan()
-    run = await mesh.submit({"name": "slow", "steps": [step("a", timeout="200ms")]})
+    run = await mesh.submit({"name": "slow", "steps": [step("a", timeout="1s")]})
     view = await mesh.ended(run)
     assert view.state is RunState.FAILED
     assert "echo/0 gave no complete answer" in (view.error or "")
-    run = await mesh.submit({"name": "slow", "timeout": "300ms", "steps": [step("a")]})
+    run = await mesh.submit({"name": "slow", "timeout": "1s", "steps": [step("a")]})
     view = await mesh.ended(run)
     assert view.state is RunState.FAILED
-    assert view.error == "the plan took longer than 0.3 s"
+    assert view.error == "the plan took longer than 1 s"
     assert view.steps[0].state is StepState.CANCELLED
 
 

@@ -208,7 +208,7 @@ async def test_one_that_takes_no_notice_of_its_end_is_taken_off_the_bus(
             names = [agent.name for agent in await room.list_agents(client)]
             return names == ["two"] and "agent one/0" not in await connected_users(node)
 
-        assert await eventually(gone, 30)
+        assert await eventually(gone)
         (left,) = await room.list_agents(client)
         assert left.instance == before["two"].instance
 
@@ -237,7 +237,7 @@ async def test_a_stuck_agent_is_seen_on_all_and_ending_it_ends_the_process(
             found = await by_name()
             return found["two"].state in (AgentState.STALE, AgentState.DEGRADED)
 
-        assert await eventually(neighbour_is_stale, 30)
+        assert await eventually(neighbour_is_stale)
         assert (await by_name())["three"].state is AgentState.IDLE
         await room.remove(client, "one")
 
@@ -246,5 +246,5 @@ async def test_a_stuck_agent_is_seen_on_all_and_ending_it_ends_the_process(
             two = found["two"]
             return "one" not in found and two.state is AgentState.IDLE and two.pid != pids[0]
 
-        assert await eventually(neighbour_is_back, 30)
+        assert await eventually(neighbour_is_back)
         assert (await by_name())["three"].instance == before["three"].instance

@@ -27,7 +27,7 @@ from sparkplug.schema.node import NodeState, ObservedNode
 
 SPEC = AgentSpec(name="echo", entrypoint="m:f")
 FOLDER = Path("/agents")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ async def test_a_server_is_reached_over_a_websocket(tmp_path: Path) -> None:
         [str(find_server().path), "-c", str(config)], stderr=subprocess.DEVNULL
     ) as server:
         try:
-            assert wait_until(lambda: any("ws://" in f.read_text() for f in ports.iterdir()), 30.0)
+            assert wait_until(lambda: any("ws://" in f.read_text() for f in ports.iterdir()))
             (listed,) = ports.iterdir()
             port = listed.read_text().split("ws://127.0.0.1:")[1].split('"')[0]
             bus = await connect(f"ws://127.0.0.1:{port}", name="web", inbox_prefix="_INBOX.web")

@@ -37,7 +37,7 @@ async def told(seen: Centre, mesh: Mesh, *words: str, **changes: Any) -> None:
         return all(word in seen.screen for word in words)
 
     try:
-        await seen.becomes(shown, deadline=20)
+        await seen.becomes(shown)
     except TimeoutError:
         raise AssertionError(f"{words} not in:\n{seen.screen}") from None
 

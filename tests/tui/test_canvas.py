@@ -87,7 +87,7 @@ class Seen:
 
     async def until(self, condition: Callable[[], object]) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not condition():
                     await asyncio.sleep(0.01)
         assert condition(), self.text

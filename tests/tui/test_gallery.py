@@ -27,7 +27,7 @@ async def test_a_page_opens_and_its_keys_are_told(
             await pilot.press("f3")
             await pilot.press("down", "up", "pagedown", "end", "home")
         await pilot.press("escape", "escape")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while app.focused is None or app.focused.id != "gallery-names":
                 await pilot.press("escape")
         await pilot.resize_terminal(20, 5)

@@ -180,3 +180,48 @@ async def test_where_one_is_goes_before_how_much_there_is(mesh: Mesh) -> None:
         await seen.press("w")
         await seen.shows("agents ▸ research ▸ why", "mesh home", "SIMULATED")
         assert "1 host" not in seen.screen.splitlines()[0]
+
+
+async def test_from_a_page_one_goes_on_as_from_a_pane(mesh: Mesh) -> None:
+    for name in ("critic", "scribe"):
+        await mesh.agent(name)
+    mesh.logs["critic"] = "first line\n"
+    async with centre((120, 30)) as seen:
+        await seen.press("3", "d")
+        await seen.shows("▸ critic ▸ describe")
+        await seen.press("2")
+        await seen.shows("▸ hosts")
+        await seen.press("left_square_bracket", "left_square_bracket")
+        await settled(seen)
+        await seen.press("escape", "3", "l")
+        await seen.shows("first line")
+        await seen.press("colon")
+        await seen.type("top")
+        await seen.shows("topology")
+        await seen.press("escape")
+        await seen.until(lambda: seen.app.query_one("#panes") is not None)
+        await seen.shows("first line", "▸ logs")
+        await seen.press("colon")
+        await seen.type("tasks")
+        await seen.press("enter")
+        await seen.until(lambda: "▸ tasks" in head(seen))
+        await seen.press("3", "d")
+        await seen.shows("▸ critic ▸ describe")
+        await seen.press("ctrl+p")
+        await seen.type("show hosts")
+        await seen.press("enter")
+        await seen.until(lambda: "▸ hosts" in head(seen))
+
+
+async def test_the_palette_takes_another_name_than_the_selected_one(mesh: Mesh) -> None:
+    for name in ("critic", "scribe"):
+        await mesh.agent(name)
+    async with centre((120, 30)) as seen:
+        await seen.press("3", "ctrl+p")
+        await seen.type("rst scr")
+        await seen.shows("Restart agent scribe", "would replace the processes of scribe")
+        await seen.press("enter")
+        await seen.shows("y yes")
+        await seen.press("n", "ctrl+p")
+        await seen.type("xyzzy")
+        await seen.shows("nothing matches xyzzy")

@@ -81,7 +81,7 @@ async def test_it_stays_inside_the_screen(seen: Centre, size: tuple[int, int]) -
     await seen.pilot.resize_terminal(*size)
     items = [Item(f"entry {n} \x1b[2J日本", "x" if n == 3 else "") for n in range(12)]
     for place in (Offset(0, 0), Offset(size[0], size[1]), Offset(3, size[1] - 2)):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await seen.app.push_screen(MenuDialog(items, place))
             await seen.until(lambda: _open(seen))
             await seen.pilot.pause()

@@ -80,7 +80,7 @@ async def test_a_server_that_comes_back_on_another_port_is_found(
             port = free.getsockname()[1]
         await server.start(ServerSettings("test", port, 256 << 20, 4 << 30, 8 << 20))
         assert mesh.server.url != before
-        await seen.until(lambda: "the connection is lost" not in seen.screen, 20)
+        await seen.until(lambda: "the connection is lost" not in seen.screen)
         bus = await mesh.server.connect("again")
         mesh.bus = bus
         await mesh.agent("critic", "thinking")

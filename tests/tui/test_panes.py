@@ -150,6 +150,21 @@ async def test_a_lost_connection_is_told_and_heals(mesh: Mesh) -> None:
         await seen.shows("◐ research")
 
 
+async def test_a_server_that_hangs_or_a_tunnel_that_is_cut_is_told(mesh: Mesh) -> None:
+    await mesh.agent("research")
+    async with centre((120, 36)) as seen:
+        server = mesh.server.server.process
+        assert server is not None
+        await seen.shows("research")
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            told = "the connection is lost: what you see is"
+            await seen.until(lambda: told in seen.screen, 30)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        await seen.until(lambda: "the connection is lost" not in seen.screen, 30)
+
+
 async def test_nothing_is_painted_while_nothing_changes(mesh: Mesh) -> None:
     await mesh.agent("research", state_since=utc_now() - timedelta(hours=5))
     async with centre((120, 36)) as seen:

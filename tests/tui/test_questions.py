@@ -58,6 +58,28 @@ async def test_a_question_is_seen_on_overview_and_approved_there(mesh: Mesh) -> 
         await seen.shows("nothing needs you")
 
 
+async def test_keys_that_answer_open_what_is_selected_and_say_so_where_nothing_is(
+    mesh: Mesh,
+) -> None:
+    await mesh.agent("janitor", "waiting-human")
+    await put(mesh, "aaaaaaaa-0")
+    async with centre((120, 34)) as seen:
+        await seen.shows("needs you 1")
+        # Elsewhere there is nothing to approve: no memory is asked for instead.
+        await seen.press("a")
+        await seen.shows("no memory is selected; what waits for you (1) is in Overview and Tasks")
+        for key in ("r", "a"):
+            while seen.app.focused is None or seen.app.focused.id != "overview-needs":
+                await seen.press("tab")
+            await seen.press(key)
+            await seen.shows("question aaaaaaaa-0", "a approves, r rejects")
+            assert await answer_of(mesh, "aaaaaaaa-0") is None
+            await seen.press("escape")
+        await seen.press("a", "a")
+        await seen.becomes(lambda: answer_of(mesh, "aaaaaaaa-0"))
+        assert await answer_of(mesh, "aaaaaaaa-0") is True
+
+
 async def test_what_waits_for_a_person_is_seen_on_tasks_and_answered_there(mesh: Mesh) -> None:
     await mesh.agent("janitor")
     step = QuestionSubject(kind="step", run="brief-1", step="ask", request="b" * 8)

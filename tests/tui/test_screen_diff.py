@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.color import ColorSystem
 from rich.console import Console
@@ -229,20 +230,19 @@ class Running(Terminal):
 
     def check(self) -> None:
         """The terminal shows what Textual has; ages may tick in between, so ask again."""
-        found = ["no dump"]
-        for _ in range(5):
+        until = time.monotonic() + 60
+        while True:
             self._dump.unlink(missing_ok=True)
             self.child.send("\x1b[20~")
-            deadline = time.monotonic() + 10
-            while not self._dump.exists():
-                assert time.monotonic() < deadline
-                self.read(0.05)
+            self.until(self._dump.exists, "dumped")
             self.drain(0.15)
             other = Emulator(self.screen.columns, self.screen.lines)
             other.feed(self._dump.read_text())
             found = differences(self.screen, other)
             if not found:
                 return
+            if time.monotonic() > until:
+                break
         shown, wanted = "\n".join(self.screen.display), "\n".join(other.display)
         raise AssertionError("\n".join((*found[:3], shown, "instead of", wanted)))
 
@@ -276,7 +276,9 @@ def test_sizes_themes_and_being_stopped(running: Running) -> None:
     running.drain(0.5)
     running.check()
     running.child.kill(signal.SIGTSTP)
-    running.drain(0.5)
+    stopped = psutil.Process(running.child.pid)
+    running.until(lambda: stopped.status() == psutil.STATUS_STOPPED, "stopped")
+    running.drain(0.2)
     running.screen.blank()
     running.child.kill(signal.SIGCONT)
     running.shows("no mesh runs here")

@@ -73,7 +73,7 @@ async def test_a_deadlock_leads_to_the_graph(mesh: Mesh) -> None:
             await seen.pilot.pause()
             return "⊗ deadlock research/0 → writer/0 → research/0" in seen.screen
 
-        await seen.becomes(told, 30)
+        await seen.becomes(told)
         seen.app.pane._needs.focus()
         await seen.press("g", "enter")
         await seen.until(lambda: seen.app.pane.id == "topology")

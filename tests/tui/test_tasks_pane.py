@@ -88,12 +88,12 @@ async def test_dead_letters_are_requeued_and_dropped(queues: TaskMesh) -> None:
         await seen.press("X")
         await seen.shows("forget", "dead letter")
         await seen.press("y")
-        await seen.becomes(lambda: _is(dead, 1), deadline=20)
+        await seen.becomes(lambda: _is(dead, 1))
         await seen.shows("1 dead")
         queues._workers["w"]._work = _good
         await seen.until(lambda: seen.app.pane.main.total == 1)
         await seen.press("g", "r")
-        await seen.becomes(lambda: _is(dead, 0), deadline=20)
+        await seen.becomes(lambda: _is(dead, 0))
         await seen.shows("done", "0 dead")
 
 

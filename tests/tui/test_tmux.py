@@ -107,10 +107,22 @@ def _click_about(pane: Tmux) -> None:
     pane.until(lambda: other in pane.lines[0], "the clicked row is selected")
     pane.press("y")
     pane.until(lambda: pane.copied == other, "the name is in the buffer of tmux")
-    pane.click_on("1 overview")
-    pane.shows("▸ overview", "needs you")
-    pane.click_on("2 hosts")
-    pane.shows("▸ hosts")
+    _click_to(pane, "1 overview", "▸ overview", "needs you")
+    _click_to(pane, "2 hosts", "▸ hosts")
+
+
+def _click_to(pane: Tmux, words: str, *shown: str) -> None:
+    """Click until it is there: what was copied is told where the footer is, for a while."""
+
+    def there() -> bool:
+        try:
+            pane.click_on(words)
+            pane.shows(*shown, deadline=5.0)
+        except AssertionError:
+            return False
+        return True
+
+    pane.until(there, f"{shown} after a click")
 
 
 async def test_sizes_and_detaching_leave_it_whole(mesh: Mesh, pane: Tmux) -> None:

@@ -107,15 +107,27 @@ async def test_only_its_own_cells_are_sent(home: Path) -> None:
         await seen.shows("no mesh runs here")
         app.tell("row")
         await seen.until(lambda: " row" in seen.screen.splitlines()[-1])
-        await seen.pilot.pause()
-        before = seen.screen.splitlines()
-        app.tell("one")
-        await seen.shows("┃✔ one")
-        (corner,) = corners(seen)
-        region: Region = corner.region
-        for y, (old, new) in enumerate(zip(before, seen.screen.splitlines(), strict=True)):
-            for x, (one, other) in enumerate(zip(old, new, strict=True)):
-                assert one == other or region.contains(x, y)
+
+        async def others(word: str) -> list[tuple[int, int]]:
+            """The cells that a toast of this word has changed, and that are not its own."""
+            await seen.pilot.pause()
+            before = seen.screen.splitlines()
+            app.tell(word)
+            await seen.shows(f"┃✔ {word}")
+            (corner,) = corners(seen)
+            region: Region = corner.region
+            return [
+                (x, y)
+                for y, (old, new) in enumerate(zip(before, seen.screen.splitlines(), strict=True))
+                for x, (one, other) in enumerate(zip(old, new, strict=True))
+                if one != other and not region.contains(x, y)
+            ]
+
+        # On a busy host the pane under it may only just have been laid out.
+        for word in ("one", "two", "three"):
+            if not (changed := await others(word)):
+                return
+        raise AssertionError(f"{changed} are of others:\n{seen.screen}")
 
 
 def test_hostile_text_stays_in_its_width() -> None:

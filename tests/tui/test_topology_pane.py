@@ -209,7 +209,7 @@ async def shown(mesh: Mesh, seen: Centre, topology: Topology, words: str) -> Non
         await seen.pilot.pause()
         return words in seen.screen
 
-    await seen.becomes(there, 30)
+    await seen.becomes(there)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from tui_centre import centre
 from tui_mesh import Mesh
 
@@ -12,7 +13,9 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.journal import list_runs
 from sparkplug.bus.service import Services
+from sparkplug.client import live_runs
 from sparkplug.plans.schedules import Schedules
+from sparkplug.plans.showing import show
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.plan import Plan
 from sparkplug.schema.run import RunQuestion, StepBreaker
@@ -37,6 +40,7 @@ async def journal(mesh: Mesh, run: str, *entries: dict[str, Any]) -> None:
         await mesh.journal(run, **entry)
 
 
+SLEEPS = Plan.model_validate({"name": "sleeps", "steps": [{"id": "a", "wait": 60}]})
 DONE = (
     {"kind": "step-started", "step": "survey", "attempt": 1, "agent": "sentinel"},
     {"kind": "step-completed", "step": "survey", "attempt": 1, "output": {"n": 1}},
@@ -60,6 +64,50 @@ async def test_runs_are_seen_with_their_steps_and_what_they_wait_for(mesh: Mesh)
         await seen.shows("it waits for nobody")
         await seen.press("P")
         await seen.shows("Pause run: it is failed already")
+
+
+async def test_the_row_of_a_run_changes_with_it(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    await journal(mesh, "brief-1")
+    async with centre((140, 44), pane="workflows") as seen:
+        await seen.shows("brief-1", "◐ running", "0/3")
+        for entry in DONE:
+            await mesh.journal("brief-1", **entry)
+        await seen.shows("1/3")
+        await mesh.journal("brief-1", kind="failed", error="enough")
+        await seen.shows("✖ failed", "enough")
+        await mesh.journal("brief-2", kind="accepted", plan=SLEEPS, actor="user ann")
+        await seen.shows("runs 2", "brief-2", "◌ accepted")
+
+
+async def test_a_run_that_waits_stays_in_sight_however_many_end_after_it(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_runs, "RUNS_KEPT", 3)
+    await mesh.agent("critic")
+    question = RunQuestion(id="q1", kind="answer", text="Which host?")
+    waits = {"kind": "step-waiting", "step": "ask", "question": question}
+    await journal(mesh, "brief-1", *DONE, waits)
+    for number in range(2, 7):
+        await journal(mesh, f"brief-{number}", {"kind": "failed", "error": "no"})
+    async with centre((140, 44), pane="workflows") as seen:
+        await seen.shows("runs 4", "brief-1", "brief-4", "brief-5", "brief-6")
+        assert "brief-3" not in seen.screen
+        await journal(mesh, "brief-7", {"kind": "failed", "error": "no"})
+        await seen.shows("runs 4", "brief-1", "brief-7")
+        await seen.until(lambda: "brief-4" not in seen.screen)
+
+
+async def test_what_a_step_asks_is_opened_with_its_options(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    asked = RunQuestion(id="q1", kind="answer", text="Which host?", options=["gpu-1", "gpu-2"])
+    waits = {"kind": "step-waiting", "step": "ask", "question": asked}
+    await journal(mesh, "brief-1", *DONE, waits)
+    await show(mesh.bus, "brief-1", "ask", asked)
+    async with centre((100, 30), pane="workflows") as seen:
+        await seen.shows("? waiting")
+        await seen.press("A")
+        await seen.shows("run brief-1, step ask", "Which host?", "1 gpu-1", "a number chooses")
 
 
 async def test_a_small_screen_has_the_runs(mesh: Mesh) -> None:

@@ -44,7 +44,7 @@ class Centre:
         names = {" ": "space", "!": "exclamation_mark", "-": "minus", ".": "full_stop"}
         await self.pilot.press(*(names.get(letter, letter) for letter in text))
 
-    async def until(self, condition: Callable[[], object], deadline: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], deadline: float = 60.0) -> None:
         """Wait for a condition; fails with the screen when it does not come true."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline):
@@ -55,7 +55,7 @@ class Centre:
         assert condition(), f"did not come true:\n{self.screen}\n{stands}"
 
     async def becomes(
-        self, condition: Callable[[], Awaitable[object]], deadline: float = 10.0
+        self, condition: Callable[[], Awaitable[object]], deadline: float = 60.0
     ) -> None:
         """Wait until an awaited condition holds."""
         async with asyncio.timeout(deadline):

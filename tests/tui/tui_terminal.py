@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pexpect
 from tui_emulator import Emulator
 
-_DEADLINE_S = 15.0
+_DEADLINE_S = 60.0
 #: A terminal of many colours.
 RICH: Mapping[str, str] = {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 # A size in the environment would go before that of the terminal, these decide about colours.
@@ -94,6 +94,11 @@ class Terminal:
         while (left := end - time.monotonic()) > 0:
             size += self.read(min(left, 0.05))
         return size
+
+    def settle(self, seconds: float) -> None:
+        """Read until nothing comes for some seconds."""
+        while self.drain(seconds):
+            pass
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pexpect
 from tui_terminal import environment
 
-_DEADLINE_S = 15.0
+_DEADLINE_S = 60.0
 _CONFIG = """\
 set -g default-terminal "tmux-256color"
 set -g default-shell /bin/sh
@@ -106,12 +106,16 @@ class Tmux:
 
     def click_on(self, words: str) -> None:
         """Click on the first place where these words stand."""
-        self.shows(words)
-        for y, line in enumerate(self.lines):
-            if words in line:
-                self.click(line.index(words), y)
-                return
-        raise AssertionError(f"{words} went away:\n{self.text}")
+        places: list[tuple[int, int]] = []
+
+        def found() -> bool:
+            places[:] = [
+                (x, y) for y, line in enumerate(self.lines) if (x := line.find(words)) >= 0
+            ]
+            return bool(places)
+
+        self.until(found, f"{words} shown")
+        self.click(*places[0])
 
     def wheel(self, x: int, y: int, by: int) -> None:
         """Turn the wheel by so many notches, down where `by` is positive."""
@@ -176,7 +180,7 @@ class Tmux:
             env=self._env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         assert not check or done.returncode == 0, f"tmux {words}: {done.stderr}"

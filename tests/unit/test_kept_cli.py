@@ -67,7 +67,7 @@ def test_it_ends_with_its_caller(env: dict[str, str], number: signal.Signals) ->
     kept = kept_cli()
     script = [str(kept.bin / "sparkplug"), "join", "-"]
     with subprocess.Popen(script, env=env, stdin=subprocess.PIPE) as call:
-        assert wait_until(kept.calls, 30)
+        assert wait_until(kept.calls)
         call.send_signal(number)
         assert call.wait(30) == -number
-        assert wait_until(lambda: not kept.calls(), 30)
+        assert wait_until(lambda: not kept.calls())

@@ -297,6 +297,10 @@ def test_named_models_are_set_key_by_key_and_shown_without_a_key(host: Host) -> 
     assert "8192" in export_settings(settings)
     with pytest.raises(InvalidError, match="nothing was written"):
         set_value(host.file, "llm.models.gpt-4.1.api_key_env", "sk-1-2")
+    with pytest.raises(
+        InvalidError, match=r"llm\.models\.gpt-4\.1\.api_key, did you mean api_key_"
+    ):
+        set_value(host.file, "llm.models.gpt-4.1.api_key", "sk-1-2")
     with pytest.raises(InvalidError, match=r"no setting llm\.modles"):
         settings.get("llm.modles.x.endpoint")
 

@@ -27,6 +27,7 @@ class ModelWord(Record):
 
     kind: Literal["ready", "failed"]
     error: str = ""
+    hint: str = ""
     port: int = 0
     device: str = ""
     dtype: str = ""

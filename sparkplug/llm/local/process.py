@@ -87,11 +87,11 @@ def main() -> int:
         _say(ModelWord(kind="failed", error="the job cannot be read"))
         return 2
     except SparkplugError as error:
-        _say(ModelWord(kind="failed", error=str(error)))
+        _say(ModelWord(kind="failed", error=error.message, hint=error.hint or ""))
         return 1
     except ImportError as error:
         hint = "pip install 'sparkplug-control[local]'"
-        _say(ModelWord(kind="failed", error=f"{error.name} is not installed: {hint}"))
+        _say(ModelWord(kind="failed", error=f"{error.name} is not installed", hint=hint))
         return 1
     except Exception as error:
         log.exception("the model ends")

@@ -37,6 +37,8 @@ class Decision(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('y')", "yes", show=False, id="decision.yes"),
         Binding("e", "answer('e')", "edit", show=False, id="decision.edit"),
+        Binding("o", "answer('o')", "the other", show=False, id="decision.other"),
+        Binding("b", "answer('b')", "both", show=False, id="decision.both"),
         Binding("n,q", "answer('n')", "no", show=False, id="decision.no"),
     ]
 

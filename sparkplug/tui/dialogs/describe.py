@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sparkplug.schema.agent_state import RECOVERY_WORDS
+from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line
@@ -38,7 +39,7 @@ def agent_nodes(
             ("dim", f" for {since(agent.state_since, now)}"),
         )
         key = f"{agent.name}/{agent.replica}/{agent.owner}"
-        values = agent.model_dump(mode="json", exclude={"v"})
+        values = plain(agent)
         found.append(Node(key, line, values, _facts(agent, now)))
     if wanted is not None:
         by = f"  generation {wanted.generation}, {wanted.reason} by {wanted.changed_by}"
@@ -99,7 +100,7 @@ def _history(agent: ObservedAgent) -> Node:
             ("dim", f" by the {one.source}"),
             ("text", f"  {one_line(one.reason[:_LOOKED_AT])}" if one.reason else ""),
         )
-        below.append(Node(one.since.isoformat(), line, one.model_dump(mode="json", exclude={"v"})))
+        below.append(Node(one.since.isoformat(), line, plain(one)))
     count: Line = (("focus", "history:"), ("dim", f"  {len(below)}"))
     values = [node.value for node in below]
     return Node("history", count, values, lambda: below)

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from sparkplug.tui.cells import Line, wrap
-from sparkplug.tui.dialogs.dialog import BY_HISTORY
+from sparkplug.tui.dialogs.dialog import FROM_A_PAGE
 from sparkplug.tui.dialogs.filtered import Filtered
 from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.data_tree import value_text
@@ -29,7 +29,7 @@ class Described(Filtered):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="described.filter"),
         Binding("q", "close", "back", id="described.back"),
-        *BY_HISTORY,
+        *FROM_A_PAGE,
     ]
 
     def __init__(

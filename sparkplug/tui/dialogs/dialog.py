@@ -11,6 +11,7 @@ from textual.events import Click
 from textual.screen import ModalScreen
 
 from sparkplug.tui.cells import joined
+from sparkplug.tui.commands import PANES
 from sparkplug.tui.places import Opened
 from sparkplug.tui.screen.present import PresentScreen
 from sparkplug.tui.widgets.page import Page
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-#: What a dialog binds that can be come back to.
-BY_HISTORY = (
+#: What a page binds: all one reads and can come back to leads on as a pane does.
+FROM_A_PAGE = (
+    *(
+        Binding(key, f"app.pane('{pane}')", pane, show=False, id=f"pane.{pane}")
+        for pane, key in PANES.items()
+    ),
+    Binding("ctrl+p,f2", "app.palette", "palette: find and do anything", id="palette"),
+    Binding("colon", "app.command", "command line", id="command"),
     Binding("left_square_bracket", "app.history(-1)", "back to where one was", id="history.back"),
     Binding("right_square_bracket", "app.history(1)", "ahead again", id="history.forward"),
 )
@@ -41,6 +48,8 @@ class Dialog(ModalScreen[ResultT], Selecting, PresentScreen[ResultT]):
     topics: frozenset[str] = frozenset()
     #: Whether it hides all of the pane, which then is not drawn.
     covers = False
+    #: Whether one only reads here: what opens a line to type in opens it over this too.
+    reads = False
     #: Where one is, in the breadcrumbs.
     crumb = ""
     #: What it is a page of; None for what cannot be come back to.
@@ -90,11 +99,12 @@ class Reading(Dialog[None]):
     """A dialog of one page of text."""
 
     covers = True
+    reads = True
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "close", "back", id="page.back"),
         Binding("y", "copy", "copy", id="page.copy"),
-        *BY_HISTORY,
+        *FROM_A_PAGE,
     ]
 
     def __init__(self, title: str, opened: Opened | None = None) -> None:

@@ -14,6 +14,7 @@ class Filtered(Dialog[None]):
     """Whoever makes one says which list it is, and puts it and `entry` on the screen."""
 
     covers = True
+    reads = True
 
     def __init__(self, listing: Listing, classes: str) -> None:
         super().__init__(classes=classes)

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.tui.dialogs.dialog import BY_HISTORY, Dialog
+from sparkplug.tui.dialogs.dialog import FROM_A_PAGE, Dialog
 from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.log_view.box import LogBox
 from sparkplug.tui.widgets.log_view.view import LogView
@@ -31,9 +31,10 @@ class Logs(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "close", "back", id="page.back"),
         Binding("p", "previous", "log of the process before", id="logs.previous"),
-        *BY_HISTORY,
+        *FROM_A_PAGE,
     ]
     covers = True
+    reads = True
 
     def __init__(self, agent: str, replica: str, *, previous: bool = False) -> None:
         super().__init__(classes="reading")

@@ -11,9 +11,11 @@ from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.text import strip_controls
+from sparkplug.tui.cells import Line
 from sparkplug.tui.dialogs.dialog import Dialog, Reading
 from sparkplug.tui.panes.memory_lines import memory_lines
 from sparkplug.tui.places import Opened
+from sparkplug.tui.side_by_side import beside_each_other, columns_in
 from sparkplug.tui.widgets.lines import OneLine
 
 
@@ -41,6 +43,38 @@ class MemoryReading(Reading):
             self.page.show_text(error.message, "warn")
             return
         self.page.show(lambda width: memory_lines(told.item, told, width))
+
+
+class PairReading(Reading):
+    """All of two memories that could be one, the one below the other or beside it."""
+
+    def __init__(self, pair: str, opened: Opened) -> None:
+        super().__init__(pair, opened)
+        self._pair = pair
+
+    def begin(self) -> None:
+        """Ask for both."""
+        _: Worker[None] = self.run_worker(self._read, group="read", exclusive=True)
+
+    async def _read(self) -> None:
+        from sparkplug.client import memory
+
+        client = self.centre.store.client
+        if client is None:
+            self.page.show_text("not connected", "warn")
+            return
+        try:
+            told = [await memory.describe(client, known) for known in self._pair.split(".")]
+        except SparkplugError as error:
+            self.page.show_text(error.message, "warn")
+            return
+
+        def layout(width: int) -> list[Line]:
+            wide = width // columns_in(width, len(told)) - 2
+            sections = [[*memory_lines(one.item, one, wide), ()] for one in told]
+            return beside_each_other(sections, width)
+
+        self.page.show(layout)
 
 
 class MemoryEditor(Dialog[str]):

@@ -11,7 +11,7 @@ from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui.cells import Span
-from sparkplug.tui.dialogs.dialog import BY_HISTORY
+from sparkplug.tui.dialogs.dialog import FROM_A_PAGE
 from sparkplug.tui.dialogs.filtered import Filtered
 from sparkplug.tui.figures import UNSUPPORTED
 from sparkplug.tui.places import Opened
@@ -63,7 +63,7 @@ class Processes(Filtered):
         Binding("N", "renice", "make it less urgent, or more", id="processes.renice"),
         Binding("y", "copy", "copy its number", id="processes.copy"),
         Binding("q", "dismiss", "back", id="processes.back"),
-        *BY_HISTORY,
+        *FROM_A_PAGE,
     ]
 
     def __init__(self, host: str, reply: ProcessesReply | None = None) -> None:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from sparkplug.tui.cells import Line, wrap
-from sparkplug.tui.dialogs.dialog import BY_HISTORY
+from sparkplug.tui.dialogs.dialog import FROM_A_PAGE
 from sparkplug.tui.dialogs.filtered import Filtered
 from sparkplug.tui.difference import difference_lines
 from sparkplug.tui.figures import since
@@ -50,7 +50,7 @@ class SpecHistory(Filtered):
         Binding("r", "read", "read anew", id="revisions.read"),
         Binding("y", "copy", "copy the difference", id="revisions.copy"),
         Binding("q", "close", "back", id="revisions.back"),
-        *BY_HISTORY,
+        *FROM_A_PAGE,
     ]
     topics = frozenset({"agents"})
 

@@ -18,8 +18,22 @@ if TYPE_CHECKING:
 _LOOKED_AT = 400
 _KINDS = {"mesh": "all", "owner": "owners", "group": "groups", "agent": "agents", "run": "runs"}
 
-#: What the tree's nodes hold: the state that is listed, and the scope (empty: all).
+#: What the tree's nodes hold: the state that is listed, or another list; and the scopes, with a
+#: space between them (empty: all).
 Choice = tuple[str, str]
+
+
+def scopes_of(choice: Choice) -> list[str]:
+    """The scopes, as they are asked for."""
+    return choice[1].split()
+
+
+def title_of(choice: Choice) -> str:
+    """What the scopes are called; empty: all of them."""
+    scopes = scopes_of(choice)
+    if len(scopes) < 2:
+        return choice[1]
+    return f"{len(scopes)} {_KINDS.get(scopes[0].partition(':')[0], 'scopes')}"
 
 
 def _score(item: MemoryItem) -> float | None:
@@ -74,8 +88,9 @@ MEMORY_COLUMNS = (
 )
 
 
-def scope_nodes(stats: MemoryStats | None) -> list[Node]:
-    """All there is, by whose it is; then what waits for a review and what can be had back."""
+def scope_nodes(stats: MemoryStats | None, proposals: int | None = None) -> list[Node]:
+    """All there is, by whose it is; then what waits for a review, what can be had back, what
+    could be tidied (`proposals`: how much, where that is known) and what happened when."""
     if stats is None:
         return []
     kinds: dict[str, list[ScopeUse]] = {}
@@ -92,23 +107,28 @@ def scope_nodes(stats: MemoryStats | None) -> list[Node]:
                 _node(u.scope, one_line(u.scope.partition(":")[2]), u.items, ("kept", u.scope))
                 for u in sorted(uses, key=lambda use: -use.items)
             ]
-            below.append(_node(kind, title, sum(u.items for u in uses), ("kept", ""), inside))
+            all_of_them = " ".join(u.scope for u in uses)
+            count = sum(u.items for u in uses)
+            below.append(_node(kind, title, count, ("kept", all_of_them), inside))
     found = [_node("all", "everything", stats.items, ("kept", ""), below)]
     pen = "warn" if stats.quarantined else "dim"
     found.append(_node("quarantine", "quarantine", stats.quarantined, ("quarantined", ""), pen=pen))
     found.append(_node("deleted", "deleted", stats.deleted, ("deleted", "")))
+    pen = "warn" if proposals else "dim"
+    found.append(_node("proposals", "proposals", proposals, ("proposals", ""), pen=pen))
+    found.append(_node("timeline", "timeline", None, ("timeline", "")))
     return found
 
 
 def _node(
     key: str,
     title: str,
-    count: int,
+    count: int | None,
     choice: Choice,
     below: Iterable[Node] = (),
     pen: str = "dim",
 ) -> Node:
-    line: Line = (("text", title), (pen, f"  {count}"))
+    line: Line = (("text", title), (pen, f"  {'' if count is None else count}"))
     return Node(key, line, choice, list(below))
 
 

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus, Resize
 
+from sparkplug.client.live_runs import RUNS_KEPT
 from sparkplug.schema.run import STEP_ENDED, RunView
 from sparkplug.schema.run_stats import critical_path, plan_stats
 from sparkplug.schema.text import one_line
@@ -304,7 +305,8 @@ def _plan_line(name: str, runs: Sequence[RunView]) -> Line:
     """A plan: how many of its runs came through, what they took, and how that went."""
     stats = plan_stats(name, runs)
     if not stats.runs:
-        return (("text", f"{name} "), ("dim", "never run"))
+        # There may be older ones that are not in sight.
+        return (("text", f"{name} "), ("dim", "never run" if len(runs) < RUNS_KEPT else "no run"))
     good = f"{stats.success_share * 100:.0f}% " if stats.success_share is not None else ""
     pen = "ok" if stats.success_share == 1 else "warn"
     took = f"{duration(stats.took.p50)} " if stats.took.p50 is not None else ""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from textual.widgets import Input
+
 from sparkplug.schema.errors import InvalidError
 from sparkplug.tui.aliases import BUILT_IN, begins, expand, folded, read_aliases
 from sparkplug.tui.cells import Line
@@ -15,6 +17,8 @@ from sparkplug.tui.preview import calls_line
 from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
+    from textual.widget import Widget
+
     from sparkplug.tui.command_line import CommandLine
     from sparkplug.tui.filter_line import FilterLine
 
@@ -24,6 +28,8 @@ class Bottom(Part):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._line: CommandLine | FilterLine | None = None
+        #: What had the focus before it opened over a page.
+        self._from: Widget | None = None
         #: Short names of the `:` line and what they stand for.
         self.aliases = dict(BUILT_IN)
         super().__init__(*args, **kwargs)
@@ -32,7 +38,7 @@ class Bottom(Part):
         """Type at the bottom, instead of the footer."""
         app = self._centre
         await self.close_line()
-        self._line = line
+        self._line, self._from = line, app.focused if len(app.screen_stack) > 1 else None
         app.show_footer(False)
         await app.screen.mount(line)
         # At once, not in a while: the next keys may be waiting already.
@@ -41,19 +47,27 @@ class Bottom(Part):
     async def close_line(self) -> None:
         """Back to the footer, and to where one was."""
         line, self._line = self._line, None
+        before, self._from = self._from, None
         if line is None:
             return
         await line.remove()
         app = self._centre
         app.show_footer(True)
-        if app.pane is not None:
+        if before is not None:
+            before.focus()
+        elif app.pane is not None:
             app.pane.main.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where one types, or reads, the keys that open a line are what they are there."""
+        """Where one types, the keys that open a line are what they are there."""
         if action not in ("palette", "command", "filter"):
             return True
-        return self._line is None and len(self._centre.screen_stack) == 1
+        app = self._centre
+        if self._line is not None or isinstance(app.focused, Input):
+            return False
+        over = app.screen_stack[1:]
+        # A page has a filter of its own.
+        return not over if action == "filter" else all(getattr(s, "reads", False) for s in over)
 
     async def action_command(self) -> None:
         """Open the `:` line."""
@@ -120,6 +134,16 @@ class Bottom(Part):
     async def on_command_line_left(self) -> None:
         """Escape on the `:` line."""
         await self._centre.close_line()
+
+    async def action_filter_here(self) -> None:
+        """Filter what one reads, or the list one is in."""
+        app = self._centre
+        if len(app.screen_stack) == 1:
+            await self.action_filter()
+        elif (of_page := getattr(app.screen, "action_filter", None)) is not None:
+            of_page()
+        else:
+            app.tell("there is nothing to filter here", "dim")
 
     async def action_filter(self) -> None:
         """Filter the list one is in."""

@@ -39,6 +39,8 @@ class Editing(Part):
     def opens_page(self, action: Action, given: dict[str, Any]) -> bool:
         """Open the page of an action that has one, for what is given; False when it has none."""
         app = self._centre
+        if app.opens_review(action, given):
+            return True
         name = given.get("agent")
         if action.id == "agents.edit" and name and not given.get("file"):
             _: Worker[None] = app.run_worker(

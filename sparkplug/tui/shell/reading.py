@@ -62,6 +62,10 @@ class Readings(Part):
                 from sparkplug.tui.dialogs.memory import MemoryReading
 
                 return MemoryReading(name, opened)
+            case "pair":
+                from sparkplug.tui.dialogs.memory import PairReading
+
+                return PairReading(name, opened)
             case "schedule":
                 return self._schedule(opened)
             case "why":
@@ -192,10 +196,7 @@ class Readings(Part):
         if subject is None:
             self._centre.tell("select an agent, a host or a run", "warn")
             return
-        if subject.kind == "memory":
-            self.open_thing(describing(subject))
-            return
-        if subject.kind == "question":
+        if subject.kind in ("memory", "proposal", "question"):
             self.open_thing(describing(subject))
             return
         self.open_thing(Opened("why", subject.kind, subject.name, foreign=is_foreign(subject)))
@@ -264,6 +265,8 @@ def describing(subject: Subject) -> Opened:
         return Opened("run", "run", subject.name)
     if subject.kind == "memory":
         return Opened("memory", "memory", subject.name)
+    if subject.kind == "proposal":
+        return Opened("pair", "proposal", subject.name)
     if subject.kind == "task":
         return Opened("task", "task", subject.name)
     if subject.kind == "question":

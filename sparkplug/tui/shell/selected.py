@@ -58,7 +58,8 @@ def subject_of(value: Any) -> Subject | None:
         return None
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
-    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory import MemoryItem, Proposal
+    from sparkplug.schema.memory_timeline import Happening
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.question import Question
     from sparkplug.schema.run import RunView
@@ -73,6 +74,10 @@ def subject_of(value: Any) -> Subject | None:
         return Subject("host", value.name, value)
     if isinstance(value, MemoryItem):
         return Subject("memory", value.id, value)
+    if isinstance(value, Happening):
+        return Subject("memory", value.id, value)
+    if isinstance(value, Proposal):
+        return Subject("proposal", value.id, value)
     if isinstance(value, TaskRow):
         return Subject("task", value.id, value)
     if isinstance(value, ScheduleView):

@@ -317,7 +317,7 @@ async def test_a_tool_that_does_not_yield(
 ) -> None:
     from sparkplug.agents.runtimes.crewai import agent
 
-    monkeypatch.setattr(agent, "STOP_S", 3.0)
+    monkeypatch.setattr(agent, "STOP_S", {"spin": 60.0, "sleep": 3.0}[tool])
     module = f"tools_{tool}"
     (tmp_path / f"{module}.py").write_text(TOOLS)
     crew = await load(

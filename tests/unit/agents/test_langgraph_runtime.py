@@ -21,7 +21,7 @@ from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.runtimes.langgraph.drawing import drawn
 from sparkplug.agents.runtimes.langgraph.interrupts import draft_of, resume_value, slot_of
 from sparkplug.agents.runtimes.langgraph.saving import Saving, restricted
-from sparkplug.agents.runtimes.langgraph.states import as_plain
+from sparkplug.agents.runtimes.langgraph.states import ThreadStates, as_plain
 from sparkplug.agents.runtimes.port import Seat
 from sparkplug.bus.connection import Bus
 from sparkplug.schema.errors import DeadlineError, InvalidError, NotFoundError, SparkplugError
@@ -42,6 +42,13 @@ def graph(*names: str, **nodes: Any) -> Any:
         built.add_edge(before, name)
         before = name
     return built
+
+
+async def test_a_state_is_not_changed_in_what_it_does_not_have() -> None:
+    states = ThreadStates(graph("one").compile(checkpointer=InMemorySaver()), "tested")
+    states._keeps = True
+    with pytest.raises(InvalidError, match="the state has no txt, did you mean text"):
+        await states.update("t", {"txt": "x"}, "", "")
 
 
 @pytest.mark.parametrize(

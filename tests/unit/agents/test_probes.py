@@ -14,7 +14,7 @@ from sparkplug.bus.cancellation import end
 from sparkplug.schema.agent import Health
 from sparkplug.schema.errors import InvalidError
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 class Watched:

@@ -15,7 +15,7 @@ from sparkplug.agents import stalls
 from sparkplug.agents.stalls import Stall, StallWatch, read_stalls
 from sparkplug.processes import identity
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 def block_until_told(folder: Path) -> Stall:
@@ -62,17 +62,16 @@ async def test_a_loop_that_only_waits_is_not_blocked(tmp_path: Path) -> None:
     """On a machine that gives the process no time the loop answers late, and stands in select."""
     with StallWatch(tmp_path, 0.05) as watch:
 
-        def look() -> list[bool]:
-            found = []
-            for _ in range(50):
+        def look() -> int:
+            seen, until = 0, time.monotonic() + _DEADLINE_S
+            while seen < 40 and time.monotonic() < until:
                 time.sleep(0.005)
-                found.append(watch.waits())
-            return found
+                seen += watch.waits()
+            return seen
 
-        seen = await asyncio.to_thread(look)
+        assert await asyncio.to_thread(look) == 40
         assert not list(tmp_path.iterdir())
         assert not watch.waits()
-    assert seen.count(True) > 40
 
 
 async def test_code_that_selects_by_itself_is_blocked(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_what_moves_is_what_is_shown_where_there_are_many_steps(
     assert all(len(clip(row, 19)) <= 19 for row in drawn[1:-1])
 
 
+def test_a_step_of_many_values_says_how_many_are_through_and_not_how_often_it_was_tried() -> None:
+    items = [StepView(id=f"s[{n}]", state=StepState.DONE) for n in range(2)]
+    items.append(StepView(id="s[2]", state=StepState.RUNNING))
+    step = StepView(id="s", state=StepState.RUNNING, attempts=3, items=items)
+    assert step_line(step) == "◐ s running 2/3"
+    assert step_line(StepView(id="s", state=StepState.RUNNING, attempts=3)).endswith("attempt 3")
+
+
 def test_bars() -> None:
     assert sparkline([]) == ""
     assert sparkline([0, 0]) == "▁▁"

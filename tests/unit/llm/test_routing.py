@@ -85,7 +85,7 @@ def test_one_that_fails_is_left_alone_and_comes_back() -> None:
     health.ok()
     assert not health.cooling
     health.failed(RateLimitedError("429", retry_after=20))
-    assert 19 < health.cooling <= 20
+    assert 10 < health.cooling <= 20
 
 
 def test_the_choice_is_explained_in_the_order_it_is_made() -> None:

@@ -81,7 +81,8 @@ async def test_agents_of_a_process_have_all_of_it_together_by_their_steps() -> N
     spent = time.process_time() - began
     taken = {n: second[n].cpu_seconds - first[n].cpu_seconds for n in second}
     assert taken["busy"] == pytest.approx(3 * taken["idle"], rel=0.01)
-    assert sum(taken.values()) == pytest.approx(spent, abs=0.1)
+    # What reading it all takes is in part of this span and in part of the next.
+    assert 0.28 <= sum(taken.values()) <= spent + 0.1
     assert second["busy"].shared == second["idle"].shared == 2
     assert second["busy"].rss_bytes == second["idle"].rss_bytes
     assert (second["busy"].rss_bytes or 0) > 1 << 20

@@ -24,7 +24,7 @@ from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, AgentSpec, DesiredAgent, Health, ObservedAgent
 from sparkplug.schema.agent_state import SERVING, AgentState, ReasonKind, is_allowed
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 @dataclass
@@ -321,11 +321,11 @@ async def test_not_ready_takes_no_prompts_and_is_not_told_as_ready(case: Make) -
 
 async def test_one_on_the_bus_that_is_not_ready_is_not_killed_for_it(case: Make) -> None:
     one = case()
-    one.host.ready_timeout = 0.2
+    one.host.ready_timeout = 1.0
     one.want()
     await one.until(lambda: one.observed.pid)
     one.say(AgentState.STARTING, accepting=False)
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(1.1)
     assert one.host.processes[0].poll() is None
 
 

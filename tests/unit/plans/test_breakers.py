@@ -76,7 +76,7 @@ def test_it_says_how_it_is_and_till_when() -> None:
     assert told() == ("open", 2)
     found = breakers.told("agent x", RULE, now)
     assert found.until is not None
-    assert abs((found.until - now).total_seconds() - 20) < 1
+    assert abs((found.until - now).total_seconds() - 20) < 10
     assert found.at(now) == "open"
     assert found.at(found.until) == "half-open"
     assert step_breaker_words(found, found.until - timedelta(seconds=20)) == (

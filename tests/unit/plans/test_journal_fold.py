@@ -51,6 +51,18 @@ def test_steps_say_what_they_wait_for() -> None:
     assert waits == {"graph": [[], [], ["x"]], "sequential": [[], ["x"], ["x", "y"]]}
 
 
+def test_an_agent_that_a_template_names_is_told_once_it_is_known() -> None:
+    steps = [
+        {"id": "x", "agent": "{{ inputs.who }}", "prompt": "p"},
+        {"id": "y", "agent": "b", "prompt": "p"},
+    ]
+    plan = Plan.model_validate({"name": "p", "inputs": {"who": {}}, "steps": steps})
+    accepted = JournalEntry(run="r", kind="accepted", plan=plan, time=START)
+    assert [step.agent for step in fold([accepted]).steps] == [None, "b"]
+    begun = JournalEntry(run="r", kind="step-started", step="x", agent="a", attempt=1, time=START)
+    assert [step.agent for step in fold([accepted, begun]).steps] == ["a", "b"]
+
+
 def test_attempts_interruptions_and_outputs() -> None:
     view = fold(
         entries(

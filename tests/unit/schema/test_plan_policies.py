@@ -30,6 +30,9 @@ def refusal(text: str, agents: set[str] | None = None) -> str:
     [
         ("id: a, agent: x, prompt: hi, retry: {max: -1}", "steps[0].retry.max: must be at least 0"),
         ("id: a, agent: x, prompt: hi, retry: {max: often}", "expected a whole number, got text"),
+        ("id: a, agent: x, prompt: hi, action: go", "an action or a prompt, and only one of them"),
+        ("id: a, agent: x", "an action or a prompt, and only one of them"),
+        ("id: a, branch: []", "steps[0].branch: at least 1, not 0"),
         ("id: a, agent: x, prompt: hi, wait: 3s", "does one thing, not agent and wait"),
         ("id: a, wait: soon", "a duration is a number with a unit"),
         ("id: a, agent: x, prompt: p, join: any", "join says how many of depends_on"),
@@ -84,6 +87,12 @@ def test_a_bomb_is_refused() -> None:
     inner = {"name": "i", "steps": steps[:1500]}
     with pytest.raises(ValueError, match="at most 2000 steps in all"):
         Plan.model_validate({"name": "p", "steps": steps[:1500], "plans": {"i": inner}})
+    deep = {"name": "d", "steps": steps[:1], "plans": {"i": inner}}
+    with pytest.raises(ValueError, match="at most 2000 steps in all"):
+        Plan.model_validate({"name": "p", "steps": steps[:600], "plans": {"d": deep}})
+    assert f"steps: at most {MOST_STEPS}, not 2001" in refusal(
+        "name: p\nsteps:\n" + "".join(f"  - {{id: s{n}, value: 1}}\n" for n in range(2001))
+    )
 
 
 def test_plans_that_run_each_other_are_refused() -> None:

@@ -83,7 +83,7 @@ async def exporting(latest: HostSample | None) -> AsyncIterator[str]:
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(NoAnswerError):
-                    await get(url, "/", deadline=5)
+                    await get(url, "/", deadline=60)
                     break
                 await asyncio.sleep(0.01)
         yield url
@@ -94,10 +94,10 @@ async def exporting(latest: HostSample | None) -> AsyncIterator[str]:
 
 async def test_it_answers_over_http_and_says_what_is_wrong() -> None:
     async with exporting(sample()) as url:
-        answer = await get(url, "/metrics", deadline=10)
+        answer = await get(url, "/metrics", deadline=60)
         assert answer.status == 200
         assert ("sparkplug_gpu_up", "0") in figures(answer.body.decode())
-        assert (await get(url, "/other", deadline=10)).status == 404
+        assert (await get(url, "/other", deadline=60)).status == 404
         port = int(url.rpartition(":")[2])
         for rubbish in (b"POST /metrics HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\xff" * 100_000):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -107,9 +107,9 @@ async def test_it_answers_over_http_and_says_what_is_wrong() -> None:
                 said = await asyncio.wait_for(reader.read(), 30)
             assert not said.startswith(b"HTTP/1.1 200")
             writer.close()
-        assert (await get(url, "/metrics", deadline=10)).status == 200
+        assert (await get(url, "/metrics", deadline=60)).status == 200
     async with exporting(None) as url:
-        assert (await get(url, "/metrics", deadline=10)).status == 503
+        assert (await get(url, "/metrics", deadline=60)).status == 503
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

@@ -46,7 +46,7 @@ async def readings(source: GpuSource) -> AsyncIterator[GpuReading]:
 
 
 async def first(
-    source: GpuSource, wanted: Callable[[GpuReading], bool], deadline: float = 15.0
+    source: GpuSource, wanted: Callable[[GpuReading], bool], deadline: float = 60.0
 ) -> GpuReading:
     """The first reading that is as wanted."""
     async with asyncio.timeout(deadline), aclosing(readings(source)) as all_readings:  # type: ignore[type-var]
@@ -122,18 +122,16 @@ async def test_a_driver_that_hangs_freezes_nobody_and_recovers(
     source = GpuSource(environment=environment(scenario, library), succeed_after=0.5)
     try:
         await first(source, answered)
-        reading = await first(
-            source, lambda r: r.driver.state is DriverState.NOT_RESPONDING, deadline=20
-        )
+        reading = await first(source, lambda r: r.driver.state is DriverState.NOT_RESPONDING)
         assert reading.driver.age_seconds is not None
         assert reading.gpus[0].state is GpuState.STALE
         assert reading.gpus[0].age_seconds is not None
         assert reading.gpus[0].name, "the GPUs keep their names"
         assert reading.gpus[0].utilization_percent is None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await source.read()
         scenario.write_text(shipped_scenario("healthy").read_text())
-        assert (await first(source, answered, deadline=40)).gpus[0].utilization_percent is not None
+        assert (await first(source, answered)).gpus[0].utilization_percent is not None
     finally:
         await source.close()
 
@@ -158,7 +156,7 @@ async def test_one_gpu_that_hangs_is_stale_and_the_rest_goes_on(
         energy = [gpu.energy_joules for gpu in stale.gpus]
         later = await first(source, lambda r: r.gpus[3].energy_joules != energy[3])
         assert later.gpus[2].state is GpuState.STALE
-        again = await first(source, lambda r: r.gpus[2].state is GpuState.OK, deadline=40)
+        again = await first(source, lambda r: r.gpus[2].state is GpuState.OK)
         assert again.gpus[2].power_watts is not None
         assert source._worker is worker, "nobody was replaced for it"
     finally:
@@ -377,7 +375,7 @@ async def test_what_was_accounted_of_processes_that_ended_is_told(
         assert (neither.accounting, neither.accounted) == (None, [])
         reading = await first(source, lambda r: bool(r.gpus[3].accounted))
         assert [account.pid for account in reading.gpus[3].accounted] == list(range(100, 116))
-        ended = await first(source, lambda r: r.gpus[0].accounted[:1] != [later], deadline=30)
+        ended = await first(source, lambda r: r.gpus[0].accounted[:1] != [later])
         assert ended.gpus[0].accounted[0].seconds == pytest.approx(61.2)
     finally:
         await source.close()
@@ -440,7 +438,7 @@ async def test_a_host_without_a_driver_is_a_state_and_not_an_error() -> None:
 
 
 async def test_a_library_without_its_kernel_module_is_no_driver(
-    library: Path, tmp_path: Path
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = tmp_path / "unloaded.scenario"
     scenario.write_text("init driver_not_loaded\n")
@@ -449,9 +447,8 @@ async def test_a_library_without_its_kernel_module_is_no_driver(
         reading = await first(source, lambda r: r.driver.state is not DriverState.STARTING)
         assert reading.driver.state is DriverState.NO_DRIVER
         assert reading.driver.reason == "Driver Not Loaded"
-        began = asyncio.get_running_loop().time()
+        monkeypatch.delattr(GpuSource, "_start")  # it is not looked for each time
         assert (await source.read()).driver.state is DriverState.NO_DRIVER
-        assert asyncio.get_running_loop().time() - began < 0.05, "it is not looked for each time"
         assert source._worker is None, "no process is kept for a driver that is not there"
     finally:
         await source.close()
@@ -474,7 +471,7 @@ async def test_a_worker_stuck_in_the_driver_ends_with_its_parent(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(worker.stdout.readline(), 1.0)
     worker.stdin.close()
-    assert await asyncio.wait_for(worker.wait(), 5.0) == 0
+    assert await asyncio.wait_for(worker.wait(), 60.0) == 0
 
 
 async def test_a_stand_in_is_marked_simulated_while_its_worker_starts_again(
@@ -524,7 +521,7 @@ async def test_a_worker_that_is_killed_is_replaced(library: Path) -> None:
         assert worker is not None
         worker.process.kill()
         await first(source, lambda r: not answered(r))
-        await first(source, answered, deadline=30)
+        await first(source, answered)
         assert source._worker is not None
         assert source._worker.process.pid != worker.process.pid
     finally:

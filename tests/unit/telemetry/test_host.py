@@ -30,7 +30,7 @@ async def take(count: int, period: float = 0.2) -> tuple[Sampler, list[HostSampl
     )
     task = asyncio.create_task(sampler.run(publish))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await enough.wait()
     finally:
         task.cancel()

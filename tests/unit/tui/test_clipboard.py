@@ -65,7 +65,7 @@ def test_tmux_takes_it_and_sends_it_on(tmux: list[str], setting: str) -> None:
     found = subprocess.run([*tmux, *pane], check=True, capture_output=True, text=True).stdout
     socket, pane_id = found.split()
     text = "line one\nläne two"
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not subprocess.run(
         [*tmux, "list-clients"], check=True, capture_output=True, text=True
     ).stdout:

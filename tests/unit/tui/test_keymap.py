@@ -47,7 +47,7 @@ def test_what_is_wrong_is_told(wanted: dict[str, str], problem: str) -> None:
         {"describe": "l", "logs": "d"},
         {"run.open": "enter", "list.into": "enter"},
         {"palette": "f5,ctrl+space"},
-        {"palette": "f5", "logs.follow": "f5"},
+        {"palette": "f5", "menu.choose": "f5"},
     ],
 )
 def test_what_never_meets_is_no_conflict(wanted: dict[str, str]) -> None:

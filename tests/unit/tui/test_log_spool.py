@@ -81,7 +81,7 @@ async def test_what_matches_is_kept_up_to_date(seed: int) -> None:
         for at, line in enumerate(lines_of(text))
         if wanted.takes(line.decode()[: (1 << 20) if wanted.plain else (8 << 10)])
     ]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [scan[at] for at in range(len(scan))] != expected or scan.share < 1:
             await asyncio.sleep(0.01)
     for at, line in enumerate(expected):
@@ -174,7 +174,7 @@ async def test_closing_ends_the_threads() -> None:
     spool.append(b"x\n")
     await spool.settle()
     spool.close()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < until:
         await asyncio.sleep(0.01)
     assert threading.active_count() <= before

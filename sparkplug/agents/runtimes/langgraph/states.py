@@ -11,6 +11,7 @@ from langgraph.errors import InvalidUpdateError
 from langgraph.types import StateSnapshot
 
 from sparkplug.schema.errors import InvalidError, NotFoundError
+from sparkplug.schema.problems import did_you_mean
 from sparkplug.schema.thread import ThreadState, ThreadView
 
 _MOST_THREADS = 200
@@ -72,6 +73,7 @@ class ThreadStates:
         self._require_kept()
         if thread == "":
             raise InvalidError("name the thread to change")
+        self._check_known(values)
         before = await self._snapshot(thread, checkpoint)
         config = before.config if checkpoint else _config(thread)
         try:
@@ -83,6 +85,18 @@ class ThreadStates:
                 hint="--as-node names the node that is to have written it",
             ) from error
         return await self.state(thread)
+
+    def _check_known(self, values: Mapping[str, Any]) -> None:
+        """LangGraph passes over what the state does not have, and would say that it is changed."""
+        if not hasattr(self._graph, "builder") or "__root__" in self._graph.channels:
+            return
+        known = [name for name in self._graph.channels if not name.startswith(("__", "branch:"))]
+        for name in values:
+            if name not in known:
+                raise InvalidError(
+                    f"the state has no {name}{did_you_mean(name, known)}",
+                    hint=f"it has {', '.join(known)}",
+                )
 
     async def forget(self, thread: str) -> None:
         """Delete all that is kept of a thread."""

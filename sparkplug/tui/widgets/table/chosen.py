@@ -17,12 +17,16 @@ class ChosenColumns:
         self.order = list(self._columns)
         #: What the user has said of a column: whether it is shown.
         self._said: dict[str, bool] = {}
+        #: Columns that have nothing to show now, whatever the user has said of them.
+        self.empty: frozenset[str] = frozenset()
         self.wide = False
         #: By how many columns those after the first are moved.
         self.left = 0
 
     def is_shown(self, name: str) -> bool:
         """Whether a column is shown, where there is room."""
+        if name in self.empty:
+            return False
         return self._said.get(name, self.wide or not self._columns[name][1].extra)
 
     def toggle(self, name: str) -> bool:
