@@ -38,6 +38,16 @@ def is_worn(gpu: Gpu) -> bool:
     )
 
 
+def is_ailing(gpu: Gpu) -> bool:
+    """Whether its memory has errors since the driver was loaded, or waits for repair."""
+    return bool(
+        gpu.ecc_uncorrected_volatile
+        or gpu.remapped_rows_pending
+        or gpu.remapped_rows_failed
+        or gpu.retired_pages_pending
+    )
+
+
 def state_words(gpu: Gpu) -> str:
     """The state of a GPU that is not well, with the age of its last figures where it is stale."""
     state = str(gpu.state)

@@ -54,6 +54,11 @@ def driver_words(driver: Driver) -> tuple[str, str]:
     return "bad", f"NVIDIA driver: {one_line(driver.reason or 'error')}"
 
 
+def has_none(sample: HostSample) -> bool:
+    """Whether the driver is well and has no GPU to tell of."""
+    return not sample.gpus and str(sample.driver.state) == "ok"
+
+
 def host_lines(
     view: HostView, history: Sequence[HostSample | PastSample], width: int
 ) -> list[Line]:
@@ -66,7 +71,8 @@ def host_lines(
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
-    driver: Line = (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *_unwell(sample))
+    none: Line = (("dim", ", no GPU"),) if has_none(sample) else ()
+    driver: Line = (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *none, *_unwell(sample))
     lines += [(), *folded(driver, width, LABEL + 1)]
     # Before the GPUs, of which there may be more than the screen has room for.
     lines += [part for line in _events(sample) for part in folded(line, width, LABEL + 1)]

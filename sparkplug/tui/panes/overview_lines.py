@@ -10,9 +10,9 @@ from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
-from sparkplug.tui.figures import age, meter, number, percent, since, size, sparkline
+from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, since, size, sparkline
 from sparkplug.tui.panes.gpu_lines import state_words, throttle
-from sparkplug.tui.panes.host_lines import driver_words
+from sparkplug.tui.panes.host_lines import driver_words, has_none
 from sparkplug.tui.widgets.rows import Row
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def strip_lines(
             lines += [_gpu(gpu, place, past, width) for place, gpu in enumerate(gpus)]
         if _driver_line(sample):
             pen, text = driver_words(sample.driver)
-            lines.append(((pen, f"  {text}"),))
+            none = ", no GPU" if has_none(sample) else ""
+            lines.append(((pen, f"  {text}{none}"),))
     return lines
 
 
@@ -118,9 +119,7 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
     if str(gpu.state) != "ok":
         return (index, ("bad", f"✖ {state_words(gpu)}"))
     share = gpu_memory_percent(gpu)
-    memory = (
-        f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}" if gpu.memory else "n/s"
-    )
+    memory = _memory(gpu)
     why = throttle(gpu)
     power = number(gpu.power_watts, "W")
     line: list[Span] = [
@@ -147,6 +146,14 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
         # A full block would touch the one of the GPU above.
         line.append(("past", sparkline(past, max(_PAST, room)).replace("█", "▇") + " "))
     return (*line, ("text", " "), *note)
+
+
+def _memory(gpu: Gpu) -> str:
+    """What is used of how much; of memory that is the host's, what its processes hold of it."""
+    if gpu.memory is not None:
+        return f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}"
+    held = [one.used_bytes for one in gpu.processes if one.used_bytes is not None]
+    return f"{size(sum(held))} held" if gpu.unified_memory and held else UNSUPPORTED
 
 
 def _as_it_was(gpu: Gpu, place: int, sample: HostSample | PastSample) -> Gpu | PastGpu | None:
