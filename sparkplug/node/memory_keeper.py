@@ -208,6 +208,7 @@ class MemoryKeeper:
                 assert self._process is not None
                 await self._process.wait()
                 log.warning("the memory's process ended (%s)", self._process.returncode)
+                await self._stop_process()
             except (SparkplugError, TimeoutError, OSError) as error:
                 log.error("the memory does not start: %s", error)
                 # What was killed may well start: who waits goes on to.
@@ -293,7 +294,7 @@ class MemoryKeeper:
         """End it: it finishes its batch and goes when its stdin closes."""
         process, self._process = self._process, None
         self._serving = False
-        if process is None or process.returncode is not None:
+        if process is None:
             return
         assert process.stdin is not None
         process.stdin.close()
@@ -304,6 +305,18 @@ class MemoryKeeper:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+        await _let_go(process)
+
+
+async def _let_go(process: asyncio.subprocess.Process) -> None:
+    """Close the pipes of a process that ended: its transport goes with the last of them."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(_PAUSE_S):
+            await process.stdin.wait_closed()
+            while await process.stdout.read(1 << 16):
+                pass
 
 
 def _read(line: bytes) -> dict[str, Any]:

@@ -90,7 +90,9 @@ async def kept(mesh_server: MeshServer, tmp_path: Path) -> AsyncIterator[Kept]:
     task = asyncio.create_task(keeper.run())
     assert await eventually(lambda: wire.home_of(face), 30)
     yield Kept(face, paths.home, keeper)
-    await end(task)
+    # Cancelled once: it waits for its process, as a node that goes down lets it.
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_takes_long_is_answered_though_thousands_were_asked_since(kept: Kept) -> None:
