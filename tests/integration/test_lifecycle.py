@@ -145,13 +145,20 @@ async def test_a_change_rolls_stops_where_it_fails_and_is_undone(
     done = await act(client, "apply", str(path), reason="version 2", timeout=DEADLINE_S)
     assert done.message == "roll: changed"
     assert not first & {agent.pid for agent in await replicas(client, "roll")}
-    order = [
-        e.name
-        for e in await events.read_events(client)
-        if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
-    ]
+
+    async def order() -> list[str]:
+        return [
+            e.name
+            for e in await events.read_events(client)
+            if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
+        ]
+
+    async def all_told() -> bool:
+        return len(await order()) >= 12
+
+    await eventually(all_told, DEADLINE_S)
     # The next begins only when the one before is ready.
-    assert order[-6:] == ["agent:started", "agent:ready"] * 3
+    assert (await order())[-6:] == ["agent:started", "agent:ready"] * 3
 
     async def came_to(what: tuple[str, int]) -> bool:
         return what in await rollouts(client, "roll")
