@@ -80,7 +80,7 @@ async def _lines(
                 return
 
 
-_SILENT_GROUPS = "agent, agent/replica, all, capability:X, type:X, label:K=V or topic:X"
+_SILENT_GROUPS = "agent, agent/replica, all, capability:X, type:X, group:X, label:K=V or topic:X"
 
 
 async def _check_send(client: Client, agent: str, text: str, **_: Any) -> None:

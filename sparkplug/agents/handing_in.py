@@ -36,7 +36,8 @@ ReplyT = TypeVar("ReplyT", bound=BaseModel)
 _DEADLINE_S = 10.0
 _TAKEOVER_S = 15.0
 _AGAIN_S = 0.2
-_WAIT_S = 20.0
+#: A node that is killed does not say so to who waits for a task's end: asked anew so often.
+_WAIT_S = 5.0
 
 
 class Tasks:
@@ -103,7 +104,7 @@ class Tasks:
         while True:
             wait = max(0.0, min(_WAIT_S, ends - loop.time()))
             request = OneTask(task=task, seconds=wait)
-            found = (await self._ask("get", request, TaskReply, wait + _DEADLINE_S)).task
+            found = (await self._ask("get", request, TaskReply, wait)).task
             if found.state is TaskState.DONE:
                 return found.result
             if found.state is TaskState.CANCELLED:
@@ -119,16 +120,20 @@ class Tasks:
         return bool(reply.ids)
 
     async def _ask(
-        self, verb: str, request: BaseModel, reply: type[ReplyT], deadline: float = _DEADLINE_S
+        self, verb: str, request: BaseModel, reply: type[ReplyT], wait: float = 0.0
     ) -> ReplyT:
-        """Ask whoever keeps the tasks, waiting while they change hands."""
+        """Ask whoever keeps the tasks, waiting while they change hands.
+
+        `wait`: seconds that may pass, as asked, before there is an answer.
+        """
         loop = asyncio.get_running_loop()
-        until = loop.time() + _TAKEOVER_S
+        until = loop.time() + _TAKEOVER_S + wait
         subject = subjects.tasks_by(self._agent, self._replica, verb)
         while True:
             try:
-                return await call(self._bus, subject, request, reply, deadline=deadline)
-            except NoMeshError:
+                return await call(self._bus, subject, request, reply, deadline=_DEADLINE_S + wait)
+            except (NoMeshError, DeadlineError):
+                # Whoever was asked may have been killed before it answered.
                 if loop.time() >= until:
                     raise
             await asyncio.sleep(_AGAIN_S)

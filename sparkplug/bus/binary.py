@@ -12,7 +12,8 @@ from pathlib import Path
 from sparkplug.bus.connection import FLOOR, parse_version
 from sparkplug.schema.errors import SparkplugError
 
-_VERSION_DEADLINE_S = 5.0
+#: It answers at once; on a host where everything waits for the disk it may not.
+_VERSION_DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,12 +131,14 @@ def ask(cli: Cli, what: str, told: str) -> None:
         raise RefusedError("nothing was done")
 
 
+#: What the thing an action was about is called in its result; the first that is there names it.
+_NAMED = ("agent", "run", "host", "task", "decision", "id")
+
+
 def _tell(cli: Cli, result: ActionResult) -> None:
     if cli.out.format == "name":
         names = result.data if isinstance(result.data, dict) else {}
-        for name in names.get("agents") or [
-            names.get("agent") or names.get("run") or names.get("host") or names.get("task") or ""
-        ]:
+        for name in names.get("agents") or [next(filter(None, map(names.get, _NAMED)), "")]:
             cli.out.text(name)
     elif result.text:
         cli.out.text(result.text)

@@ -33,7 +33,7 @@ def proposal(question: str, options: Sequence[str], rule: Mapping[str, Any]) -> 
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"]) or "proposal"
         said = problem["msg"].removeprefix("Value error, ")
-        raise InvalidError(f"{field}: {said}", where=field) from error
+        raise InvalidError(said, where=field) from error
 
 
 async def propose(client: Client, wanted: Proposal) -> DecisionView:

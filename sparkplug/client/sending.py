@@ -28,7 +28,7 @@ _AT_ONCE = 32
 _topic: TypeAdapter[str] = TypeAdapter(Topic)
 
 #: What a group is named by, before a colon.
-GROUPS = ("capability", "type", "label")
+GROUPS = ("capability", "type", "group", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ async def send(
 ) -> list[Sent]:
     """Tell `to` something; returns once each has taken it, and waits for no answer.
 
-    `to` is an agent, agent/replica, `all`, `capability:NAME`, `type:NAME`, `label:KEY=VALUE` (one
-    replica of each such agent) or `topic:NAME`, whose listeners are not known. Raises InvalidError,
-    NotFoundError, and of one agent alone what kept it from taking it.
+    `to` is an agent, agent/replica, `all`, `capability:NAME`, `type:NAME`, `group:NAME`,
+    `label:KEY=VALUE` (one replica of each such agent) or `topic:NAME`, whose listeners are not
+    known. Raises InvalidError, NotFoundError, and of one agent alone what kept it from taking it.
     """
     kind, colon, name = to.partition(":")
     if colon and kind == "topic":
@@ -112,8 +112,9 @@ async def _belonging(client: Client, kind: str, name: str) -> Callable[[Observed
         return lambda agent: name in agent.capabilities
     if kind == "type":
         return lambda agent: agent.type == name
-    if kind == "label":
-        key, equals, value = name.partition("=")
+    if kind in ("label", "group"):
+        # A group is the agents with the label `group` of that value.
+        key, equals, value = (kind, "=", name) if kind == "group" else name.partition("=")
         labelled = {
             one.spec.name
             for one in (await desired(client)).values()

@@ -39,7 +39,8 @@ _CHANGE_DEADLINE_S = 60.0
 #: While another node takes the tasks over nobody answers; what is asked twice is done once.
 _TAKEOVER_S = 15.0
 _AGAIN_S = 0.2
-_WAIT_S = 20.0
+#: A node that is killed does not say so to who waits for a task's end: asked anew so often.
+_WAIT_S = 5.0
 
 
 async def submit(client: Client, new: Sequence[NewTask]) -> list[SubmittedTask]:
@@ -93,9 +94,7 @@ async def wait_ended(client: Client, task: str, deadline: float) -> Task:
     while True:
         left = max(0.0, min(_WAIT_S, until - time.monotonic()))
         request = _one(task).model_copy(update={"seconds": left})
-        found = (
-            await _ask(client, subjects.TASKS_GET, request, TaskReply, deadline=left + _DEADLINE_S)
-        ).task
+        found = (await _ask(client, subjects.TASKS_GET, request, TaskReply, wait=left)).task
         if found.ended:
             return found
         if time.monotonic() >= until:
@@ -173,12 +172,20 @@ async def _ask(
     reply: type[ReplyT],
     *,
     deadline: float = _DEADLINE_S,
+    wait: float = 0.0,
 ) -> ReplyT:
-    """Ask whoever keeps the tasks, waiting while they change hands."""
-    until = time.monotonic() + _TAKEOVER_S
+    """Ask whoever keeps the tasks, waiting while they change hands.
+
+    `wait`: seconds that may pass, as asked, before there is an answer.
+    """
+    until = time.monotonic() + _TAKEOVER_S + wait
     while True:
         try:
-            return await call(client.bus, subject, request, reply, deadline=deadline)
+            return await call(client.bus, subject, request, reply, deadline=deadline + wait)
+        except DeadlineError:
+            # Whoever was asked may have been killed before it answered.
+            if time.monotonic() >= until:
+                raise
         except NoMeshError as error:
             if time.monotonic() >= until:
                 raise NoMeshError(

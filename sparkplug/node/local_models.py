@@ -51,6 +51,8 @@ class _Model:
     lock: asyncio.Lock
     process: asyncio.subprocess.Process | None = None
     watching: asyncio.Task[None] | None = None
+    #: It was told to end: however it does, that is no fault.
+    told: bool = False
 
 
 class LocalModels:
@@ -121,6 +123,7 @@ class LocalModels:
         async with model.lock:
             if model.process is None:
                 return False
+            model.told = True
             await _end(model.process)
             if model.watching is not None:
                 await model.watching
@@ -169,7 +172,7 @@ class LocalModels:
         except BaseException:
             await _end(process)
             raise
-        model.process = process
+        model.process, model.told = process, False
         if word.device == "cpu":
             gpu = None
         model.view = self._unloaded(name, section).model_copy(
@@ -213,7 +216,7 @@ class LocalModels:
         """Until it ends: of idleness, because it was told to, or of a fault."""
         code = await process.wait()
         model.process = None
-        if code in (0, -15):
+        if code in (0, -15) or model.told:
             log.info("%s is unloaded", name)
             model.view = self._unloaded(name, model.section)
         else:

@@ -42,6 +42,7 @@ class TaskMesh:
     observed: dict[tuple[str, str], ObservedAgent] = field(default_factory=dict)
     log: list[tuple[str, str, int, str]] = field(default_factory=list)
     _services: list[asyncio.Task[None]] = field(default_factory=list)
+    _keepers: list[Bus] = field(default_factory=list)
     _workers: dict[str, TaskWorker] = field(default_factory=dict)
     _cuts: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -70,7 +71,16 @@ class TaskMesh:
 
         task = asyncio.create_task(run())
         self._services.append(task)
+        self._keepers.append(bus)
         return task
+
+    async def kill_keepers(self) -> None:
+        """As by SIGKILL: what they were asked is not answered, no lease is given back."""
+        for bus in self._keepers:
+            await bus.nc.close()
+        await end(*self._services)
+        self._keepers.clear()
+        self._services.clear()
 
     async def worker(
         self, work: Work, *capabilities: str, name: str = "w", capacity: int = 4

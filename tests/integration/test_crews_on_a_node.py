@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from chaos.crews import kill_crews
-from fakes.node import Node, eventually
+from fakes.node import Node, eventually, wait_until
 from fakes.openai_server import OpenAiServer, Reply, openai_server
 from sparkplug.bus import synadia as wire
 from sparkplug.client import agents, prompts
@@ -217,9 +217,17 @@ async def test_killed_in_the_midst_the_caller_is_told_and_a_step_goes_on(
 ) -> None:
     """A few of what `python -m tests.chaos.crews 20` does."""
     await kill_crews(node, model, tmp_path / "killed", 2)
-    left = [p for p in psutil.process_iter(["status"]) if p.info["status"] == "zombie"]
-    ours = {p.pid for p in node.processes()}
-    assert not [p for p in left if p.ppid() in ours]
+    assert wait_until(lambda: not unreaped(node)), unreaped(node)
+
+
+def unreaped(node: Node) -> list[int]:
+    """What has ended, and whoever started it has not looked."""
+    ours = {process.pid for process in node.processes()}
+    return [
+        process.pid
+        for process in psutil.process_iter(["status", "ppid"])
+        if process.info["status"] == psutil.STATUS_ZOMBIE and process.info["ppid"] in ours
+    ]
 
 
 HELD = """

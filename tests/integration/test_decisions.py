@@ -370,7 +370,13 @@ def test_a_person_proposes_votes_and_closes(node: Node) -> None:
     )
     wrong = node.cli("decisions", "propose", "?", "--option", "a", "--voter", "x", check=False)
     assert wrong.returncode == 2
-    assert "options" in wrong.stderr
+    assert "sparkplug: options: List should have at least 2" in wrong.stderr
+    named = node.cli(
+        *("decisions", "propose", "and that?", "--option", "yes", "--option", "no"),
+        *("--voter", "human", "--for", "10m", "-o", "name"),
+    ).stdout.split()
+    assert named == [node.json("decisions", "list")[0]["id"]]
+    node.cli("decisions", "close", *named, "--yes")
     wrong = node.cli("decisions", "vote", made["decision"], "--option", "maybe", check=False)
     assert wrong.returncode == 4
     assert "maybe is none of its options: yes, no" in wrong.stderr

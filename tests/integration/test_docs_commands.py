@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 _LOOKS = re.compile(r"sparkplug (agents |runs |tasks )?(describe|list)\b")
-_COMMAND_S = 30.0
+_COMMAND_S = 120.0
 
 
 def blocks(page: Path) -> list[tuple[str, str, str]]:

@@ -57,7 +57,7 @@ class RawClient:
 
     async def refused(self, least: int = 0) -> int:
         """How often it was refused so far; `least` is waited for, a while."""
-        await self.nc.flush(timeout=10)
+        await self.nc.flush(timeout=60)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(60):
                 while self._refused() < least:
@@ -172,7 +172,8 @@ async def test_what_an_agent_may_still_works(
     try:
         await raw.nc.subscribe(subjects.prompt("mine", "o", "0"), queue="agents", cb=answer_yes)
         assert await raw.refused() == 0
-        answer = await face.nc.request(subjects.prompt("mine", "o", "0"), b"?", timeout=10)
+        assert not raw.closed.is_set(), raw.errors
+        answer = await face.nc.request(subjects.prompt("mine", "o", "0"), b"?", timeout=60)
         assert answer.data == b"yes"
         assert await raw.refused() == 0
     finally:

@@ -153,11 +153,12 @@ async def test_a_change_rolls_stops_where_it_fails_and_is_undone(
             if e.subject.startswith("roll/") and e.name in ("agent:started", "agent:ready")
         ]
 
-    async def in_turn() -> bool:
-        return (await order())[-6:] == ["agent:started", "agent:ready"] * 3
+    async def all_told() -> bool:
+        return len(await order()) >= 12
 
-    # The next begins only when the one before is ready. Events come a moment after states.
-    assert await eventually(in_turn, DEADLINE_S), await order()
+    await eventually(all_told, DEADLINE_S)
+    # The next begins only when the one before is ready.
+    assert (await order())[-6:] == ["agent:started", "agent:ready"] * 3
 
     async def came_to(what: tuple[str, int]) -> bool:
         return what in await rollouts(client, "roll")

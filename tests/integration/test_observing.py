@@ -58,9 +58,14 @@ def ring() -> Iterator[Node]:
         node.up()
         files = [
             node.write_agent(
-                folder / "agents", name, RING, concurrency=1, placement={"hosts": "north"}
+                folder / "agents",
+                name,
+                RING,
+                concurrency=1,
+                placement={"hosts": "north"},
+                labels={"group": group},
             )
-            for name in ("alpha", "beta", "gamma")
+            for name, group in (("alpha", "outer"), ("beta", "inner"), ("gamma", "outer"))
         ]
         for file in files:
             node.cli("agents", "deploy", str(file))
@@ -269,10 +274,13 @@ def test_messages_are_sent_to_one_to_a_group_and_on_a_topic(ring: Node) -> None:
     assert ring.cli("send", "alpha", "end").stdout == "alpha/0: told\n"
     told = json.loads(ring.cli("send", "all", "end", "--json").stdout)
     assert sorted(told["taken"]) == ["alpha/0", "beta/0", "gamma/0"]
+    told = json.loads(ring.cli("send", "group:outer", "end", "--json").stdout)
+    assert sorted(told["taken"]) == ["alpha/0", "gamma/0"]
     assert "topic builds.done: told" in ring.cli("send", "topic:builds.done", '{"ok": 1}').stdout
     for words, code, why in (
         (("nobody", "hi"), 3, "no agent nobody"),
         (("capability:none", "hi"), 3, "no agent of capability none"),
+        (("group:none", "hi"), 3, "no agent of group none"),
         (("team:x", "hi"), 2, "names no group"),
         (("topic:$SYS.>", "hi"), 2, "is no topic"),
         (("--readonly", "alpha", "hi"), 4, "readonly"),

@@ -15,7 +15,6 @@ from fakes.mesh_server import MeshServer
 from fakes.node import eventually
 from fakes.task_mesh import TaskMesh, task_mesh
 from sparkplug.bus import subjects
-from sparkplug.bus.cancellation import end
 from sparkplug.bus.streams import ensure_streams
 from sparkplug.client import tasks
 from sparkplug.schema.base import utc_now
@@ -375,14 +374,12 @@ async def test_the_next_service_goes_on_where_the_last_was_killed(mesh: TaskMesh
     assert (await ended(mesh, bad)).state is TaskState.DEAD
     later = await submit(mesh, new("later", delay=3600))
     waiting = await submit(mesh, new("waiting", capability="nobody"))
-    (service,) = mesh._services
-    # As by SIGKILL: its lease is not given back, and lapses.
-    await end(service)
-    second = asyncio.create_task(asyncio.sleep(0))
+    awaited = asyncio.create_task(ended(mesh, held))
+    await tasks.describe(mesh.client, held)  # what waits for the end has been asked by now
+    await mesh.kill_keepers()
     await mesh.keep("two")
     gate.set()
-    await second
-    assert (await ended(mesh, held)).result == "held"
+    assert (await awaited).result == "held", "nobody tells who waits that the first is gone"
     assert mesh.begins(held) == [(1, "first")]
     assert (await tasks.describe(mesh.client, later)).state is TaskState.SCHEDULED
     assert (await tasks.describe(mesh.client, waiting)).state is TaskState.QUEUED

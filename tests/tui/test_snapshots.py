@@ -73,8 +73,9 @@ async def fill(mesh: Mesh) -> None:
     )
     await mesh.journal("host-brief-1", "accepted", plan=plan("survey", "write", "check"))
     await mesh.journal("host-brief-1", "started", node="gpu-1")
-    await mesh.journal("host-brief-1", "step-started", step="survey", attempt=1)
-    await mesh.journal("host-brief-1", "step-completed", step="survey", output="fine")
+    # Stored together: the server has one time for both, so that it took none.
+    done = {"run": "host-brief-1", "kind": "step-completed", "step": "survey", "output": "fine"}
+    await mesh.journal("host-brief-1", "step-started", step="survey", attempt=1, then=[done])
     await mesh.journal("host-brief-1", "step-started", step="write", attempt=1)
     nightly = {"name": "nightly", "plan": plan("survey", "write"), "cron": "0 3 * * *"}
     schedule = Schedule.model_validate({**nightly, "timezone": "Europe/Berlin", "missed": "skip"})
