@@ -189,10 +189,12 @@ async def _apply(
     await applying.apply(client, planned, Why(reason or ""))
     kept = [one.name for one in planned if one.outcome != "removed"]
     if not no_wait:
-        await readiness.wait_ready(client, kept, timeout)
+        errors = await readiness.settle(client, kept, timeout)
         for one in planned:
             if one.outcome == "removed":
                 await readiness.wait_stopped(client, one.name, max(timeout, STOP_S))
+        if errors:
+            raise _some_failed(errors, len(kept))
     changed = [one.name for one in planned if one.outcome not in ("unchanged", "removed")]
     removed = [one.name for one in planned if one.outcome == "removed"]
     data = {
@@ -203,6 +205,18 @@ async def _apply(
     }
     text = "\n".join(f"{one.name}: {one.outcome}" for one in planned)
     return ActionResult(text, data, changed=bool(changed or removed))
+
+
+def _some_failed(errors: Sequence[str], count: int) -> SparkplugError:
+    """What of the applied is not well; all of it is as the files say, and stays."""
+    from sparkplug.schema.errors import SparkplugError
+
+    rest = count - len(errors)
+    well = f"the other {rest} are ready; " if rest else ""
+    agent = errors[0].partition("/")[0]
+    return SparkplugError(
+        "; ".join(errors), hint=f"applied, {well}`sparkplug agents logs {agent}` shows what it said"
+    )
 
 
 def _is_path(what: str) -> bool:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _ID = Argument("memory", "memory", "id of the memory, or its beginning", required=True)
 _WHY = Argument("why", "text", "why, for others to read", default="", flag="--why")
 _SHOWN = 60
+#: Characters of a whole id.
+_ID_LENGTH = 36
 
 
 def short(text: str) -> str:
@@ -127,6 +129,11 @@ def _in_state(*states: str, why: str) -> Any:
     return applies
 
 
+def _names(memory: str) -> str:
+    """Ids as people are shown them: their beginnings; several have commas between them."""
+    return ", ".join(name[:8] if len(name) == _ID_LENGTH else name for name in memory.split(", "))
+
+
 def _judgement(
     verb: str,
     title: str,
@@ -177,7 +184,7 @@ def _judgement(
         check=_exists,
         run=run,
         together=together,
-        preview=lambda memory, **_: would.format(memory),
+        preview=lambda memory, **_: would.format(_names(memory)),
     )
 
 

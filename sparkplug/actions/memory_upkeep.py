@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
@@ -9,6 +10,8 @@ from sparkplug.actions.memory import share, short
 from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sparkplug.client.session import Client
     from sparkplug.schema.memory import MemoryItem, Proposal, PruneRequest
 
@@ -84,20 +87,31 @@ def _data(one: Proposal) -> dict[str, Any]:
     return {**pair, "drop": item(one.drop), "keep": item(one.keep), "why": one.why}
 
 
-async def _import(client: Client, file: str) -> ActionResult:
-    from pathlib import Path
-
+async def _export(client: Client, file: str, *, scope: Sequence[str] = ()) -> ActionResult:
     from sparkplug.client import memory as room
 
-    reply = await room.import_lines(client, Path(file))
+    path = _at(file)
+    count = await room.export_file(client, path, list(scope))
+    return ActionResult(f"{count} memories in {path}", {"file": str(path), "memories": count})
+
+
+async def _import(client: Client, file: str) -> ActionResult:
+    from sparkplug.client import memory as room
+
+    reply = await room.import_lines(client, _at(file))
     data = {"added": reply.added, "there": reply.there}
     return ActionResult(f"{reply.added} taken in, {reply.there} were there", data)
 
 
-def _whole(folder: str) -> str:
+def _at(file: str) -> Path:
+    """A path as it is typed, also where no shell reads it first."""
     from pathlib import Path
 
-    return str(Path(folder).expanduser().absolute())
+    return Path(file).expanduser()
+
+
+def _whole(folder: str) -> str:
+    return str(_at(folder).absolute())
 
 
 async def _ingest(
@@ -144,6 +158,25 @@ MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
         trial=_try_prune,
         run=_prune,
         preview=lambda **_: "would delete what --dry-run lists (said twice, expired, weak)",
+    ),
+    # On the command line a verb of its own, which writes to stdout, too.
+    Action(
+        id="memory.export",
+        title="Export the memory",
+        help="write everything into a file, as lines of JSON that `memory import` takes",
+        verb=("memory", "export"),
+        arguments=(
+            Argument("file", "path", "the file", required=True),
+            Argument(
+                *("scope", "text", "of this scope alone"),
+                default=(),
+                flag="--scope",
+                repeated=True,
+            ),
+        ),
+        writes=False,
+        run=_export,
+        preview=lambda file, **_: f"would write everything into {file}",
     ),
     Action(
         id="memory.import",

@@ -23,6 +23,7 @@ from sparkplug.schema.agent_control import (
     RequestView,
     Withdrawal,
 )
+from sparkplug.schema.errors import SparkplugError
 
 _MOST_SHOWN = 100
 
@@ -52,6 +53,31 @@ class _Request:
             steps=[name[:100] for name in self.activity.steps],
             thread=self.thread[:100],
         )
+
+
+class CodeExitError(SparkplugError):
+    """The agent's own code called `sys.exit(status)` while it worked on a request.
+
+    The caller is told, the process finishes what else it has in hand, and ends as was asked.
+    """
+
+    def __init__(self, status: Any) -> None:
+        super().__init__(f"its code called sys.exit({'' if status is None else repr(status)})")
+        self.status = status
+
+    @property
+    def number(self) -> int:
+        """The exit code that gives a process."""
+        number = self.status if isinstance(self.status, int) else int(self.status is not None)
+        return number & 0xFF
+
+
+async def _kept_here(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work. A `SystemExit` would leave by the event loop, past whoever waits for this."""
+    try:
+        await work
+    except SystemExit as error:
+        raise CodeExitError(error.code) from error
 
 
 class Requests:
@@ -90,7 +116,7 @@ class Requests:
             run=str(ids.get("run") or ""),
             step=str(ids.get("step") or ""),
             began=time.monotonic(),
-            task=asyncio.create_task(work),
+            task=asyncio.create_task(_kept_here(work)),
             activity=activity,
             thread=thread,
             call=str(ids.get("call") or ""),

@@ -44,7 +44,7 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
         ) from error
     except MemoryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise InvalidError(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import json
 import logging
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import nats.errors
 from synadia_ai.agent_service import AgentService, PromptStream, RequestRejectedError
@@ -23,21 +21,15 @@ from synadia_ai.agents import Envelope
 from sparkplug import __version__
 from sparkplug.agents.activity import Activity
 from sparkplug.agents.answering import Answering
-from sparkplug.agents.cancelling import Requests
+from sparkplug.agents.cancelling import CodeExitError, Requests
 from sparkplug.agents.entrypoint import load_entrypoint
 from sparkplug.agents.exits import (
-    EXIT_MISCONFIGURED,
-    EXIT_OUT_OF_MEMORY,
-    forget_exit,
     record_reason,
 )
 from sparkplug.agents.jobs import SpawnJob
-from sparkplug.agents.lease_watch import watch_lease
-from sparkplug.agents.ownership import take_replica
 from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.agents.runtimes.port import ProcessMustEnd, Runtime, Seat, load_runtime
 from sparkplug.agents.signing import KnownSenders
-from sparkplug.agents.stalls import StallWatch
 from sparkplug.agents.step_events import StepEvents
 from sparkplug.agents.tasking import TaskWorker
 from sparkplug.agents.thinking import Thinking
@@ -50,7 +42,7 @@ from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.service import Services
-from sparkplug.processes import identity, start_time
+from sparkplug.processes import identity
 from sparkplug.schema.agent import AgentReport
 from sparkplug.schema.agent_control import ControlRequest
 from sparkplug.schema.agent_state import AgentState, ReasonKind
@@ -76,8 +68,6 @@ _GOODBYE_DEADLINE_S = 1.0
 _ABANDON_S = 0.5
 _END_S = 3.0
 _MAX_DESCRIPTION = 200
-#: What the process is when it is to hold many agents; it imports this module in its turn.
-_SHARED = "sparkplug.agents.shared.process"
 _CODES = {
     InvalidError: 400,
     RefusedError: 403,
@@ -102,7 +92,7 @@ class AgentProcess:
         self._dirty = asyncio.Event()
         self._service: AgentService | None = None
         self._latency = Latency()
-        self._must_end: ProcessMustEnd | None = None
+        self._must_end: ProcessMustEnd | CodeExitError | None = None
 
     async def run(self) -> None:
         """Serve until told to stop. Raises InvalidError when the entrypoint does not hold."""
@@ -139,6 +129,8 @@ class AgentProcess:
             await self._runtime.start(self._bus)
             await self._serve()
             await log_.drain(_GOODBYE_DEADLINE_S)
+            if isinstance(self._must_end, CodeExitError):
+                raise SystemExit(self._must_end.status)
             if self._must_end is not None:
                 _end_soon(job, self._must_end)
                 raise self._must_end
@@ -272,17 +264,14 @@ class AgentProcess:
                 raise
             except SparkplugError as error:
                 self._activity.failed += 1
-                if isinstance(error, ProcessMustEnd):
-                    self._must_end = error
-                    self.stop()
+                self._heed(error)
                 code = next((c for kind, c in _CODES.items() if isinstance(error, kind)), 500)
                 raise RequestRejectedError(code, _described(error.in_a_line)) from error
             except Exception as error:
                 # User code: its traceback goes to the agent's log, its gist to the caller.
                 self._activity.failed += 1
                 log.exception("request failed")
-                gist = _memory_gist() if isinstance(error, MemoryError) else _gist(error)
-                raise RequestRejectedError(500, _described(gist)) from error
+                raise RequestRejectedError(500, _described(gist(error))) from error
             else:
                 self._activity.served += 1
             finally:
@@ -300,11 +289,18 @@ class AgentProcess:
                 await self._requests.run_named(
                     work(), given.action or "task", given.context, activity
                 )
-            except BaseException:
+            except BaseException as error:
                 self._activity.failed += 1
+                self._heed(error)
                 raise
             self._activity.served += 1
         return answer[0]
+
+    def _heed(self, error: BaseException) -> None:
+        """End the process after what ended a request, where nothing else will do."""
+        if isinstance(error, ProcessMustEnd | CodeExitError):
+            self._must_end = error
+            self.stop()
 
     def _changed(self) -> None:
         """The counts changed: say so, but a burst of requests says it once."""
@@ -408,83 +404,11 @@ def _described(text: str) -> str:
     return one_line(text)[:_MAX_DESCRIPTION]
 
 
-def _gist(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _memory_gist() -> str:
-    """What to say of a MemoryError, which says nothing itself."""
+def gist(error: BaseException) -> str:
+    """What an error of the agent's code comes to, in a line."""
+    if not isinstance(error, MemoryError):
+        return f"{type(error).__name__}: {error}"
     limit = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if limit == resource.RLIM_INFINITY:
         return "out of memory"
     return f"out of memory: its limit is {bytes_text(limit)}, by rlimit"
-
-
-def main(job: SpawnJob) -> int:
-    """Run one agent in this process, freshly forked, and return its exit code."""
-    forget_exit(Path(job.exits), os.getpid())
-    _become(job)
-    if job.lease:
-        watch_lease(Path(job.lease))
-    try:
-        if job.control:
-            importlib.import_module(_SHARED).serve(job)
-            return 0
-        if job.record:
-            hold_replica(job)  # until the process ends
-        asyncio.run(_watched(job))
-    except SparkplugError as error:
-        log.error("%s", error)
-        record_reason(Path(job.exits), os.getpid(), str(error))
-        return EXIT_MISCONFIGURED if isinstance(error, InvalidError) else 1
-    except MemoryError:
-        log.exception("the agent ends")
-        record_reason(Path(job.exits), os.getpid(), _memory_gist())
-        return EXIT_OUT_OF_MEMORY
-    except Exception as error:
-        log.exception("the agent ends")
-        record_reason(Path(job.exits), os.getpid(), _gist(error))
-        return 1
-    return 0
-
-
-def hold_replica(job: SpawnJob) -> int:
-    """Be the one that serves the replica of a job, see `ownership`. Raises ConflictError."""
-    pid = os.getpid()
-    own = {**job.recorded, "pid": pid, "started": start_time(pid) or 0.0}
-    return take_replica(Path(job.record), own)
-
-
-async def _watched(job: SpawnJob) -> None:
-    """Run the agent, and tell its node when its event loop does not turn."""
-    with contextlib.ExitStack() as stack:
-        if job.stalls and job.health.stall:
-            stack.enter_context(StallWatch(Path(job.stalls), job.health.stall))
-        await AgentProcess(job).run()
-
-
-def _become(job: SpawnJob) -> None:
-    """Make the forked process the agent's own: session, output, environment, randomness."""
-    os.setsid()
-    output = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
-    os.close(null)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    os.environ.update(job.env)
-    os.chdir(job.folder or "/")
-    log_to(sys.stderr)
-
-
-def log_to(stream: TextIO) -> None:
-    """Write what is logged to a stream, and nowhere else."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=stream,
-        force=True,
-    )

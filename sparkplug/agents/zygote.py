@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from sparkplug.agents import process
+from sparkplug.agents import forked
 from sparkplug.agents.exits import record_status
 from sparkplug.agents.jobs import SpawnJob, ZygoteMessage, take_credentials
 from sparkplug.agents.runtimes.port import FAMILIES
@@ -125,7 +125,7 @@ class Zygote:
             take_credentials(job, pipe)
             os.close(self._wake_read)
             os.close(self._wake_write)
-            code = process.main(job)
+            code = forked.main(job)
         except BaseException:  # noqa: BLE001  the process boundary of the child
             traceback.print_exc()
         finally:

@@ -168,23 +168,18 @@ async def stats(cli: Cli) -> int:
 
 async def export(cli: Cli) -> int:
     """Everything as lines of JSON: into a file, or on stdout."""
-    import asyncio
     from pathlib import Path
 
     from sparkplug.client import memory as room
-    from sparkplug.paths import write_private
 
-    lines: list[str] = []
+    scopes = cli.args.scope or []
     async with cli.connect() as client:
-        async for line in room.export(client, cli.args.scope or []):
-            if cli.args.file is None:
-                sys.stdout.write(line + "\n")
-            else:
-                lines.append(line)
-    if cli.args.file is not None:
-        text = "".join(f"{line}\n" for line in lines)
-        await asyncio.to_thread(write_private, Path(cli.args.file), text)
-        cli.out.talk(f"{len(lines)} memories in {cli.args.file}")
+        if cli.args.file is not None:
+            count = await room.export_file(client, Path(cli.args.file), scopes)
+            cli.out.talk(f"{count} memories in {cli.args.file}")
+            return 0
+        async for line in room.export(client, scopes):
+            sys.stdout.write(line + "\n")
     return 0
 
 

@@ -46,8 +46,10 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
             add_listing(below, labels=verb.labels)
         add_global(below)
         below.set_defaults(handler=verb.handler, verb=verb)
+    shown = {verb.path for verb in VERBS}
     for action in ACTIONS.values():
-        if first and action.verb[0] != first:
+        # Of an action with a verb of its own that is the one.
+        if (first and action.verb[0] != first) or action.verb in shown:
             continue
         below = _add(verbs, groups, action.verb, action.help)
         add_action(below, action)

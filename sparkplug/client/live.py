@@ -7,7 +7,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import nats.errors
@@ -18,30 +17,20 @@ from sparkplug.bus.buckets import Bucket, Entry, decode
 from sparkplug.client import decisions, hosts, questions, schedules, topology
 from sparkplug.client.events import follow_events
 from sparkplug.client.live_runs import LiveRuns
-from sparkplug.client.nodes import clock_ahead, node_age, node_state
-from sparkplug.client.observed import MergedAgents, Observed
+from sparkplug.client.mesh_view import MeshView
+from sparkplug.client.nodes import clock_ahead, node_state
+from sparkplug.client.observed import Observed
 from sparkplug.client.session import Client
 from sparkplug.client.tasks import follow_figures
-from sparkplug.client.usage import LatestUsage, UsageByReplica, follow_usage
+from sparkplug.client.usage import follow_usage
 from sparkplug.clock import until_next
-from sparkplug.schema.agent import DesiredAgent, ObservedAgent
-from sparkplug.schema.base import utc_now
-from sparkplug.schema.decision import DecisionView
+from sparkplug.schema.agent import DesiredAgent
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.node import NodeOrder
-from sparkplug.schema.node_services import HostView
-from sparkplug.schema.question import Question
-from sparkplug.schema.run import RunView
-from sparkplug.schema.schedule import ScheduleView
-from sparkplug.schema.task_services import TaskFigures
-from sparkplug.schema.topology import Topology
-from sparkplug.schema.usage import NodeUsage
 
-#: Events of this many seconds back are shown, and at most so many.
+#: Events of this many seconds back are shown.
 EVENTS_SINCE_S = 3600.0
-EVENTS_KEPT = 200
 #: Samples kept of each host, one a second.
 HISTORY = 120
 #: Of all GPUs together, so many figures of a second; of each host so many at least.
@@ -53,102 +42,6 @@ _LOOK_S = 1.0
 #: The share of time that dealing with changes may take, where it can come less often.
 _SHARE = 0.005
 _WINDOW_S = 60.0
-
-
-@dataclass(slots=True)
-class MeshView:
-    """The mesh as last heard of. It outlives a connection, so that a face can show its age."""
-
-    observed: Observed = field(default_factory=Observed)
-    desired: dict[str, DesiredAgent] = field(default_factory=dict)
-    #: What people want of nodes, by name.
-    orders: dict[str, NodeOrder] = field(default_factory=dict)
-    history: dict[str, deque[HostSample]] = field(default_factory=dict)
-    runs: dict[str, RunView] = field(default_factory=dict)
-    #: Decisions that a person is asked to settle, by id.
-    decisions: dict[str, DecisionView] = field(default_factory=dict)
-    #: What people are asked, and were lately, by id.
-    questions: dict[str, Question] = field(default_factory=dict)
-    #: Plans that are run by the clock, by name.
-    schedules: list[ScheduleView] = field(default_factory=list)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    #: The queues of tasks; None until whoever keeps them was heard.
-    tasks: TaskFigures | None = None
-    #: Whether what nodes wrote, and what is wanted, have been read.
-    observed_read: bool = False
-    desired_read: bool = False
-    _graph: Topology | None = None
-    _unread: bytes | None = None
-    _usage: LatestUsage = field(default_factory=LatestUsage, repr=False, compare=False)
-    _merged: MergedAgents = field(default_factory=MergedAgents, repr=False, compare=False)
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is shown of agents and hosts is all there is."""
-        return self.observed_read and self.desired_read
-
-    @property
-    def topology(self) -> Topology | None:
-        """Who talks to whom; read when it is looked at."""
-        body, self._unread = self._unread, None
-        if body is not None:
-            self._graph = topology.as_topology(body) or self._graph
-        return self._graph
-
-    def take_topology(self, body: bytes) -> None:
-        """Another graph has come, as JSON."""
-        self._unread = body
-
-    @property
-    def usage(self) -> UsageByReplica:
-        """What each replica takes, by (agent, replica); empty until it was asked for."""
-        return self._usage.by_replica()
-
-    def take_usage(self, piece: NodeUsage) -> None:
-        """Another piece of it has come."""
-        self._usage.take(piece)
-
-    def agents(self) -> list[ObservedAgent]:
-        """Every replica as it is shown, see `observed.merge_agents`.
-
-        One that did not change since the last time is the same record. What is wanted counts once
-        all that is observed was read: a replica that was not read yet is not one that no node has.
-        """
-        return self._merged.merge(self.observed, self.desired if self.observed_read else {})
-
-    def hosts(self) -> list[HostView]:
-        """Every host by name, with its newest sample (None: none was heard)."""
-        now = utc_now()
-        found = []
-        for node in self.observed.nodes.values():
-            history = self.history.get(node.host)
-            found.append(
-                HostView(
-                    name=node.name,
-                    state=node_state(node, now),
-                    age_seconds=node_age(node, now),
-                    node=node,
-                    sample=history[-1] if history else None,
-                    order=self.orders.get(node.name),
-                )
-            )
-        return sorted(found, key=lambda view: view.name)
-
-    def open_questions(self) -> list[Question]:
-        """What waits for a person's answer, the oldest first."""
-        found = [one for one in self.questions.values() if one.waits]
-        return sorted(found, key=lambda one: one.asked)
-
-    def newest_runs(self) -> list[RunView]:
-        """The runs, newest first."""
-        return sorted(self.runs.values(), key=lambda run: run.created, reverse=True)
-
-    @property
-    def simulated(self) -> bool:
-        """True when any number shown comes from a scripted stand-in."""
-        return any(node.simulated for node in self.observed.nodes.values()) or any(
-            history[-1].simulated for history in self.history.values() if history
-        )
 
 
 class LiveMesh:

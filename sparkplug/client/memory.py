@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.client.session import Client
+from sparkplug.paths import write_private
 from sparkplug.schema import memory as m
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
+from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
 from sparkplug.schema.memory_review import (
     Decision,
     ProposalsReply,
@@ -31,7 +33,7 @@ _PAGE_LINES = 500
 #: Memories that are changed in one transaction.
 _ONE_REQUEST = 2000
 _MOST_LINE_BYTES = 16 << 20
-_ONE_IMPORT_BYTES = 3 << 20
+_ONE_IMPORT_BYTES = 1 << 20
 
 
 def _caller(client: Client) -> str:
@@ -147,13 +149,24 @@ async def move(client: Client, node: str) -> m.MoveReply:
 
 async def export(client: Client, scopes: Sequence[str] = ()) -> AsyncGenerator[str, None]:
     """Everything as lines of JSON."""
-    after, done = 0, False
+    after, part, done = 0, 0, False
     while not done:
-        request = m.ExportRequest(after=after, limit=_PAGE_LINES, scopes=list(scopes))
+        request = m.ExportRequest(after=after, part=part, limit=_PAGE_LINES, scopes=list(scopes))
         page = await ask(client, "export", request, m.ExportReply, deadline=60.0)
-        for line in page.lines:
+        for line in await asyncio.to_thread(unpack, page.packed) if page.packed else page.lines:
             yield line
-        after, done = page.after, page.done
+        after, part, done = page.after, page.part, page.done
+
+
+async def export_file(client: Client, path: Path, scopes: Sequence[str] = ()) -> int:
+    """Everything into a file, 0600, whole or not at all; how many lines it has.
+
+    Raises RefusedError or SparkplugError by what the system says.
+    """
+    lines = [line async for line in export(client, scopes)]
+    text = "".join(f"{line}\n" for line in lines)
+    await asyncio.to_thread(write_private, path, text)
+    return len(lines)
 
 
 async def import_lines(client: Client, path: Path, *, dry_run: bool = False) -> m.ImportReply:
@@ -174,6 +187,9 @@ async def import_lines(client: Client, path: Path, *, dry_run: bool = False) -> 
     for number, line in [*lines, (0, "")]:
         if page and (not number or size + len(line) > _ONE_IMPORT_BYTES or len(page) == 1000):
             request = m.ImportRequest(lines=page, dry_run=dry_run)
+            if size >= LONG:
+                packed = await asyncio.to_thread(pack, page)
+                request = m.ImportRequest(packed=packed, dry_run=dry_run)
             reply = await ask(client, "import", request, m.ImportReply, deadline=120.0)
             total.added += reply.added
             total.there += reply.there
@@ -187,10 +203,10 @@ def _check(path: Path, lines: Sequence[tuple[int, str]]) -> None:
     """Every line holds before the first is stored."""
     for number, line in lines:
         try:
-            m.ExportedMemory.model_validate_json(line)
-        except ValueError as error:
+            read_line(line)
+        except InvalidError as error:
             raise InvalidError(
-                "that line is no memory",
+                f"that line is {error.message}",
                 where=f"{path}:{number}:1",
                 hint="`sparkplug memory export` writes such lines; nothing was changed",
             ) from error

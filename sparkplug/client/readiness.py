@@ -39,6 +39,33 @@ async def wait_ready(
     return {name: _replicas(observed, name) for name in chosen}
 
 
+async def settle(client: Client, names: Iterable[str], deadline: float) -> list[str]:
+    """Wait until every replica that is wanted takes prompts or is in error; the errors, by name.
+
+    Raises DeadlineError after `deadline` seconds.
+    """
+    wanted = await desired(client)
+    chosen = {name: wanted[name] for name in names if name in wanted}
+    errors: dict[str, str] = {}
+
+    def one(observed: Observed, agent: DesiredAgent) -> bool:
+        try:
+            ready = _ready(observed, agent)
+        except SparkplugError as error:
+            errors[agent.spec.name] = error.message
+            return True
+        if ready:
+            errors.pop(agent.spec.name, None)
+        return ready
+
+    def settled(observed: Observed) -> bool:
+        # The last look goes over all of them.
+        return all(one(observed, agent) for agent in chosen.values())
+
+    await _follow(client, settled, deadline, lambda seen: _waiting(seen, chosen))
+    return [errors[name] for name in sorted(errors)]
+
+
 async def wait_stopped(client: Client, name: str, deadline: float) -> None:
     """Wait until no process of the agent is left. DeadlineError after `deadline` seconds."""
 
@@ -98,8 +125,15 @@ def _ready(observed: Observed, wanted: DesiredAgent) -> bool:
     return serving >= wanted.spec.least
 
 
+def _is_ready(observed: Observed, wanted: DesiredAgent) -> bool:
+    try:
+        return _ready(observed, wanted)
+    except SparkplugError:
+        return False
+
+
 def _waiting(observed: Observed, chosen: Mapping[str, DesiredAgent]) -> str:
-    late = [name for name, wanted in chosen.items() if not _ready(observed, wanted)]
+    late = [name for name, wanted in chosen.items() if not _is_ready(observed, wanted)]
     parts = []
     for name in late:
         late_ones = [a for a in _replicas(observed, name) if not a.takes_prompts]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-from pydantic import ValidationError
 
 from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
@@ -16,7 +14,6 @@ from sparkplug.memory.rows import digest
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.memory import (
-    SCOPE,
     ExportedMemory,
     ExportReply,
     ExportRequest,
@@ -24,12 +21,13 @@ from sparkplug.schema.memory import (
     ImportRequest,
     MemoryState,
 )
+from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
 
 _PAGE_BYTES = 2 << 20
 
 
 def export(catalogue: Catalogue, request: ExportRequest, half_life: float) -> ExportReply:
-    """A page of lines, of a size that a message holds."""
+    """A page of lines, of a size that a message holds; a line that is long comes alone."""
     where, given = "row > ?", [request.after]
     values: list[object] = list(given)
     if request.scopes:
@@ -37,22 +35,46 @@ def export(catalogue: Catalogue, request: ExportRequest, half_life: float) -> Ex
         values += request.scopes
     db = catalogue.reader
     sql = f"SELECT * FROM items WHERE {where} ORDER BY row LIMIT ?"  # noqa: S608
-    rows = db.execute(sql, (*values, request.limit))
+    rows = db.execute(sql, (*values, request.limit)).fetchall()
     lines: list[str] = []
     size, last = 0, request.after
     for row in rows:
-        line = exported(db, row, half_life).model_dump_json()
-        lines.append(line)
+        parts = list(_lines(exported(db, row, half_life)))
+        first = request.part if last == request.after and not lines else 0
+        for number, line in enumerate(parts[first:], first):
+            if len(line) >= LONG and not lines:
+                over = number + 1 == len(parts)
+                return ExportReply(
+                    lines=[],
+                    packed=pack([line]),
+                    after=int(row["row"]) if over else last,
+                    part=0 if over else number + 1,
+                    done=False,
+                )
+            if lines and (len(line) >= LONG or size + len(line) > _PAGE_BYTES):
+                return ExportReply(lines=lines, after=last, part=number, done=False)
+            lines.append(line)
+            size += len(line)
         last = int(row["row"])
-        size += len(line)
-        if size > _PAGE_BYTES:
-            return ExportReply(lines=lines, after=last, done=False)
-    return ExportReply(lines=lines, after=last, done=len(lines) < request.limit)
+    return ExportReply(lines=lines, after=last, done=len(rows) < request.limit)
+
+
+def _lines(made: ExportedMemory) -> Iterator[str]:
+    """One line of a memory; where it is long, each of its versions in a line of its own."""
+    line = made.model_dump_json()
+    if len(line) < LONG:
+        yield line
+        return
+    yield made.model_copy(update={"versions": []}).model_dump_json()
+    item = made.item.model_copy(update={"text": ""})
+    for part, version in enumerate(made.versions, 1):
+        yield ExportedMemory(item=item, part=part, versions=[version]).model_dump_json()
 
 
 def take_in(catalogue: Catalogue, request: ImportRequest) -> ImportReply:
     """Store lines of an export as they were. All of them hold, or none is stored."""
-    parsed = [_parse(number, line) for number, line in enumerate(request.lines, 1)]
+    lines = unpack(request.packed) if request.packed else request.lines
+    parsed = [_parse(number, line) for number, line in enumerate(lines, 1)]
     added = 0
     with catalogue.change() as db:
         for one in parsed:
@@ -60,27 +82,33 @@ def take_in(catalogue: Catalogue, request: ImportRequest) -> ImportReply:
         if request.dry_run:
             db.execute("ROLLBACK")
             db.execute("BEGIN")
-    return ImportReply(added=added, there=len(parsed) - added)
+    return ImportReply(added=added, there=sum(not one.part for one in parsed) - added)
 
 
 def _parse(number: int, line: str) -> ExportedMemory:
     try:
-        one = ExportedMemory.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "it"
+        return read_line(line)
+    except InvalidError as error:
         raise InvalidError(
-            f"line {number} is no memory: {where}: {first['msg']}",
+            f"line {number} is {error.message}",
             where=f"line {number}",
             hint="`sparkplug memory export` writes such lines; nothing was changed",
         ) from error
-    if not SCOPE.fullmatch(one.item.scope):
-        raise InvalidError(f"line {number}: {one.item.scope[:60]!r} is no scope")
-    return one
 
 
 def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
     item = one.item
+    if one.part:
+        db.executemany(
+            "INSERT OR IGNORE INTO versions (item, version, text, time, author, why)"
+            " SELECT row, ?, ?, ?, ?, ? FROM items WHERE id = ? AND version = ?",
+            [
+                (v.version, v.text, _at(v.time), v.author, v.why, item.id, item.version)
+                for v in one.versions
+            ],
+        )
+        return False
+    was = str(one.was) if item.state == MemoryState.DELETED else ""
     cursor = db.execute(
         "INSERT OR IGNORE INTO items (id, scope, digest, state, version, agent, owner, run, step,"
         " message, host, author, source, made, note, confidence, flags, importance, created,"
@@ -93,7 +121,7 @@ def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
             *(str(item.source), item.made, item.note, item.confidence),
             *(json.dumps(item.flags) if item.flags else "", item.importance),
             *(_at(item.created), _at(item.updated), _at(item.expires), _at(item.deleted)),
-            *(item.deleted_by, item.deleted_why, "kept", item.said, item.reads),
+            *(item.deleted_by, item.deleted_why, was, item.said, item.reads),
             *(_at(item.read_last), len(item.text.encode(errors="surrogatepass")), item.path),
             *(item.line_from, item.line_to, json.dumps(item.labels) if item.labels else ""),
             item.text,
@@ -129,9 +157,10 @@ def _at(value: datetime | None) -> float | None:
 def lines_of(catalogue: Catalogue, half_life: float, scopes: Sequence[str] = ()) -> list[str]:
     """All lines at once: for a move to another host."""
     lines: list[str] = []
-    after, done = 0, False
-    while not done:
-        page = export(catalogue, ExportRequest(after=after, scopes=list(scopes)), half_life)
-        lines += page.lines
-        after, done = page.after, page.done
-    return lines
+    asked = ExportRequest(scopes=list(scopes))
+    while True:
+        page = export(catalogue, asked, half_life)
+        lines += unpack(page.packed) if page.packed else page.lines
+        if page.done:
+            return lines
+        asked = asked.model_copy(update={"after": page.after, "part": page.part})

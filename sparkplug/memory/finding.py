@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
+from sparkplug.memory.fitting import fit, room
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.search import BESIDE_MEANINGS, BESIDE_WORDS, POOL, by_words, hybrid
 from sparkplug.memory.vectors import Space
@@ -19,6 +21,12 @@ log = logging.getLogger(__name__)
 
 _TOTAL_AGE_S = 1.0
 _LOAD_WAIT_S = 20.0
+#: So long a store is waited for; one that did not answer in that is left alone for a while.
+_STORE_S = 10.0
+_STORE_REST_S = 10.0
+
+#: Ids and likenesses, or None and why there are none; and the space that was asked.
+Nearest = tuple[list[tuple[str, float]] | None, str, Space | None]
 
 
 class Finding:
@@ -27,6 +35,7 @@ class Finding:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._totals: tuple[float, dict[str, int]] = (0.0, {})
+        self._store_rests = 0.0
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
 
@@ -39,9 +48,9 @@ class Finding:
             await asyncio.to_thread(indexing.loaded.wait, _LOAD_WAIT_S)
         total, within = await self._share(scopes)
         space = indexing.serving
-        meant = parts.on_reader(self._nearest, space, request.query, scopes, within, total)
+        meant = self._meant(space, request.query, scopes, within, total)
         worded = parts.on_reader(self._worded, request.query, scopes, total)
-        (semantic, note), lexical = await asyncio.gather(meant, worded)
+        (semantic, note, space), lexical = await asyncio.gather(meant, worded)
         pairs = await parts.on_reader(
             self._put_together, space, semantic, lexical, scopes, request.limit
         )
@@ -49,9 +58,11 @@ class Finding:
             run = request.run if await self._was_in(caller, request.run) else ""
             self._reads.append(([row["row"] for row, _ in pairs], caller.agent, run))
             self._read_noted.set()
+        hits = [hit for _, hit in pairs]
+        self._fit(hits)
         return m.SearchReply.model_construct(
             v=1,
-            hits=[hit for _, hit in pairs],
+            hits=hits,
             took_ms=round((time.perf_counter() - began) * 1000, 2),
             embedder=space.name if space is not None else "",
             note=note,
@@ -60,25 +71,44 @@ class Finding:
     async def _was_in(self, caller: Caller, run: str) -> bool:
         return bool(run) and caller.agent in await self._parts.company.run_agents(run)
 
-    def _nearest(
-        self,
-        space: Space | None,
-        query: str,
-        scopes: list[str] | None,
-        within: int,
-        total: int,
-    ) -> tuple[list[tuple[str, float]] | None, str]:
+    async def _meant(
+        self, space: Space | None, query: str, scopes: list[str] | None, within: int, total: int
+    ) -> Nearest:
+        """What is nearest by meaning; of a store that does not answer nothing, and that is said."""
+        away = "compared by words alone: "
         if space is None:
-            why = (
-                self._parts.indexing.error
-                or "the embedder before is not there, the next one is filling"
+            indexing = self._parts.indexing
+            why = indexing.error or (
+                "the embedder before is not there, the next one is filling"
+                if indexing.loaded.is_set()
+                else "the embedder is still being loaded"
             )
-            return None, f"compared by words alone: {why}"
+            return None, away + why, None
+        silent = f"{away}{self._parts.settings.store} does not answer"
+        if time.monotonic() < self._store_rests:
+            return None, silent, space
         try:
-            return space.search(query, scopes, POOL, within, total), ""
+            async with asyncio.timeout(_STORE_S):
+                asked = (space, query, scopes, within, total)
+                return await self._parts.on_store(self._nearest, *asked)
+        except TimeoutError:
+            log.warning("the store did not answer within %g s", _STORE_S)
+            self._store_rests = time.monotonic() + _STORE_REST_S
+            return None, silent, space
+
+    def _nearest(
+        self, space: Space, query: str, scopes: list[str] | None, within: int, total: int
+    ) -> Nearest:
+        try:
+            return space.search(query, scopes, POOL, within, total), "", space
         except Exception as error:  # noqa: BLE001  the stores' own kinds: words still find
+            successor = self._parts.indexing.serving
+            if successor is not None and successor is not space:
+                # It was taken down in the middle of this: the next one has all of it.
+                return self._nearest(successor, query, scopes, within, total)
             log.warning("vectors are not searched: %s", error)
-            return None, f"compared by words alone: {type(error).__name__}: {error}"[:200]
+            why = f"compared by words alone: {type(error).__name__}: {error}"[:200]
+            return None, why, space
 
     def _worded(self, query: str, scopes: list[str] | None, total: int) -> Any:
         return by_words(self._parts.catalogue.reader, query, scopes, total=total)
@@ -128,7 +158,9 @@ class Finding:
             reader = self._parts.catalogue.reader
             return looking.list_items(reader, request, scopes, self._parts.half_life)
 
-        return await self._parts.on_reader(work)
+        made = await self._parts.on_reader(work)
+        self._fit(made.items)
+        return made
 
     async def describe(self, caller: Caller, request: m.ItemRequest) -> m.MemoryDescription:
         """All that is known of one item, and how the runs that read it ended."""
@@ -140,7 +172,12 @@ class Finding:
         made.run_ended = await parts.company.run_state(made.item.run)
         for read in made.reads[:20]:
             read.ended = await parts.company.run_state(read.run)
+        self._fit([made.item, *made.versions])
         return made
+
+    def _fit(self, records: Sequence[m.MemoryItem | m.MemoryVersion]) -> None:
+        """Have an answer be one that a message holds."""
+        fit(records, lambda one: one.text, _cut, room(self._parts.bus.nc.max_payload))
 
     async def note_reads(self) -> None:
         """Write down who was given what, after the answer went out; for ever."""
@@ -150,3 +187,7 @@ class Finding:
             reads, self._reads = self._reads, []
             for rows, agent, run in reads:
                 await self._parts.on_writer(self._parts.catalogue.note_reads, rows, agent, run)
+
+
+def _cut(record: m.MemoryItem | m.MemoryVersion, text: str) -> None:
+    record.text = text

@@ -18,6 +18,7 @@ from sparkplug.schema.memory import (
     ListReply,
     ListRequest,
     MemoryDescription,
+    MemoryState,
     ScopeUse,
 )
 
@@ -74,6 +75,7 @@ def exported(db: sqlite3.Connection, row: sqlite3.Row, half_life: float) -> Expo
     sayings = db.execute("SELECT * FROM sayings WHERE item = ? ORDER BY time", key)
     return ExportedMemory(
         item=item_of(row, half_life),
+        was=MemoryState(row["was"] or MemoryState.KEPT),
         versions=[version_of(found) for found in versions],
         reads=[read_of(found) for found in reads],
         sayings=[saying_of(found) for found in sayings],

@@ -48,6 +48,7 @@ class Parts:
         self.writing = Writing(self.catalogue, settings.memory, node, self._extracts)
         self._writer = ThreadPoolExecutor(1, "memory-write")
         self._readers = ThreadPoolExecutor(3, "memory-read")
+        self._store = ThreadPoolExecutor(3, "memory-store")
 
     async def on_writer(self, work: Callable[..., ResultT], *given: Any) -> ResultT:
         """Run what changes the catalogue: one after the other."""
@@ -56,6 +57,10 @@ class Parts:
     async def on_reader(self, work: Callable[..., ResultT], *given: Any) -> ResultT:
         """Run what only reads it."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work, *given)
+
+    async def on_store(self, work: Callable[..., ResultT], *given: Any) -> ResultT:
+        """Run what asks the store of vectors, which may be far, or gone: it holds up no other."""
+        return await asyncio.get_running_loop().run_in_executor(self._store, work, *given)
 
     def tell(
         self, event: str, subject: str, author: str, ids: Sequence[str], **more: object
@@ -69,6 +74,7 @@ class Parts:
         self.indexing.stop()
         self._writer.shutdown()
         self._readers.shutdown()
+        self._store.shutdown(wait=False, cancel_futures=True)
         self.catalogue.close()
 
     def _wanted_space(self) -> Space:

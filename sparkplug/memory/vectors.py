@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,13 @@ _SEATS = "sparkplug.memory.seats"
 _UNSUITED = re.compile(r"[^a-zA-Z0-9_-]")
 #: Elsewhere the name of a collection is one of a table, which Mem0 does not quote, or of a class.
 _TAKE_HYPHENS = ("chroma", "qdrant")
+#: What speaks to a store that a server of its own is, as pip knows it.
+_CLIENTS = {
+    "pgvector": "psycopg[binary,pool]",
+    "weaviate": "weaviate-client",
+    "milvus": "pymilvus",
+    "redis": "redisvl",
+}
 #: Where scopes are too large to be held here more is asked for without Chroma's filter, which
 #: takes time for each that passes, and what is of other scopes is left out after.
 _MOST_ASKED = 4_000
@@ -60,6 +68,13 @@ class Space:
             self.mem0 = _make(folder, settings, llm, embedder)
         except SparkplugError:
             raise
+        except ImportError as error:
+            client = _CLIENTS.get(settings.store, settings.store)
+            raise SparkplugError(
+                f"the store {settings.store} needs a package that is not here: {_gist(error)}",
+                where="memory.store",
+                hint=f"{sys.executable} -m pip install '{client}', on the memory's host",
+            ) from error
         except Exception as error:
             raise SparkplugError(
                 f"Mem0 does not start with the store {settings.store}: {_gist(error)}",

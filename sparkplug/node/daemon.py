@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import os
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,6 @@ from sparkplug.bus import synadia as wire
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.certificates import read_ca
 from sparkplug.bus.claims import Account
-from sparkplug.bus.clock import clock_offset
 from sparkplug.bus.connection import Bus, connect
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.jwt import Credentials, Permissions
@@ -32,12 +27,9 @@ from sparkplug.bus.server_record import ServerProcess
 from sparkplug.bus.service import Services
 from sparkplug.bus.signing import Signer, own_signer, read_signer, tried
 from sparkplug.bus.streams import ensure_streams
-from sparkplug.bus.tap import open_tap
 from sparkplug.config import Settings
-from sparkplug.decisions.keeper import Decisions
 from sparkplug.node import gpu_room, run_files
 from sparkplug.node.accounting import Accounting
-from sparkplug.node.checkpoints import Checkpoints
 from sparkplug.node.company import Company
 from sparkplug.node.desired import DesiredState
 from sparkplug.node.directory import Directory
@@ -45,11 +37,13 @@ from sparkplug.node.foreign import ForeignAgents
 from sparkplug.node.gpu_events import GpuEvents
 from sparkplug.node.local_models import LocalModels
 from sparkplug.node.memory_keeper import MemoryKeeper
+from sparkplug.node.mesh_rooms import CONNECT_S, Loop, mesh_rooms, owner_name
 from sparkplug.node.mesh_services import MeshServices
 from sparkplug.node.models import NodeModels
 from sparkplug.node.node_lease import NodeLease, Standing
-from sparkplug.node.observed import ObservedState, node_key
-from sparkplug.node.observer.observer import Observer
+from sparkplug.node.node_record import NodeRecord
+from sparkplug.node.observed import ObservedState
+from sparkplug.node.parent_keeper import keep_parent
 from sparkplug.node.placement import Placement
 from sparkplug.node.placer import Placer
 from sparkplug.node.revocation import Revocations, by_account, by_mesh, serve_revocation
@@ -58,37 +52,21 @@ from sparkplug.node.supervisor import Supervisor
 from sparkplug.node.telemetry_services import serve_orders, serve_telemetry
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
-from sparkplug.plans.planner import Planner
-from sparkplug.processes import start_time, wait_process
-from sparkplug.questions.board import Board
-from sparkplug.questions.desk import Desk
-from sparkplug.questions.keeper import Keeper
-from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, RefusedError, SparkplugError
-from sparkplug.schema.host import GpuState, HostSample
-from sparkplug.schema.node import PROTOCOL, GpuRoom, NodeInfo, NodeState, ObservedNode
+from sparkplug.schema.errors import ConflictError, RefusedError
+from sparkplug.schema.host import HostSample
+from sparkplug.schema.node import NodeState
 from sparkplug.schema.node_services import LogsReply, LogsRequest
 from sparkplug.shipped import shipped
-from sparkplug.tasks.keeping import Limits
-from sparkplug.tasks.service import TaskService
 from sparkplug.telemetry.exporter import Exporter
 from sparkplug.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
-_RECORD_EVERY_S = 5.0
-_CLOCK_EVERY_S = 30.0
-_CONNECT_DEADLINE_S = 10.0
 _CLOSE_DEADLINE_S = 5.0
 
 
 #: The node's own user may do all that its account allows.
 _EVERYTHING = Permissions()
-
-
-def owner_name() -> str:
-    """The Unix user the node runs as: the owner of its agents."""
-    return getpass.getuser()
 
 
 class Daemon:
@@ -101,11 +79,6 @@ class Daemon:
         self._stopping = asyncio.Event()
         self.name = settings.node.name
         self._keeper: ServerKeeper | None = None
-        self._simulated = False
-        self._gpu_room: list[GpuRoom] = []
-        self._state = NodeState.JOINING
-        self._clock_offset: float | None = None
-        self._started = utc_now()
 
     def stop(self) -> None:
         """Take the node down: agents finish what they have in hand and end."""
@@ -137,7 +110,7 @@ class Daemon:
             credentials=credentials,
             ca=ca,
             record=record,
-            deadline=_CONNECT_DEADLINE_S,
+            deadline=CONNECT_S,
         )
         try:
             await ensure_streams(
@@ -202,7 +175,7 @@ class Daemon:
             paths.lease,
             server_down=self._server_down if self._keeper is not None else None,
         )
-        company = self._company = Company(self.name, lease)
+        company = Company(self.name, lease)
         self._observed = ObservedState(bus, lease.fence, lease.refused)
         self._events = EventLog(bus, self.name, f"node {self.name}")
         services = Services(bus)
@@ -223,47 +196,21 @@ class Daemon:
             lease=lease,
             modules=[str(shipped("plugins"))],
         )
+        record = self._record = NodeRecord(
+            settings,
+            paths.run,
+            self._parent,
+            bus,
+            lease,
+            company,
+            self._observed,
+            supervisor.running,
+        )
         await supervisor.find_left()
         state = DesiredState(bus)
         directory = Directory(bus)
         placement = Placement(bus, self.name, state, self._events, directory.replicas)
         placer = Placer(bus, holder, owner_name(), state, self._observed, self._events, placement)
-        work = TaskService(
-            bus,
-            self.name,
-            self._events,
-            observed=directory.replica,
-            known=lambda: directory.complete,
-            limits=Limits(settings.tasks.queue_max, settings.tasks.keep, settings.tasks.keep_max),
-        )
-        observer = Observer(
-            bus,
-            self.name,
-            holder,
-            owner_name(),
-            directory,
-            self._events,
-            settings.observe,
-            partial(open_tap, bus, f"observer {self.name}", _CONNECT_DEADLINE_S),
-        )
-        decisions = Decisions(
-            bus,
-            self.name,
-            holder,
-            self._events,
-            named=directory.named,
-            user_of=directory.user_of,
-            find=directory.target,
-        )
-        planner = Planner(
-            bus,
-            self.name,
-            known_agents=directory.names,
-            find=directory.resolve,
-            most=settings.plans.max_runs,
-            compact=settings.plans.compact,
-            keep=settings.plans.keep,
-        )
         sampler = Sampler(
             self.name,
             period=settings.telemetry.period,
@@ -294,7 +241,7 @@ class Daemon:
             paths.run,
             paths.logs,
             zygotes.environment,
-            lambda: gpu_room.ledger(self._gpu_room, self.name, state.assignments),
+            lambda: gpu_room.ledger(record.gpu_room, self.name, state.assignments),
         )
         models = NodeModels(
             bus,
@@ -306,12 +253,10 @@ class Daemon:
             settings.nats.advertise or settings.nats.listen,
         )
         gpu_events = GpuEvents(self._events)
-        board = Board(bus)
-        keeper_of_questions = Keeper(bus, holder, board, self._events)
         state.on_change(lambda: supervisor.reconcile(state.specs, state.by_replica()))
 
         def new_epoch() -> None:
-            self._observed.set(node_key(self.name), self._record())
+            record.tell()
             supervisor.new_epoch()
 
         def stand(standing: Standing) -> None:
@@ -322,7 +267,7 @@ class Daemon:
 
         async def publish(sample: HostSample, body: bytes) -> None:
             gpu_events.take(sample)
-            self._note(sample)
+            record.note(sample)
             await self._publish_sample(body)
 
         async def logs(request: LogsRequest) -> LogsReply:
@@ -330,8 +275,7 @@ class Daemon:
 
         await services.serve(subjects.node_service(self.name, "logs"), LogsRequest, logs)
         await serve_telemetry(services, self.name, sampler)
-        await Checkpoints(bus).serve(services)
-        await Desk(bus, board, self._events).serve(services)
+        rooms = await mesh_rooms(bus, settings, holder, self._events, directory, services)
         await serve_orders(services, self.name, sampler, self._events, self._own_processes)
         revoke = by_mesh(bus)
         if keys is not None:
@@ -339,21 +283,15 @@ class Daemon:
         foreign = ForeignAgents(bus, self._observed)
         await supervisor.start(foreign.on_beat)
         await zygotes.warm("", "python")
-        loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+        loops: list[Loop] = [
             ("observed state", self._observed.run),
             ("events", self._events.run),
             ("desired state", state.run),
             ("placement", placement.run),
             ("directory", lambda: directory.run(services)),
-            ("observer", observer.run),
             ("foreign agents", foreign.run),
             ("accounting", lambda: accounting.run(services)),
-            ("planner", planner.run),
             ("memory", memory.run),
-            ("tasks", work.run),
-            ("decisions", decisions.run),
-            ("questions", board.run),
-            ("answers", keeper_of_questions.run),
             ("models", lambda: models.run(services)),
             ("telemetry", lambda: sampler.run(publish)),
             ("agent epochs", supervisor.watch_epochs),
@@ -361,10 +299,11 @@ class Daemon:
             ("agent stalls", supervisor.watch_stalls),
             ("zygotes", zygotes.keep_alive),
             ("revocations", lambda: revocations.run(revoke)),
-            ("node record", lambda: self._keep_record(supervisor)),
-            ("clock", self._keep_clock),
-            ("company", lambda: company.run(state, self._observed, self._record)),
+            ("node record", record.keep),
+            ("clock", record.keep_clock),
+            ("company", lambda: company.run(state, self._observed, record.made)),
             ("admission", self._keep_admitted),
+            *rooms,
         ]
         if settings.telemetry.prometheus_port:
             exporter = Exporter(lambda: sampler.latest, settings.telemetry.prometheus_port)
@@ -373,7 +312,7 @@ class Daemon:
             keeper = self._keeper
             loops.append(("nats-server", lambda: keeper.keep(self._stopping)))
         if self._parent is not None:
-            loops.append(("parent", self._keep_parent))
+            loops.append(("parent", lambda: keep_parent(record, paths.home, self._stopping)))
         tasks = [asyncio.create_task(_named(name, loop), name=name) for name, loop in loops]
         placing = asyncio.create_task(_named("placer", placer.run), name="placer")
         tasks.append(placing)
@@ -404,19 +343,14 @@ class Daemon:
     async def _wait_ready(self, warm: Awaitable[None]) -> None:
         """Ready means that an agent would be taken: the zygote is warm, the record written."""
         await warm
-        self._state = NodeState.READY
-        self._write_info(NodeState.READY)
-        self._observed.set(node_key(self.name), self._record())
+        self._record.enter(NodeState.READY)
 
     async def _take_down(self, supervisor: Supervisor) -> None:
         log.info("going down")
-        self._state = NodeState.STOPPING
-        self._write_info(self._state)
-        self._observed.set(node_key(self.name), self._record())
+        self._record.enter(NodeState.STOPPING)
         await supervisor.stop_all()
         self._events.emit("host:left", self.name)
-        self._state = NodeState.STOPPED
-        self._observed.set(node_key(self.name), self._record())
+        self._record.enter(NodeState.STOPPED)
         await self._events.drain(_CLOSE_DEADLINE_S)
         await self._observed.flush()
 
@@ -428,14 +362,6 @@ class Daemon:
         crews = {"CREWAI_STORAGE_DIR": str(self._paths.cache / "crewai")}
         return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
 
-    def _note(self, sample: HostSample) -> None:
-        self._simulated = sample.driver.simulated
-        room = gpu_room.rooms(sample)
-        told = gpu_room.worth_telling(self._gpu_room, room)
-        self._gpu_room = room
-        if told:
-            self._observed.set(node_key(self.name), self._record())
-
     async def _publish_sample(self, body: bytes) -> None:
         if not self._bus.connected:
             return
@@ -444,45 +370,10 @@ class Daemon:
         except nats.errors.Error as error:
             log.debug("sample not published: %s", error)
 
-    def _record(self) -> ObservedNode:
-        return ObservedNode(
-            name=self.name,
-            host=self.name,
-            state=self._state,
-            version=__version__,
-            protocol=PROTOCOL,
-            pid=os.getpid(),
-            started=self._started,
-            cores=os.cpu_count() or 0,
-            labels=self._settings.node.labels,
-            gpus=[room.uuid for room in self._gpu_room if room.state is GpuState.OK],
-            gpu_room=self._gpu_room,
-            simulated=self._simulated,
-            epoch=self._lease.epoch,
-            alone=self._company.alone,
-            clock_offset_seconds=self._clock_offset,
-        )
-
-    async def _keep_record(self, supervisor: Supervisor) -> None:
-        while True:
-            await asyncio.sleep(_RECORD_EVERY_S)
-            self._observed.set(node_key(self.name), self._record())
-            if self._lease.cut_off is not None:
-                self._say_cut_off(supervisor)
-
-    async def _keep_clock(self) -> None:
-        while True:
-            try:
-                if self._bus.connected:
-                    self._clock_offset = await clock_offset(self._bus)
-            except (TimeoutError, SparkplugError) as error:
-                log.debug("clock: %s", error)
-            await asyncio.sleep(_CLOCK_EVERY_S)
-
     def _own_processes(self) -> set[int]:
         """This daemon, its parent and the mesh's server."""
         server = self._keeper.server.process if self._keeper is not None else None
-        pids = (os.getpid(), self._parent, server.pid if server is not None else None)
+        pids = (os.getpid(), self._record.parent, server.pid if server is not None else None)
         return {pid for pid in pids if pid}
 
     def _server_down(self) -> bool:
@@ -498,32 +389,11 @@ class Daemon:
         if standing is Standing.HELD:
             log.info("the mesh is reached again")
             supervisor.lease_held()
-            self._write_info(self._state)
+            self._record.write_info(self._record.state)
             return
         if standing is Standing.CUT_OFF:
             log.warning("cut off from the mesh since %s", self._lease.cut_off)
-        self._say_cut_off(supervisor)
-
-    def _say_cut_off(self, supervisor: Supervisor) -> None:
-        """For who looks on this host: since when, and what runs on."""
-        if self._state is NodeState.READY:
-            self._write_info(NodeState.CUT_OFF, self._lease.cut_off, supervisor.running())
-
-    def _write_info(
-        self, state: NodeState, cut_off: datetime | None = None, agents: Sequence[str] = ()
-    ) -> None:
-        info = NodeInfo(
-            name=self.name,
-            pid=os.getpid(),
-            started=start_time(os.getpid()) or 0.0,
-            parent_pid=self._parent,
-            state=state,
-            url=self._bus.shown_url,
-            version=__version__,
-            cut_off=cut_off,
-            agents=list(agents),
-        )
-        run_files.write(self._paths.run / run_files.NODE, info.model_dump(mode="json"))
+        self._record.say_cut_off()
 
     async def _keep_admitted(self) -> None:
         """Raise RefusedError once the server will not have this node any more."""
@@ -533,29 +403,6 @@ class Daemon:
             hint="was it expelled? `sparkplug mesh leave` goes back to a mesh of its own",
         )
 
-    async def _keep_parent(self) -> None:
-        """Start another parent when ours is killed; it takes this daemon over."""
-        while True:
-            parent = self._parent
-            assert parent is not None
-            await wait_process(parent, partial(_is_parent, parent))
-            if self._stopping.is_set():
-                return
-            log.warning("the parent process ended; it is started again")
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "sparkplug.node.parent",
-                "--home",
-                str(self._paths.home),
-                "--adopt",
-                str(os.getpid()),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            self._parent = process.pid
-            self._write_info(NodeState.READY)
-
 
 def _configured_creds(settings: Settings) -> Credentials | None:
     creds = settings.nats.creds
@@ -564,10 +411,6 @@ def _configured_creds(settings: Settings) -> Credentials | None:
 
 def _file(name: str) -> Path:
     return Path(name).expanduser()
-
-
-def _is_parent(pid: int) -> bool:
-    return os.getppid() == pid
 
 
 async def _named(name: str, loop: Callable[[], Awaitable[None]]) -> None:

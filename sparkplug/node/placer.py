@@ -59,7 +59,8 @@ class Placer:
         self._lapses = Lapses(bus, state, events)
         self._handovers = Handovers(bus, state, placement.count)
         self._rollouts = Rollouts(bus, state, events)
-        self._told: dict[tuple[str, str], str] = {}
+        #: What was said last of the replicas that no node has.
+        self._told: dict[tuple[str, str], ObservedAgent] = {}
 
     @property
     def elected(self) -> bool:
@@ -134,43 +135,44 @@ class Placer:
                 self._observed.remove(agent_key(assignment.agent, str(assignment.replica)))
         self._tell_unplaced(placed.unplaced, placed.waiting_gpu)
 
-    async def _told_before(self) -> dict[tuple[str, str], str]:
+    async def _told_before(self) -> dict[tuple[str, str], ObservedAgent]:
         """What placers said of the replicas that no node has."""
         bucket = Bucket(self._bus, subjects.BUCKET_OBSERVED)
         found = await bucket.read_all(ObservedAgent, "agents.>")
-        return {
-            (agent.name, agent.replica): agent.reason or ""
-            for agent in found.values()
-            if agent.node is None
-        }
+        return {(agent.name, agent.replica): agent for agent in found.values() if not agent.node}
 
     def _tell_unplaced(
         self, unplaced: Mapping[tuple[str, str], str], waiting: Collection[tuple[str, str]]
     ) -> None:
         """Until a node has it, the placer is who knows how a replica is."""
+        told = {}
         for key, why in unplaced.items():
-            desired = self._state.specs.get(key[0])
-            if desired is None or self._told.get(key) == why:
+            desired, before = self._state.specs.get(key[0]), self._told.get(key)
+            if desired is None or (before is not None and before.reason == why):
+                if before is not None:
+                    told[key] = before
                 continue
-            self._observed.set(
-                agent_key(*key),
-                ObservedAgent(
-                    name=key[0],
-                    replica=key[1],
-                    runtime=desired.spec.runtime,
-                    type=desired.spec.type,
-                    description=desired.spec.description,
-                    capabilities=desired.spec.capabilities,
-                    owner=self._owner,
-                    state=AgentState.WAITING_GPU if key in waiting else AgentState.DEPLOYING,
-                    state_source=StateSource.PLACER,
-                    reason=why,
-                    reason_kind=ReasonKind.NO_ROOM,
-                    generation=desired.generation,
-                ),
+            state = AgentState.WAITING_GPU if key in waiting else AgentState.DEPLOYING
+            told[key] = made = ObservedAgent(
+                name=key[0],
+                replica=key[1],
+                runtime=desired.spec.runtime,
+                type=desired.spec.type,
+                description=desired.spec.description,
+                capabilities=desired.spec.capabilities,
+                owner=self._owner,
+                state=state,
+                state_source=StateSource.PLACER,
+                reason=why,
+                reason_kind=ReasonKind.NO_ROOM,
+                generation=desired.generation,
             )
+            if before is not None and before.state is state:
+                # It waits on, be it for another reason: what it lacks is another figure.
+                made.state_since = before.state_since
+            self._observed.set(agent_key(*key), made)
         for name, replica in self._told:
             gone = int(replica) >= self._placement.count(name)
             if gone and (name, replica) not in unplaced:
                 self._observed.remove(agent_key(name, replica))
-        self._told = dict(unplaced)
+        self._told = told

@@ -26,6 +26,8 @@ from sparkplug.schema.errors import InvalidError, SparkplugError
 log = logging.getLogger(__name__)
 
 _RETRY_SPAWN_S = 2.0
+#: How the reason of one reads that is not started again, since it ended too often.
+_HELD = "held back after"
 #: What a process gets to leave once its time to finish is over, before it is killed.
 _LEAVE_S = 1.0
 
@@ -39,6 +41,8 @@ class Replica(ReplicaState):
         self._restarting = False
         self._drain: float | None = None
         self._history = RestartHistory()
+        #: The generation that an earlier daemon held back; 0: none.
+        self._held_back = 0
 
     def want(self, wanted: Wanted | None) -> None:
         """Say what is wanted now; None ends the replica."""
@@ -81,6 +85,20 @@ class Replica(ReplicaState):
             # That daemon told it, or was about to.
             self._told_busy = seen.inflight > 0
 
+    def recall(self, seen: ObservedAgent) -> None:
+        """Heed what an earlier daemon wrote of it, where it has no process any more.
+
+        One that was held back stays so: that the daemon died gives it no fresh start.
+        """
+        if seen.state is not AgentState.ERROR or _HELD not in (seen.reason or ""):
+            return
+        observed = self.observed
+        observed.state, observed.state_since = seen.state, seen.state_since
+        observed.state_source, observed.history = seen.state_source, list(seen.history)
+        observed.reason, observed.reason_kind = seen.reason, seen.reason_kind
+        observed.restarts, observed.last_lines = seen.restarts, seen.last_lines
+        observed.generation = self._held_back = seen.generation
+
     def kill(self) -> None:
         """Kill its process, and whatever that started."""
         if self._record is not None:
@@ -107,6 +125,9 @@ class Replica(ReplicaState):
             ):
                 await self._end_process(_why(wanted))
                 continue  # that took a while: something else may be wanted by now
+            if self._record is None and self._held_back == wanted.desired.generation:
+                await self._wait_changed(None)
+                continue
             if self._record is None and not await self._begin(wanted):
                 continue
             await self._follow(wanted)
@@ -212,7 +233,7 @@ class Replica(ReplicaState):
         self.observed.last_lines = await self._host.last_lines(record)
         if wait is None:
             if self._history.held(policy) and not end.misconfigured:
-                why = f"{why}; held back after {policy.max} restarts"
+                why = f"{why}; {_HELD} {policy.max} restarts"
                 kind = ReasonKind.HELD_BACK if kind is ReasonKind.CRASHED else kind
             self._fail(why, kind)
             await self._wait_changed(None)

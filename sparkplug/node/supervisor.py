@@ -216,12 +216,18 @@ class Supervisor:
         if not self._lease.epoch:
             # Nothing can be written yet; it is done with the first epoch.
             return
+        kept = {}
         for observed_key, seen in self._seen.items():
             key = (seen.name, seen.replica)
-            if key not in self._replicas and key not in self._left and not self._is_wanted(key):
+            if key in self._replicas or key in self._left:
+                continue
+            assignment = self._assignments.get(key)
+            if not self._is_wanted(key):
                 self._observed.remove(observed_key)
                 self.logs.remove(*key)
-        self._seen = {}
+            elif assignment is None or assignment.node == self._node:
+                kept[observed_key] = seen  # it may still be given to this node
+        self._seen = kept
 
     def _is_wanted(self, key: ReplicaKey) -> bool:
         """Whether a replica is to be, here or elsewhere; of one that load scales, whether it is
@@ -311,9 +317,11 @@ class Supervisor:
             return replica
         observed = self._new_observed(key, desired)
         replica = Replica(self, observed)
-        left = self._left.pop(key, None)
+        left, seen = self._left.pop(key, None), self._seen.get(agent_key(*key))
         if left is not None:
-            replica.adopt(left, self._seen.get(agent_key(*key)))
+            replica.adopt(left, seen)
+        elif seen is not None:
+            replica.recall(seen)
         task = asyncio.create_task(self._live(key, replica), name=f"replica {key[0]}/{key[1]}")
         self._replicas[key] = (replica, task)
         return replica

@@ -377,9 +377,10 @@ class PruneReply(Record):
 
 
 class ExportRequest(Record):
-    """A page of everything, losslessly: rows after `after`."""
+    """A page of everything, losslessly: rows after `after`; of the next, lines from `part` on."""
 
     after: int = Field(0, ge=0)
+    part: int = Field(0, ge=0)
     limit: int = Field(500, ge=1, le=5000)
     scopes: list[str] = Field(default_factory=list)
 
@@ -388,14 +389,17 @@ class ExportReply(Record):
     """Lines of JSON, one memory each with all its versions and readings."""
 
     lines: list[str]
+    packed: str = Field("", description="in place of `lines`, one that is long: zlib in base64")
     after: int
+    part: int = 0
     done: bool
 
 
 class ImportRequest(Record):
     """Lines of an export. What is there already under the same id stays as it is."""
 
-    lines: list[str] = Field(max_length=5000)
+    lines: list[str] = Field(default_factory=list, max_length=5000)
+    packed: str = Field("", description="lines that are long: zlib in base64")
     dry_run: bool = False
 
 
@@ -438,9 +442,13 @@ class ExportedDecision(Record):
 
 
 class ExportedMemory(Record):
-    """One line of an export."""
+    """One line of an export; of an item with long versions these come in lines after its first."""
 
     item: MemoryItem
+    part: int = Field(0, description="from 1 on: versions alone of an item that came before")
+    was: MemoryState = Field(
+        MemoryState.KEPT, description="of a deleted one: what it is again when it is had back"
+    )
     versions: list[MemoryVersion] = Field(default_factory=list)
     reads: list[MemoryRead] = Field(default_factory=list)
     sayings: list[MemorySaying] = Field(default_factory=list)

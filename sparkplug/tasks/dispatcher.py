@@ -20,6 +20,7 @@ from sparkplug.schema.task_services import Finished, FromWorker, GivenTask, Task
 from sparkplug.tasks.book import Book, Live
 from sparkplug.tasks.counting import Counting
 from sparkplug.tasks.ending import Ending
+from sparkplug.tasks.handling import Parts
 from sparkplug.tasks.intake import Intake, require_dead
 from sparkplug.tasks.keeping import Keeper, Limits
 from sparkplug.tasks.telling import Telling
@@ -57,9 +58,9 @@ class Dispatcher:
         self.counting = Counting()
         self.waiting = Waiting(self.book)
         self._expiring: list[tuple[float, str, int]] = []
-        parts = (self.book, self.waiting, self.counting, store, telling, limits, self.pump)
-        self.intake = Intake(*parts)
-        self.ending = Ending(*parts)
+        parts = Parts(self.book, self.waiting, self.counting, store, telling, limits, self.pump)
+        self.intake = Intake(parts)
+        self.ending = Ending(parts)
 
     # Taking over.
 

@@ -10,11 +10,8 @@ from typing import Any
 
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.task import Attempt, Outcome, Task, TaskState
-from sparkplug.tasks.book import Book, Live
-from sparkplug.tasks.counting import Counting
-from sparkplug.tasks.keeping import Keeper, Limits
-from sparkplug.tasks.telling import Telling
-from sparkplug.tasks.waiting import Waiting
+from sparkplug.tasks.book import Live
+from sparkplug.tasks.handling import Handling, Parts
 
 _MOST_BACKOFF_S = 300.0
 _JITTER = 0.2
@@ -22,26 +19,11 @@ _MOST_ERROR = 2000
 _LEAST_KEEP_S = 5
 
 
-class Ending:
-    """Ends what is in `book`. `pump` hands out what waits of a capability."""
+class Ending(Handling):
+    """Ends what is in hand, and tells who waits for that."""
 
-    def __init__(
-        self,
-        book: Book,
-        waiting: Waiting,
-        counting: Counting,
-        store: Keeper,
-        telling: Telling,
-        limits: Limits,
-        pump: Callable[[str], None],
-    ) -> None:
-        self._book = book
-        self._waiting = waiting
-        self._counting = counting
-        self._store = store
-        self._telling = telling
-        self._limits = limits
-        self._pump = pump
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
         self._waiters: defaultdict[str, list[Callable[[Task], None]]] = defaultdict(list)
 
     def _let_go(self, live: Live, outcome: Outcome, error: str | None) -> Attempt:

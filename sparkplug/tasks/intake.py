@@ -11,32 +11,11 @@ from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, RefusedError
 from sparkplug.schema.task import MAX_TASK_BYTES, TASK_WAITS, NewTask, Task, TaskState
 from sparkplug.tasks.book import Book, Live
-from sparkplug.tasks.counting import Counting
-from sparkplug.tasks.keeping import Keeper, Limits
-from sparkplug.tasks.telling import Telling
-from sparkplug.tasks.waiting import Waiting
+from sparkplug.tasks.handling import Handling
 
 
-class Intake:
-    """Takes tasks into `book` and its queues. `pump` hands out what waits of a capability."""
-
-    def __init__(
-        self,
-        book: Book,
-        waiting: Waiting,
-        counting: Counting,
-        store: Keeper,
-        telling: Telling,
-        limits: Limits,
-        pump: Callable[[str], None],
-    ) -> None:
-        self._book = book
-        self._waiting = waiting
-        self._counting = counting
-        self._store = store
-        self._telling = telling
-        self._limits = limits
-        self._pump = pump
+class Intake(Handling):
+    """Takes tasks into the book and its queues."""
 
     def submit(
         self, new: NewTask, identity: str, actor: str, answer: Callable[[str, bool, str], None]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal
 from sparkplug.schema.errors import SparkplugError
 
 if TYPE_CHECKING:
-    from sparkplug.client.live import LiveMesh, MeshView
+    from sparkplug.client.live import LiveMesh
+    from sparkplug.client.mesh_view import MeshView
     from sparkplug.client.session import Client
     from sparkplug.config import Settings
     from sparkplug.contexts import Context
@@ -157,7 +158,7 @@ class Store:
     async def run(self) -> None:
         """Connect and follow, for ever: a mesh that is not there, or goes, is waited for."""
         await asyncio.to_thread(_import_later)
-        from sparkplug.client.live import MeshView
+        from sparkplug.client.mesh_view import MeshView
         from sparkplug.client.plan_files import plan_names
 
         self.view = MeshView()

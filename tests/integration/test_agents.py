@@ -153,6 +153,43 @@ def test_a_crash_loop_is_held_back(node: Node, tmp_path: Path) -> None:
     assert wait_until(lambda: agent(node, "looper")["state"] == "error")
     described = node.json("agents", "describe", "looper")
     assert "held back after 2 restarts" in json.dumps(described)
+    # That its daemon is killed gives it no fresh start; that a person wants one does.
+    before, held = node.run_file("node.json")["pid"], agent(node, "looper")
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(
+        lambda: (
+            (now := node.run_file("node.json")).get("pid") != before and now.get("state") == "ready"
+        ),
+        30,
+    )
+    told = ("state", "reason", "restarts", "state_since")
+    assert [agent(node, "looper")[key] for key in told] == [held[key] for key in told]
+    node.cli("agents", "start", "looper")
+    assert agent(node, "looper")["state"] == "idle"
+
+
+def test_an_exit_of_its_code_is_told_as_one(node: Node, tmp_path: Path) -> None:
+    code = "import sys\n\n\nasync def handle(ctx, request):\n    sys.exit(7)\n"
+    path = node.write_agent(tmp_path, "quitter", code, restart={"policy": "never"})
+    node.cli("agents", "deploy", str(path))
+    assert node.cli("prompt", "quitter", "go", check=False).returncode == 1
+    assert wait_until(lambda: agent(node, "quitter")["state"] == "error")
+    assert agent(node, "quitter")["reason"] == "its code called sys.exit(7)"
+    said = node.cli("agents", "logs", "quitter").stdout
+    assert "its code called sys.exit(7)" in said
+    assert "zygote.py" not in said, "what forked it is no part of the story"
+
+
+def test_what_fails_of_a_folder_is_told_whole(node: Node, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        node.write_agent(tmp_path, name, "1 / 0\n")
+    node.write_agent(tmp_path, "three")
+    result = node.cli("apply", str(tmp_path), check=False)
+    assert result.returncode == 1
+    assert "one/0 failed" in result.stderr
+    assert "two/0 failed" in result.stderr
+    assert "the other 1 are ready" in result.stderr
+    assert agent(node, "three")["state"] == "idle"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +199,7 @@ def test_a_crash_loop_is_held_back(node: Node, tmp_path: Path) -> None:
         ("x = 1\n", "broken_module:handle", "has no handle"),
         ("import no_such_package\n", "broken_module:handle", "No module named 'no_such_package'"),
         ("1 / 0\n", "broken_module:handle", "ZeroDivisionError"),
+        ("import sys\nsys.exit('set KEY')\n", "broken_module:handle", "SystemExit: set KEY"),
         ("handle = 7\n", "broken_module:handle", "entrypoint is a int"),
     ],
 )

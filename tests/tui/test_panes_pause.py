@@ -8,7 +8,7 @@ import pytest
 from tui_centre import centre
 from tui_mesh import Mesh, sample
 
-from sparkplug.client.live import MeshView
+from sparkplug.client.mesh_view import MeshView
 from sparkplug.tui.panes.agents import AgentsPane
 from sparkplug.tui.panes.hosts import HostsPane
 from sparkplug.tui.panes.overview import Overview

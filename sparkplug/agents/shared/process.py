@@ -16,7 +16,8 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from sparkplug.agents import process
+from sparkplug.agents import forked
+from sparkplug.agents.cancelling import CodeExitError
 from sparkplug.agents.exits import EXIT_MISCONFIGURED
 from sparkplug.agents.jobs import SpawnJob
 from sparkplug.agents.shared import output, steps
@@ -166,10 +167,12 @@ class SharedProcess:
         try:
             if unit.job.record:
                 # It syncs to the disk, and its neighbours do not wait for that.
-                unit.lock = await asyncio.to_thread(process.hold_replica, unit.job)
+                unit.lock = await asyncio.to_thread(forked.hold_replica, unit.job)
             await unit.agent.run()
         except asyncio.CancelledError:
             status = signal.SIGKILL if unit.killed else 1 << 8
+        except SystemExit as error:
+            unit.exit.append(error.code)
         except SparkplugError as error:
             log.error("%s", error)
             code = EXIT_MISCONFIGURED if isinstance(error, InvalidError) else 1
@@ -224,9 +227,8 @@ class SharedProcess:
 
 def _status_of(code: object) -> tuple[int, str | None]:
     """The wait status that `sys.exit(code)` gives a process, and the reason it may be."""
-    if code is None or isinstance(code, int):
-        return ((code or 0) & 0xFF) << 8, None
-    return 1 << 8, str(code)
+    called = CodeExitError(code)
+    return called.number << 8, called.message if called.number else None
 
 
 def serve(job: SpawnJob) -> None:
@@ -235,7 +237,7 @@ def serve(job: SpawnJob) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     output.route()
-    process.log_to(sys.stderr)
+    forked.log_to(sys.stderr)
     steps.install()
     asyncio.run(_watched(job))
 

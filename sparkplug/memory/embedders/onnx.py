@@ -20,24 +20,37 @@ def onnx_folder() -> Path:
 
 
 class OnnxEmbedder:
-    """All-MiniLM-L6-v2 in ONNX. Raises InvalidError when it is not there."""
+    """All-MiniLM-L6-v2 in ONNX. Raises InvalidError when it is not there or not whole."""
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or onnx_folder()
         if not (folder / "model.onnx").is_file() or not (folder / "tokenizer.json").is_file():
-            raise InvalidError("Chroma's ONNX model is not on this host", where=str(folder))
+            raise InvalidError(
+                "Chroma's ONNX model is not on this host",
+                where=str(folder),
+                hint="put it there, or have `memory.embedder` name another",
+            )
         try:
             import onnxruntime
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise InvalidError(f"the ONNX model needs {error.name}") from error
+            raise InvalidError(
+                f"the ONNX model needs {error.name}", hint=f"pip install {error.name}"
+            ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 2
-        self._session: Any = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # both libraries raise kinds of their own for a file cut off
+            raise InvalidError(
+                f"Chroma's ONNX model cannot be read: {type(error).__name__}: {error}"[:300],
+                where=str(folder),
+                hint="a download may have been cut off; or have `memory.embedder` name another",
+            ) from error
         self._inputs = {given.name for given in self._session.get_inputs()}
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(256)
         self._tokenizer.enable_padding()
         self.name = "onnx-minilm-l6-v2"

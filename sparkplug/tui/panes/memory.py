@@ -7,6 +7,7 @@ and proposals to tidy them. The latter two are made when they are first looked a
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 #: A pause of the cursor before all is read of a row.
 _REST_S = 0.12
-#: What others change is shown this often.
-_AGAIN_S = 2.0
+#: What is changed is shown at most this often, and no sooner than this after it is told of.
+_AGAIN_S, _SOON_S = 2.0, 0.15
 _WIDE, _TALL = 100, 18
 #: The nodes of the tree that are no scope, and what they show.
 _VIEWS = ("timeline", "proposals")
@@ -71,6 +72,7 @@ class MemoryPane(Pane):
         self._shows_scopes = False
         self._events = 0
         self._read_once = False
+        self._read_at = 0.0
 
     def compose(self) -> ComposeResult:
         """The tree beside the list; below them what is selected."""
@@ -111,7 +113,10 @@ class MemoryPane(Pane):
                 (e.sequence or 0 for e in held.events if e.name.startswith("memory:")), default=0
             )
         if not self._read_once or "link" in topics or count != self._events:
-            pause = 0.0 if not self._read_once or self._items.is_empty else _AGAIN_S
+            pause = 0.0
+            if self._read_once and not self._items.is_empty:
+                # Of changes that do not end, each of which begins this anew, one is shown, too.
+                pause = max(_SOON_S, self._read_at + _AGAIN_S - time.monotonic())
             self._read_once, self._events = True, count
             self._begin(partial(self._read_again, pause))
             self._begin_stats(pause)
@@ -132,6 +137,7 @@ class MemoryPane(Pane):
         await asyncio.sleep(pause)
         self._told = None
         await self._view.read(again=True)
+        self._read_at = time.monotonic()
 
     def _begin_stats(self, pause: float) -> None:
         _: Worker[None] = self.run_worker(
@@ -171,8 +177,9 @@ class MemoryPane(Pane):
     def on_listing_moved(self, event: Listing.Moved) -> None:
         """Another row, or another scope."""
         if event.listing is self._scopes:
-            # That its nodes come or go moves its cursor, too: nobody chose anything then.
-            row = self._scopes.row if self._scopes.has_focus else None
+            row = self._scopes.row
+            if not self._scopes.has_focus and self._view is not self._items:
+                return  # that its nodes come moves its cursor, too: nobody chose anything
             if row is not None and row.value is not None and row.value != self._standing:
                 self._choose(row.value)
             return

@@ -65,6 +65,8 @@ class MemoryItems(MemoryView):
         #: How many newer ones there are than the first that was read: not 0 at the far end.
         self._newer = 0
         self._query = ""
+        #: What was shown before it was searched.
+        self._before = self.choice
         self._reading = False
 
     def compose(self) -> ComposeResult:
@@ -208,6 +210,8 @@ class MemoryItems(MemoryView):
 
     def find(self) -> None:
         """Search as one types; what is in quarantine or deleted nobody finds."""
+        if not self._entry.display:
+            self._before = self.choice
         if self.choice[0] != "kept":
             self.choice = ("kept", "")
         self._entry.display = True
@@ -234,6 +238,7 @@ class MemoryItems(MemoryView):
         self._entry.display = False
         self._entry.value = ""
         self._query = ""
+        self.choice = self._before
         self._rows.focus()
         self.begin(partial(self._read_page, afresh=True))
         return True

@@ -10,7 +10,7 @@ from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.figures import since
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryDescription, MemoryItem
+    from sparkplug.schema.memory import MemoryDescription, MemoryItem, Why
 
 #: Characters of a text that are laid out: a line of a megabyte is read in its file.
 _SHOWN = 20_000
@@ -20,6 +20,7 @@ _VERSIONS, _READS = 20, 20
 def memory_lines(item: MemoryItem, told: MemoryDescription | None, width: int) -> list[Line]:
     """The item of a row; with `told` all that is known of it."""
     now = datetime.now(UTC)
+    why = getattr(item, "why", None)
     if told is not None and told.item.id == item.id:
         item = told.item
     else:
@@ -42,9 +43,8 @@ def memory_lines(item: MemoryItem, told: MemoryDescription | None, width: int) -
         )
         if value
     ]
-    why = getattr(item, "why", None)
-    if why is not None and told is None:
-        lines.append(_fact("found by", f"meaning {why.semantic}, words {why.lexical}"))
+    if why is not None:
+        lines.append(_found_by(why))
     if item.deleted is not None:
         until = (
             f", to be had back until {told.undo_until.astimezone():%a %H:%M}"
@@ -56,6 +56,16 @@ def memory_lines(item: MemoryItem, told: MemoryDescription | None, width: int) -
     if told is not None:
         lines += _history(told, now, width)
     return lines
+
+
+def _found_by(why: Why) -> Line:
+    """The parts a score is made of, and the words of the question that it has."""
+    parts = [
+        f"{name} {'not compared' if value is None else f'{value:.2f}'}"
+        for name, value in (("meaning", why.semantic), ("words", why.lexical))
+    ]
+    words = f" ({' '.join(why.words)})" if why.words else ""
+    return _fact("found by", f"{', '.join(parts)}{words}, strength {why.strength:.2f}")
 
 
 def _head(item: MemoryItem, now: datetime) -> Line:

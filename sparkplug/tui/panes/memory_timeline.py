@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from sparkplug.schema.memory_timeline import Happening, TimelineReply
 
 _FIRST, _MORE, _MOST = 200, 500, 1000
-#: Spans that are asked for: more than there are cells in most windows.
-_SPANS = 240
+#: Spans that are asked for: one for each cell of the bars, or as many where these are not laid out.
+_SPANS, _MOST_SPANS = 100, 500
 #: Rows of bars with a legend where there is room for them, else the few; and the rows from which
 #: on there is.
 _BARS, _FEW_BARS, _TALL, _LEAST = 5, 1, 20, 9
 _AROUND = 2
+#: Times that it is looked whether the bars have a width yet.
+_LAID_OUT = 10
 #: How far back, in seconds; None is all there is.
 _REACHES: tuple[tuple[str, float | None], ...] = (
     ("all", None),
@@ -151,12 +154,28 @@ class MemoryTimeline(MemoryView):
         self._bar_rows, self._has_legend = _BARS if tall else _FEW_BARS, tall
         self._bars.display = event.size.height >= _LEAST
         self._bars.styles.height = self._bar_rows + 1 + tall + _AROUND
-        self.call_after_refresh(self._draw_bars)
+        self.call_after_refresh(self._fit_bars)
+
+    def _fit_bars(self) -> None:
+        """A bar is of one span: of another width they are counted anew."""
+        reply = self._reply
+        if reply is not None and reply.spans and len(reply.spans) != self._spans:
+            self.begin(partial(self.read, again=True))
+        else:
+            self._draw_bars()
+
+    @property
+    def _spans(self) -> int:
+        return min(_MOST_SPANS, self._bars.size.width) or _SPANS
 
     async def read(self, *, again: bool = False) -> None:
         """The newest of what is asked for, and how much there is of it when."""
+        for _ in range(_LAID_OUT):
+            if self._bars.size.width or not self._bars.display:
+                break
+            await asyncio.sleep(0.02)  # it is looked at for the first time
         limit = min(_MOST, max(_FIRST, len(self._happenings))) if again else _FIRST
-        await self._read_page("", limit, _SPANS)
+        await self._read_page("", limit, self._spans)
 
     async def _read_page(self, before: str, limit: int, spans: int) -> None:
         from sparkplug.actions.memory_review import timeline_request

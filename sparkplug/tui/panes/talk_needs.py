@@ -11,7 +11,7 @@ from sparkplug.tui.widgets.listing import Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sparkplug.client.live import MeshView
+    from sparkplug.client.mesh_view import MeshView
     from sparkplug.schema.decision import DecisionView
     from sparkplug.schema.topology import WaitRing
     from sparkplug.tui.app import SparkplugApp

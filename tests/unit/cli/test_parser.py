@@ -76,6 +76,8 @@ def _leaves(
 def test_every_action_and_every_verb_is_there_once_with_a_handler() -> None:
     leaves = dict(_leaves(build_parser()))
     declared = [verb.path for verb in VERBS] + [action.verb for action in ACTIONS.values()]
+    # It writes to stdout, too, which no action does.
+    declared.remove(("memory", "export"))
     assert sorted(leaves) == sorted(declared)
     for path, parser in leaves.items():
         module, _, name = parser.get_default("handler").partition(":")

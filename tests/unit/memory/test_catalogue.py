@@ -148,7 +148,8 @@ def test_lines_lose_nothing(catalogue: Catalogue, tmp_path: Path) -> None:
 def test_a_line_that_does_not_hold_changes_nothing(catalogue: Catalogue) -> None:
     add(catalogue, "there")
     line = exchange.export(catalogue, ExportRequest(), DAY).lines[0]
-    other = line.replace("there", "elsewhere").replace('"id":"', '"id":"x', 1)
+    other = line.replace("there", "elsewhere").replace('"id":"', '"id":"' + "0" * 36 + '","x":"', 1)
+    other = other.replace("0" * 36, "00000000-0000-0000-0000-000000000001")
     for bad in ("{}", "rubbish", other.replace('"scope":"mesh"', '"scope":"no such"')):
         with pytest.raises(InvalidError, match="line 2"):
             exchange.take_in(catalogue, ImportRequest(lines=[other, bad]))
