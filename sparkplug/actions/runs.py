@@ -19,10 +19,9 @@ async def _prepare(client: Client, name: str, inputs: Sequence[str]) -> tuple[Pl
     """The plan and the inputs of a run, checked against the agents there are."""
     from sparkplug.client import agents, plan_files
 
-    values = plan_files.parse_inputs(inputs)
     known = {agent.name for agent in await agents.list_agents(client)}
     plan = plan_files.find_plan(name, known)
-    return plan, plan_files.check_inputs(plan, values)
+    return plan, plan_files.check_inputs(plan, plan_files.parse_inputs(inputs, plan))
 
 
 async def _check_submit(

@@ -29,7 +29,7 @@ async def _made(
 
     known = {agent.name for agent in await agents.list_agents(client)}
     found = plan_files.find_plan(plan, known)
-    values = plan_files.check_inputs(found, plan_files.parse_inputs(inputs))
+    values = plan_files.check_inputs(found, plan_files.parse_inputs(inputs, found))
     made = validate(Schedule, {"name": name, "plan": found, "inputs": values, **given})
     if isinstance(made, list):
         raise invalid(

@@ -80,6 +80,14 @@ def _told(cli: Cli, text: str, names: list[str]) -> int:
         cli.out.data({"changed": names})
     else:
         cli.out.talk(text)
+    if any(not name.startswith("tui.") for name in names):
+        from sparkplug.client.local import read_node
+
+        if read_node(cli.paths) is not None:
+            cli.out.talk(
+                "  the node that runs goes by it once it is started again: "
+                "`sparkplug down`, then `sparkplug up`"
+            )
     return 0
 
 

@@ -12,7 +12,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, table
 from sparkplug.cli.sparks import sparkline
-from sparkplug.schema.errors import NoMeshError
+from sparkplug.schema.errors import InvalidError, NoMeshError, SparkplugError
 from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ class Known:
 async def list_plans(cli: Cli) -> int:
     """The plans that can be run by name."""
     from sparkplug.client import plan_files
-    from sparkplug.schema.errors import SparkplugError
 
     async def fetch() -> Iterable[Known]:
         found = []
@@ -61,9 +60,13 @@ async def validate(cli: Cli) -> int:
     except NoMeshError:
         if cli.args.agents:
             raise
-    rows = []
+    rows, wrong = [], []
     for name in cli.args.plans:
-        plan = plan_files.find_plan(name, known if cli.args.agents else None)
+        try:
+            plan = plan_files.find_plan(name, known if cli.args.agents else None)
+        except SparkplugError as error:
+            wrong.append(error)
+            continue
         missing = sorted(_agents_of(plan) - known) if known is not None else []
         lacking = sorted(_capabilities_of(plan) - can) if known is not None else []
         rows.append(
@@ -76,10 +79,9 @@ async def validate(cli: Cli) -> int:
                 "missing_capabilities": lacking,
             }
         )
-    if cli.out.structured:
+    if cli.out.structured and not wrong:
         cli.out.data(rows)
-        return 0
-    for row in rows:
+    for row in () if cli.out.structured else rows:
         cli.out.text(f"{row['file']}: plan {row['plan']} holds, {_counted(row['steps'])}")
         if row["missing_agents"]:
             names = ", ".join(str(one) for one in row["missing_agents"])
@@ -87,6 +89,12 @@ async def validate(cli: Cli) -> int:
         if row["missing_capabilities"]:
             names = ", ".join(str(one) for one in row["missing_capabilities"])
             cli.out.talk(f"  no agent here can now: {names}")
+    if len(wrong) > 1:
+        raise InvalidError(
+            "\n".join([wrong[0].message, *map(str, wrong[1:])]), where=wrong[0].where
+        )
+    if wrong:
+        raise wrong[0]
     return 0
 
 

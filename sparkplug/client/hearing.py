@@ -20,6 +20,7 @@ from nats.aio.subscription import Subscription
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
 from sparkplug.client.nodes import read_nodes
+from sparkplug.clock import until_next
 from sparkplug.schema.errors import SparkplugError
 
 log = logging.getLogger(__name__)
@@ -60,19 +61,21 @@ class Hearing:
         """Hear for ever. Raises nats.errors.Error when the connection is closed."""
         self._all = await self._bus.nc.subscribe(self._subject, cb=self._take)
         try:
-            second = time.monotonic()
+            loop = asyncio.get_running_loop()
+            over = loop.time() + until_next(1.0)
+            clock = loop.call_at(over, self._full.set)
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, second + 1.0 - time.monotonic())):
-                        await self._full.wait()
+                await self._full.wait()
                 self._full.clear()
                 if self._babbling and self._all is not None:
                     await self._hear_apart()
                 await self._give_up_babblers()
-                if time.monotonic() - second >= 1.0:
-                    second = time.monotonic()
-                    await self._next_second(second)
+                if loop.time() >= over:
+                    await self._next_second(time.monotonic())
+                    over = loop.time() + until_next(1.0)
+                    clock = loop.call_at(over, self._full.set)
         finally:
+            clock.cancel()
             if not self._bus.nc.is_closed:
                 for subscription in (self._all, *self._own.values()):
                     if subscription is not None:

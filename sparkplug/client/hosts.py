@@ -162,8 +162,12 @@ async def follow(client: Client, host: str | None = None) -> AsyncGenerator[Host
     # Whoever waits is to see what it ended with.
     task.add_done_callback(lambda _: hearing.told.set())
     try:
+        batch = 0.0
         while True:
             await hearing.told.wait()
+            # What others say at the same moment is read with it.
+            if (early := batch - loop.time()) > 0:
+                await asyncio.sleep(early)
             hearing.told.clear()
             if task.done():
                 task.result()
@@ -179,7 +183,7 @@ async def follow(client: Client, host: str | None = None) -> AsyncGenerator[Host
                 if sample is not None:
                     heard[came] = loop.time()
                     yield sample
-            await asyncio.sleep(_BATCH_S)
+            batch = loop.time() + _BATCH_S
             if hearing.newest:
                 hearing.told.set()
     finally:

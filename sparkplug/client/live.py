@@ -26,8 +26,8 @@ from sparkplug.client.usage import follow_usage
 from sparkplug.clock import until_next
 from sparkplug.schema.agent import DesiredAgent
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.schema.host import HostSample
 from sparkplug.schema.node import NodeOrder
+from sparkplug.schema.past import as_past
 
 #: Events of this many seconds back are shown.
 EVENTS_SINCE_S = 3600.0
@@ -98,14 +98,18 @@ class LiveMesh:
         What takes long to deal with comes less often, so that it takes a small share of the time;
         but as often as every `longest` seconds.
         """
+        due = 0.0
         while True:
             await self._wake.wait()
+            # Where nothing came meanwhile there is nothing to wake for.
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
             self._wake.clear()
             changed, self._dirty = frozenset(self._dirty), set()
             began = time.thread_time()
             yield changed
             took = time.thread_time() - began
-            await asyncio.sleep(min(longest, max(period, took / _SHARE)))
+            due = time.monotonic() + min(longest, max(period, took / _SHARE))
 
     async def noticed(self) -> None:
         """Return when the server begins or ceases to answer, or was silent for a while longer."""
@@ -221,17 +225,18 @@ class LiveMesh:
         async with contextlib.aclosing(hosts.follow(self.client)) as samples:
             async for sample in samples:
                 history = self.view.history.setdefault(sample.host, deque(maxlen=HISTORY))
-                if len(history) > 1:
-                    # Not the last one: that is on the screen until the new one is drawn.
-                    _slim(history[-2])
+                before = self.view.latest.get(sample.host)
+                if before is not None and history and history[-1] is before:
+                    history[-1] = as_past(before)
                 history.append(sample)
+                self.view.latest[sample.host] = sample
                 self._forget_oldest()
                 self._touch("telemetry")
 
     def _forget_oldest(self) -> None:
         """With many GPUs in the mesh less of each host is kept: memory is for what is looked at."""
         histories = self.view.history.values()
-        gpus = sum(len(history[-1].gpus) for history in histories if history)
+        gpus = sum(len(sample.gpus) for sample in self.view.latest.values())
         most = max(_LEAST_SAMPLES, _GPU_SAMPLES // max(gpus, 1))
         for history in histories:
             while len(history) > most:
@@ -252,7 +257,11 @@ class LiveMesh:
                 reply = await hosts.window(self.client, host, _WINDOW_S)
                 heard = list(self.view.history.get(host, ()))
                 older = [s for s in reply.samples if not heard or s.time < heard[0].time]
-                self.view.history[host] = deque([*older, *heard], maxlen=HISTORY)
+                if older and not heard:
+                    newest = self.view.latest[host] = older.pop()
+                    heard = [newest]
+                past = map(as_past, older)
+                self.view.history[host] = deque([*past, *heard], maxlen=HISTORY)
                 self._touch("telemetry")
 
     async def _follow_topology(self) -> None:
@@ -336,15 +345,3 @@ class LiveMesh:
                 self._stale = stale
                 self._touch("hosts", "agents")
             await asyncio.sleep(until_next(_LOOK_S))
-
-
-def _slim(sample: HostSample) -> None:
-    """Let go of what nobody plots of a sample that is not the newest any more: two minutes of
-    eight hosts with eight GPUs are a thousand samples of eight."""
-    for gpu in sample.gpus:
-        gpu.processes, gpu.mig_devices = [], []
-        gpu.pcie = gpu.fabric = gpu.bar1 = None
-        gpu.model_fields_set.clear()
-    sample.interfaces, sample.block_devices, sample.numa = [], [], []
-    sample.sensors, sample.top_processes, sample.disks = [], [], []
-    sample.xids, sample.gpu_events, sample.control_groups = [], [], []

@@ -16,6 +16,7 @@ from sparkplug.schema.event import Event
 from sparkplug.schema.host import HostSample
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.node_services import HostView
+from sparkplug.schema.past import PastSample
 from sparkplug.schema.question import Question
 from sparkplug.schema.run import RunView
 from sparkplug.schema.schedule import ScheduleView
@@ -35,7 +36,9 @@ class MeshView:
     desired: dict[str, DesiredAgent] = field(default_factory=dict)
     #: What people want of nodes, by name.
     orders: dict[str, NodeOrder] = field(default_factory=dict)
-    history: dict[str, deque[HostSample]] = field(default_factory=dict)
+    #: By host: the newest sample, and how it went before, the newest last.
+    latest: dict[str, HostSample] = field(default_factory=dict)
+    history: dict[str, deque[HostSample | PastSample]] = field(default_factory=dict)
     runs: dict[str, RunView] = field(default_factory=dict)
     #: Decisions that a person is asked to settle, by id.
     decisions: dict[str, DecisionView] = field(default_factory=dict)
@@ -91,19 +94,17 @@ class MeshView:
     def hosts(self) -> list[HostView]:
         """Every host by name, with its newest sample (None: none was heard)."""
         now = utc_now()
-        found = []
-        for node in self.observed.nodes.values():
-            history = self.history.get(node.host)
-            found.append(
-                HostView(
-                    name=node.name,
-                    state=node_state(node, now),
-                    age_seconds=node_age(node, now),
-                    node=node,
-                    sample=history[-1] if history else None,
-                    order=self.orders.get(node.name),
-                )
+        found = [
+            HostView(
+                name=node.name,
+                state=node_state(node, now),
+                age_seconds=node_age(node, now),
+                node=node,
+                sample=self.latest.get(node.host),
+                order=self.orders.get(node.name),
             )
+            for node in self.observed.nodes.values()
+        ]
         return sorted(found, key=lambda view: view.name)
 
     def open_questions(self) -> list[Question]:
@@ -119,5 +120,5 @@ class MeshView:
     def simulated(self) -> bool:
         """True when any number shown comes from a scripted stand-in."""
         return any(node.simulated for node in self.observed.nodes.values()) or any(
-            history[-1].simulated for history in self.history.values() if history
+            sample.simulated for sample in self.latest.values()
         )

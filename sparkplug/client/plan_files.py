@@ -54,8 +54,11 @@ def _named(name: str) -> Plan | None:
     return load_plan(file, None, _named) if file is not None else None
 
 
-def parse_inputs(pairs: Iterable[str]) -> dict[str, Any]:
-    """Inputs from `key=value`; a value that is JSON (a number, a list) is read as such."""
+def parse_inputs(pairs: Iterable[str], plan: Plan | None = None) -> dict[str, Any]:
+    """Inputs from `key=value`; a value that is JSON (a number, a list) is read as such.
+
+    What `plan` takes as a text stays one, also where it reads like a number. Raises InvalidError.
+    """
     inputs: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -64,5 +67,8 @@ def parse_inputs(pairs: Iterable[str]) -> dict[str, Any]:
         try:
             inputs[key] = json.loads(text)
         except ValueError:
+            inputs[key] = text
+        wanted = plan.inputs.get(key) if plan is not None else None
+        if wanted is not None and wanted.type == "text" and not isinstance(inputs[key], str):
             inputs[key] = text
     return inputs

@@ -82,4 +82,7 @@ class Prompts:
             raise InvalidError(f"not a template: {error.message}", where=place) from error
         except TemplateError as error:
             raise InvalidError(f"the template fails: {error.message}", where=str(path)) from error
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            # What its values do not take: `{{ host + 1 }}`.
+            raise InvalidError(f"the template fails: {error}", where=str(path)) from error
         return Prompt(made.strip(), name, chosen, path)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sparkplug.plans import showing
 from sparkplug.plans.asking import answer as leave_answer
 from sparkplug.plans.asking import ask_cancel
-from sparkplug.plans.children import child_id, child_output, start_child
+from sparkplug.plans.children import child_output, start_child
 from sparkplug.plans.desk import Desk
+from sparkplug.plans.ending import end_run
 from sparkplug.plans.journal import JournalWriter
 from sparkplug.plans.past import copy_past
 from sparkplug.plans.repeated import do_step
+from sparkplug.plans.run_clock import RunClock
 from sparkplug.plans.scheduler import Moves, Scheduler
-from sparkplug.plans.slots import key_of_runs
-from sparkplug.plans.templates import render, shown, variables
+from sparkplug.plans.slots import held_with
+from sparkplug.plans.templates import shown, variables
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
+from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.journal_fold import advance, fold
 from sparkplug.schema.plan import Plan, Step
 from sparkplug.schema.run import (
@@ -67,10 +68,7 @@ class Execution:
         #: Steps whose first attempt is in the journal, and is still to be made.
         self.begun: set[str] = set()
         self._ending: tuple[RunState, str] | None = None
-        self._opened: tuple[datetime, float] = (utc_now(), time.monotonic())
-        self._clock = 0.0
-        self._ticking = False
-        self._mark = 0.0
+        self._clock = RunClock(utc_now())
 
     async def run(self) -> None:
         """Work until the run has ended.
@@ -79,8 +77,8 @@ class Execution:
         journal, and SparkplugError when the journal does not take what happened.
         """
         entries = await self._journal.open()
-        self._opened = (self._journal.opened or utc_now(), time.monotonic())
         self.view = fold(entries)
+        self._clock = RunClock(self._journal.opened or utc_now())
         if entries[0].plan is None or self.view.state in RUN_ENDED:
             return
         self.plan = entries[0].plan
@@ -88,22 +86,21 @@ class Execution:
         await self._load_stored()
         self.names = variables(self.view)
         self._scheduler = Scheduler(self.plan, self.view)
-        self.desk.breakers.learn(self.plan, entries, self._opened[0], self.desk.node)
+        self.desk.breakers.learn(self.plan, entries, self.now(), self.desk.node)
         for entry in entries:
             if entry.kind == "cancel-asked":
                 self._cancelled(entry)
         if self.view.ending is not None and self._ending is None:
             self._ending = (self.view.ending, self.view.error or "")
         await self._begin()
-        self._clock = self.view.worked_seconds
-        self._mark = time.monotonic()
+        self._clock.used_before(self.view.worked_seconds)
         self._tick()
         try:
             state, reason = await self._steps()
         except ExceptionGroup as group:
             raise _first(group) from group
         open_questions = [asked for _, asked in self.view.questions]
-        await self._end(state, reason)
+        await end_run(self, state, reason)
         for asked in open_questions:
             await showing.over(self.desk.bus, asked, None)
 
@@ -131,8 +128,7 @@ class Execution:
 
     def now(self) -> datetime:
         """The time by the server's clock, as far as it is known."""
-        opened, at = self._opened
-        return opened + timedelta(seconds=time.monotonic() - at)
+        return self._clock.now()
 
     async def record(self, kind: Any, **what: Any) -> None:
         """Store an entry, then take it into the view: never the other way round."""
@@ -229,7 +225,7 @@ class Execution:
                 run=self.run_id,
                 step=step,
                 depth=(parent.depth if parent else 0) + 1,
-                holds=self._holds(step, holds),
+                holds=held_with(self.view, self.plan, step, holds),
             ),
             node=self.desk.node,
             actor=self.view.actor,
@@ -237,23 +233,24 @@ class Execution:
         ended = await self.desk.endings.of(self.desk.bus, child)
         return await child_output(ended, self.desk.results)
 
-    def _holds(self, step: str, key: str | None) -> dict[str, str]:
-        """The places that a run which is part of this one stands in with it."""
-        parent = self.view.parent
-        holds = dict(parent.holds) if parent is not None else {}
-        of_run = key_of_runs(self.plan, self.view.inputs)
-        if of_run is not None:
-            holds[of_run] = self.run_id
-        if key is not None:
-            holds[key] = f"{self.run_id}/{step}"
-        return holds
-
     async def cancel_child(self, child: str) -> None:
         """Ask that a run which is part of this one be cancelled; one that has ended has ended."""
         try:
             await ask_cancel(self.desk.bus, child, f"run {self.run_id}")
         except SparkplugError as error:
             log.debug("run %s of %s: %s", child, self.run_id, error)
+
+    @property
+    def cancelled(self) -> str | None:
+        """Why the run is cancelled, once somebody has asked that it be."""
+        ending = self._ending
+        return ending[1] if ending is not None and ending[0] is RunState.CANCELLED else None
+
+    async def until_cancelled(self) -> None:
+        """Wait until somebody asks that the run be cancelled."""
+        while self.cancelled is None:
+            self._changed.clear()
+            await self._changed.wait()
 
     def spent(self) -> tuple[float, int]:
         """Seconds of agents' work, and tokens, that the run has used."""
@@ -303,21 +300,15 @@ class Execution:
 
     def _tick(self) -> None:
         """Keep the plan's clock: it goes while the run is worked on."""
-        now = time.monotonic()
-        if self._ticking:
-            self._clock += now - self._mark
-        self._mark = now
-        ticking = self.view.state is RunState.RUNNING
-        if ticking is not self._ticking:
-            self._ticking = ticking
+        if self._clock.turn(on=self.view.state is RunState.RUNNING):
             self._changed.set()  # what waits for the plan's time to be over looks again
 
     def _left(self) -> float | None:
         """Seconds of the plan's timeout that are left; None while its clock stands."""
         self._tick()
-        if not self._ticking or self._ending is not None:
+        if not self._clock.goes or self._ending is not None:
             return None
-        return max(0.0, self.plan.timeout - self._clock)
+        return max(0.0, self.plan.timeout - self._clock.used())
 
     def _tell_moved(self) -> None:
         async def tell() -> None:
@@ -396,67 +387,6 @@ class Execution:
             self._changed.set()
 
         task.add_done_callback(done)
-
-    async def _end(self, state: RunState, reason: str | None) -> None:
-        output: Any = None
-        if state is RunState.DONE:
-            try:
-                output = self._output()
-                await self.record_output("completed", output)
-            except (InvalidError, NotFoundError) as error:
-                state, reason = RunState.FAILED, str(error)
-            else:
-                return
-        if state is RunState.CANCELLED:
-            await self.record("cancelled", error=reason)
-            return
-        if self.plan.fallback is not None:
-            try:
-                output = await self._fall_back(reason or "")
-            except SparkplugError as error:
-                if self._ending is not None and self._ending[0] is RunState.CANCELLED:
-                    await self.record("cancelled", error=self._ending[1])
-                    return
-                reason = f"{reason}; and the fallback: {error.message}"
-            else:
-                await self.record_output("completed", output)
-                return
-        await self.record("failed", error=reason)
-
-    async def _fall_back(self, reason: str) -> Any:
-        """Run the plan that stands in for this one, with its own time."""
-        fallback = self.plan.fallback
-        assert fallback is not None
-        plan = self.plan.plans[fallback.plan]
-        if fallback.input is None:
-            inputs = {k: v for k, v in self.view.inputs.items() if k in plan.inputs}
-        else:
-            names = {**self.names, "error": reason}
-            inputs = render(fallback.input, names, "fallback.input")
-        child = child_id(fallback.plan, self.run_id, "fallback", 0)
-        if self.view.fallback is None:
-            await self.record("fallback", child=child, error=reason)
-        waiting = asyncio.ensure_future(self.child(fallback.plan, inputs, child, ""))
-        try:
-            while not waiting.done():
-                self._changed.clear()
-                if self._ending is not None and self._ending[0] is RunState.CANCELLED:
-                    await self.cancel_child(child)
-                    break
-                changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({waiting, changed}, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
-            return await waiting
-        finally:
-            waiting.cancel()
-
-    def _output(self) -> Any:
-        if self.plan.output is not None:
-            return render(self.plan.output, self.names, "output")
-        ordinary = [s for s in self.view.steps if not self.plan.step(s.id).always]
-        if self.plan.strategy == "conditional":
-            return next((s.output for s in ordinary if s.state is StepState.DONE), None)
-        return (ordinary or self.view.steps)[-1].output
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -21,7 +21,7 @@ from sparkplug.bus.leases import Lease
 from sparkplug.plans.templates import render_text
 from sparkplug.schema.errors import InvalidError, NoMeshError
 from sparkplug.schema.plan import Plan
-from sparkplug.schema.run import Parent
+from sparkplug.schema.run import Parent, RunView
 
 _LEASE_S = 3
 _PAUSE_S = 0.15
@@ -42,6 +42,18 @@ def key_of_runs(plan: Plan, inputs: Mapping[str, Any]) -> str | None:
     with contextlib.suppress(InvalidError):
         key = render_text(key, {"inputs": inputs}, "concurrency.key")
     return f"run.{key}"
+
+
+def held_with(run: RunView, plan: Plan, step: str, key: str | None) -> dict[str, str]:
+    """The places that a run which is part of `run` stands in with it: those of the run, and that
+    of `key`, which the step has."""
+    holds = dict(run.parent.holds) if run.parent is not None else {}
+    of_run = key_of_runs(plan, run.inputs)
+    if of_run is not None:
+        holds[of_run] = run.id
+    if key is not None:
+        holds[key] = f"{run.id}/{step}"
+    return holds
 
 
 class Place:

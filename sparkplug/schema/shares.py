@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sparkplug.schema.gpu import Gpu
     from sparkplug.schema.host import HostSample
+    from sparkplug.schema.past import PastGpu, PastSample
 
 
-def memory_percent(sample: HostSample) -> float:
+def memory_percent(sample: HostSample | PastSample) -> float:
     """The share of the host's memory that is not available."""
     memory = sample.memory
     if not memory.total_bytes:
@@ -17,7 +18,7 @@ def memory_percent(sample: HostSample) -> float:
     return 100.0 * (memory.total_bytes - memory.available_bytes) / memory.total_bytes
 
 
-def gpu_memory_percent(gpu: Gpu) -> float | None:
+def gpu_memory_percent(gpu: Gpu | PastGpu) -> float | None:
     """The share of a GPU's memory that is used; None where it has none of its own."""
     if gpu.memory is None or not gpu.memory.total_bytes:
         return None

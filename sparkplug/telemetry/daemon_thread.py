@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -16,6 +18,8 @@ Result = TypeVar("Result")
 class DaemonThread:
     """Runs one call at a time in a daemon thread, so leaving the program waits for none.
 
+    The thread is kept for the next call: to start one takes as long as what is read every second.
+
     `what` names the work in errors. A call that missed its deadline goes on in its thread; until
     it returns, other calls are refused at once.
     """
@@ -24,6 +28,8 @@ class DaemonThread:
         self._what = what
         self._turn = asyncio.Lock()
         self._stuck = False
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._started = False
 
     async def call(self, work: Callable[[], Result], *, timeout: float) -> Result:
         """What `work` returns, or what it raises. Raises DeadlineError after `timeout` seconds."""
@@ -56,5 +62,19 @@ class DaemonThread:
                 return  # the loop was closed while the call was stuck: nobody waits
 
         self._stuck = True
-        threading.Thread(target=run, name=self._what, daemon=True).start()
+        if not self._started:
+            self._started = True
+            thread = threading.Thread(
+                target=_serve, args=(self._work,), name=self._what, daemon=True
+            )
+            thread.start()
+            weakref.finalize(self, self._work.put, None)
+        self._work.put(run)
         return await future
+
+
+def _serve(work: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do what comes, until None does. Holds nothing of what was done."""
+    while (one := work.get()) is not None:
+        one()
+        del one

@@ -30,7 +30,9 @@ from sparkplug.telemetry.rdma import RdmaTable
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 READ_SECONDS = 2.0
 DISKS_EVERY_SECONDS = 10.0
+#: What of control groups is used; which of them have a limit changes seldom.
 GROUPS_EVERY_SECONDS = 2.0
+LIMITS_EVERY_SECONDS = 10.0
 PROCESSES_EVERY_SECONDS = 3.0
 HARDWARE_EVERY_SECONDS = 5.0
 #: Of one core, for each value that is read less often where reading it is dear.
@@ -49,7 +51,7 @@ class HostSource:
         hierarchies = find_hierarchies()
         self._groups = Paced(
             lambda: find_limited(hierarchies, self._total_bytes),
-            at_least=GROUPS_EVERY_SECONDS,
+            at_least=LIMITS_EVERY_SECONDS,
             share=SHARE,
         )
         self._used = Paced(self._control_groups, at_least=GROUPS_EVERY_SECONDS, share=SHARE)

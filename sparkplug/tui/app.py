@@ -6,6 +6,7 @@ Importing this imports Textual and nothing that talks to a mesh: the first frame
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,7 @@ from sparkplug.tui.commands import PANES
 from sparkplug.tui.doing import Doing
 from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.collecting import Collecting
+from sparkplug.tui.screen.present import PresentScreen
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.shell.asking import Asking
 from sparkplug.tui.shell.bottom import Bottom
@@ -181,19 +183,25 @@ class SparkplugApp(
             self._take_settings()
         if self.store.differs and self.store.differs not in self.notices:
             self.warn(self.store.differs)
-        pane = self.pane
-        if pane is not None and topics & pane.TOPICS and not self._covered:
-            pane.draw(topics)
-            pane.settle()
-        for screen in self.screen_stack:
-            draw, shown = getattr(screen, "draw", None), getattr(screen, "topics", None)
-            if draw is not None and shown and topics & shown:
-                draw()
-        if topics <= _NOT_IN_HEAD:
-            self.draw_hints()
-            self.place_toasts()
-        else:
-            self.draw_frame()
+        with self._painting():
+            pane = self.pane
+            if pane is not None and topics & pane.TOPICS and not self._covered:
+                pane.draw(topics)
+                pane.settle()
+            for screen in self.screen_stack:
+                draw, shown = getattr(screen, "draw", None), getattr(screen, "topics", None)
+                if draw is not None and shown and topics & shown:
+                    draw()
+            if topics <= _NOT_IN_HEAD:
+                self.draw_hints()
+                self.place_toasts()
+            else:
+                self.draw_frame()
+
+    def _painting(self) -> contextlib.AbstractContextManager[None]:
+        """What is drawn within is painted at the end of it."""
+        screen = self.screen
+        return screen.painting() if isinstance(screen, PresentScreen) else contextlib.nullcontext()
 
     def _take_settings(self) -> None:
         settings = self.store.settings
@@ -221,12 +229,13 @@ class SparkplugApp(
         if not self.screen_stack:
             return  # it is being left
         self._collecting.tick()
-        if self.pane is not None and not self._covered:
-            self.pane.tick()
-        minute = int(time.time() // 60)
-        if minute != self._minute or self.store.link.state != "live":
-            self._minute = minute
-            self.draw_head()
+        with self._painting():
+            if self.pane is not None and not self._covered:
+                self.pane.tick()
+            minute = int(time.time() // 60)
+            if minute != self._minute or self.store.link.state != "live":
+                self._minute = minute
+                self.draw_head()
 
     async def _look_at_theme(self) -> None:
         """Look at the theme's file, for ever: one worker, since beginning each costs more."""

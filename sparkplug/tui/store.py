@@ -140,8 +140,8 @@ class Store:
         if self.view is None:
             return 0, 0
         nodes = self.view.observed.nodes.values()
-        histories = (self.view.history.get(node.host) for node in nodes)
-        return len(nodes), sum(len(history[-1].gpus) for history in histories if history)
+        samples = (self.view.latest.get(node.host) for node in nodes)
+        return len(nodes), sum(len(sample.gpus) for sample in samples if sample is not None)
 
     def forget_ages(self) -> None:
         """Hosts are made anew when they are looked at next: their ages have moved on."""

@@ -18,6 +18,7 @@ from fakes.mesh_server import started
 from fakes.planners import PlanMesh
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.journal import read_journal
+from sparkplug.bus.synadia import CANCELLED_CODE
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.run import RunState, StepState
 
@@ -32,7 +33,9 @@ async def worker(asked: Asked) -> Any:
     key = str(asked.input.get("key", asked.ids["key"]))
     _calls[key] += 1
     if _calls[key] <= int(asked.input.get("fail", 0)):
-        raise AgentFailureError(500, str(asked.input.get("say", "no luck")))
+        raise AgentFailureError(
+            int(asked.input.get("code", 500)), str(asked.input.get("say", "no luck"))
+        )
     if "gate" in asked.input:
         await _gates.setdefault(asked.input["gate"], asyncio.Event()).wait()
     if "tokens" in asked.input:
@@ -176,6 +179,14 @@ async def test_a_map_can_do_with_some(mesh: PlanMesh) -> None:
     view = await mesh.done(plan(step("m", map=over, of={"fail": fails, "give": "{{ n }}"})))
     assert view.state is RunState.DONE
     assert sum(item.state is StepState.DONE for item in view.steps[0].items) >= 2
+    # Those that are not needed any more are not waited for.
+    _gates["never"] = asyncio.Event()
+    hangs = {"give": "{{ n }}", "gate": "{{ 'never' if n else 'open' }}"}
+    _gates["open"] = asyncio.Event()
+    _gates["open"].set()
+    over = {"over": [0, 1, 2], "as": "n", "join": "any"}
+    view = await mesh.done(plan(step("m", map=over, of=hangs)))
+    assert view.output == [0, None, None]
     view = await mesh.done(plan(step("m", map={"over": [0, 1], "as": "n"}, of={"fail": fails})))
     assert "1 of 2 came through, it needs 2" in (view.error or "")
 
@@ -317,6 +328,19 @@ async def test_an_open_breaker_asks_nobody(mesh: PlanMesh) -> None:
     view = await mesh.done(plan({**bad, "fallback": {"agent": "worker"}, "input": {"give": "w"}}))
     assert view.output == "w"
     assert _calls["breaker"] == 2
+
+
+@pytest.mark.parametrize("code", [400, CANCELLED_CODE])
+async def test_a_breaker_counts_neither_wrong_input_nor_what_was_cancelled(
+    mesh: PlanMesh, code: int
+) -> None:
+    bad = step("a", agent="spare", breaker={"failures": 1, "within": "1m", "open": "1m"})
+    bad["input"] = {"fail": 99, "key": f"unfit {code}", "code": code}
+    for calls in (1, 2):
+        view = await mesh.done(plan(bad))
+        assert _calls[f"unfit {code}"] == calls
+        assert view.steps[0].breaker is not None
+        assert (view.steps[0].breaker.state, view.steps[0].breaker.failures) == ("closed", 0)
 
 
 async def test_a_concurrency_key_is_held_across_runs(mesh: PlanMesh) -> None:

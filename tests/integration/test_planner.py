@@ -16,6 +16,7 @@ from fakes.mesh_server import MeshServer
 from fakes.planners import PlanMesh
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
+from sparkplug.plans.unit import FREE_INTERRUPTIONS
 from sparkplug.schema.agent import AgentState, ObservedAgent
 from sparkplug.schema.agent_control import Withdrawal
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
@@ -352,6 +353,32 @@ async def test_a_restarted_agent_interrupts_the_attempt_which_is_no_failure(
     assert [(one.error, one.interrupted) for one in retried] == [
         ("agent echo/0 was restarted while working", True)
     ]
+
+
+async def test_an_agent_that_is_lost_again_and_again_is_a_failure_in_the_end(
+    mesh: PlanMesh, until: Until
+) -> None:
+    async def hangs(_: Asked) -> Any:
+        await asyncio.Event().wait()
+
+    observed = Bucket(mesh.bus, subjects.BUCKET_OBSERVED)
+    seen = ObservedAgent(
+        name="echo", replica="0", runtime="python", owner="tester", state=AgentState.IDLE, pid=1
+    )
+    await observed.put("agents.echo.0", seen)
+    await mesh.agents.host("echo", hangs)
+    await mesh.plan()
+    run = await mesh.submit({"name": "p", "steps": [step("a")]})
+    for attempt in range(1, FREE_INTERRUPTIONS + 2):
+        await until(lambda attempt=attempt: len(mesh.agents.asked) == attempt)
+        await observed.put("agents.echo.0", seen.model_copy(update={"pid": attempt + 1}))
+    view = await mesh.ended(run)
+    assert view.state is RunState.FAILED
+    assert (view.steps[0].attempts, view.steps[0].interruptions) == (
+        FREE_INTERRUPTIONS + 1,
+        FREE_INTERRUPTIONS,
+    )
+    assert "agent echo/0 was restarted while working" in (view.error or "")
 
 
 async def test_a_killed_server_ends_no_run(mesh: PlanMesh, until: Until) -> None:

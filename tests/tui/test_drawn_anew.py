@@ -185,3 +185,58 @@ async def test_what_a_closed_screen_has_drawn_is_let_go() -> None:
         await pilot.pause()
         gc.collect()
         assert [kept() for kept in drawn[:-1]] == [None, None]
+
+
+def _words(app: Boxes) -> str:
+    rows = app.shown.rows
+    return "\n".join("".join(cell[0] for cell in row if cell is not None) for row in rows)
+
+
+async def test_what_is_drawn_in_one_go_is_painted_at_its_end() -> None:
+    app = Boxes()
+    async with app.run_test(size=(90, 12)) as pilot:
+        await settle(app, pilot)
+        with app.screen.painting():
+            app.lines.set_lines([(("text", "one"),)])
+            with app.screen.painting():
+                app.rows.set_rows([Row("key", (("text", "two"),), None)])
+            assert "two" not in _words(app), "the outer one is not over"
+        # Nothing was awaited since: no message has told anybody.
+        assert "one" in _words(app)
+        assert "two" in _words(app)
+        assert not app.lines._repaint_regions
+        await settle(app, pilot)
+        assert app.shown.rows == drawn_anew(app).rows
+
+
+async def test_where_it_cannot_be_painted_now_it_is_painted_later() -> None:
+    app = Boxes()
+    async with app.run_test(size=(90, 12)) as pilot:
+        await settle(app, pilot)
+        with app.batch_update(), app.screen.painting():
+            app.lines.set_lines([(("text", "one"),)])
+        assert "one" not in _words(app)
+        await settle(app, pilot)
+        assert "one" in _words(app)
+        app.screen._layout_required = True
+        with app.screen.painting():
+            app.lines.set_lines([(("text", "three"),)])
+        await settle(app, pilot)
+        assert "three" in _words(app)
+        assert app.shown.rows == drawn_anew(app).rows
+
+
+async def test_a_pane_under_a_dialog_is_painted_under_it() -> None:
+    app = Boxes()
+    async with app.run_test(size=(90, 12)) as pilot:
+        await settle(app, pilot)
+        below = app.screen
+        app.push_screen(SelectScreen())
+        await settle(app, pilot)
+        with app.screen.painting():
+            app.lines.set_lines([(("text", "under"),)])
+        await settle(app, pilot)
+        app.pop_screen()
+        await settle(app, pilot)
+        assert app.screen is below
+        assert "under" in _words(app)

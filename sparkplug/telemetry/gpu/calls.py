@@ -124,10 +124,9 @@ def handle_address(handle: Any) -> int:
 
 def reason_words(error: pynvml.NVMLError) -> str:
     """What an error of the driver as a whole means, and what to do."""
+    told = str(error).rstrip(".")
     if error.value == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-        return (
-            f"{error}: the library is newer or older than the loaded module; reboot, or reload it"
-        )
+        return f"{told}: the library is newer or older than the loaded module; reboot, or reload it"
     if error.value == pynvml.NVML_ERROR_NO_PERMISSION:
-        return f"{error}: this user may not open /dev/nvidiactl"
+        return f"{told}: this user may not open /dev/nvidiactl"
     return str(error)

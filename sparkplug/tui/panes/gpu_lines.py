@@ -13,6 +13,7 @@ from sparkplug.tui.panes.gpu_process_lines import accounted_lines, figure_line, 
 
 if TYPE_CHECKING:
     from sparkplug.schema.gpu import Fabric, Gpu
+    from sparkplug.schema.past import PastGpu
 
 #: The bars of a GPU whose figures stand in few lines, in cells.
 _BAR = 10
@@ -31,6 +32,16 @@ def is_worn(gpu: Gpu) -> bool:
     return bool(
         gpu.ecc_uncorrected_volatile
         or gpu.ecc_uncorrected_aggregate
+        or gpu.remapped_rows_pending
+        or gpu.remapped_rows_failed
+        or gpu.retired_pages_pending
+    )
+
+
+def is_ailing(gpu: Gpu) -> bool:
+    """Whether its memory has errors since the driver was loaded, or waits for repair."""
+    return bool(
+        gpu.ecc_uncorrected_volatile
         or gpu.remapped_rows_pending
         or gpu.remapped_rows_failed
         or gpu.retired_pages_pending
@@ -74,7 +85,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
     ]
 
 
-def gpu_lines(gpu: Gpu, past: Sequence[Gpu | None], bar: int, plot: int) -> list[Line]:
+def gpu_lines(gpu: Gpu, past: Sequence[Gpu | PastGpu | None], bar: int, plot: int) -> list[Line]:
     """A GPU with how it went; a bar is `bar` cells wide, a small plot `plot`."""
     if str(gpu.state) != "ok":
         return _head(gpu)

@@ -9,7 +9,7 @@ from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.figures import UNSUPPORTED, age, load_pen, meter, percent, size, sparkline
-from sparkplug.tui.panes.gpu_lines import throttle
+from sparkplug.tui.panes.gpu_lines import is_ailing, throttle
 from sparkplug.tui.panes.host_lines import driver_words
 from sparkplug.tui.widgets.table import Column
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     from sparkplug.schema.host import HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastSample
 
 #: Seconds that a small plot in the list goes back, a cell each.
 _TREND = 8
 #: States of a GPU that is not well, the worst first.
 _WORST = ("lost", "stale", "error")
+#: What fails where no GPU can be asked.
+_DRIVER = "driver"
 
 
 def is_failing(view: HostView) -> bool:
@@ -32,8 +35,13 @@ def is_failing(view: HostView) -> bool:
     sample = view.sample
     if sample is None:
         return False
-    driver = str(sample.driver.state) in ("not_responding", "error")
-    return driver or any(throttle(gpu) or str(gpu.state) != "ok" for gpu in sample.gpus)
+    return _driver_fails(sample) or any(
+        throttle(gpu) or is_ailing(gpu) or str(gpu.state) != "ok" for gpu in sample.gpus
+    )
+
+
+def _driver_fails(sample: HostSample) -> bool:
+    return str(sample.driver.state) in ("not_responding", "error")
 
 
 def _of(read: Callable[[HostSample], Any]) -> Callable[[HostView], Any]:
@@ -74,7 +82,8 @@ def _draw_share(value: float | None) -> Line:
 
 
 def _trend(
-    past: Callable[[str], Sequence[HostSample]], read: Callable[[HostSample], float | None]
+    past: Callable[[str], Sequence[HostSample | PastSample]],
+    read: Callable[[HostSample | PastSample], float | None],
 ) -> Callable[[HostView], tuple[float | None, str] | None]:
     """What is read out of a host's last sample, and how it went before, drawn."""
 
@@ -97,25 +106,33 @@ def _trend_order(value: tuple[float | None, str] | None) -> float | None:
     return value[0] if value is not None else None
 
 
-def _gpu_busy(sample: HostSample) -> float | None:
+def _gpu_busy(sample: HostSample | PastSample) -> float | None:
     return _mean(gpu.utilization_percent for gpu in sample.gpus)
 
 
-def _trouble(sample: HostSample) -> tuple[int, str, int] | None:
-    """How many GPUs are not well, what the first of them is, and how many are throttled."""
+def _trouble(sample: HostSample) -> tuple[int, str, int, int] | None:
+    """How many GPUs are not well, what the first of them is, how many have errors of memory, and
+    how many are throttled."""
+    if _driver_fails(sample):
+        return max(1, len(sample.gpus)), _DRIVER, 0, 0
     if not sample.gpus:
         return None
     unwell = [str(gpu.state) for gpu in sample.gpus if str(gpu.state) != "ok"]
     low = sum(bool(throttle(gpu)) for gpu in sample.gpus)
-    return len(unwell), min(unwell, key=_WORST.index) if unwell else "", low
+    ailing = sum(map(is_ailing, sample.gpus))
+    return len(unwell), min(unwell, key=_WORST.index) if unwell else "", ailing, low
 
 
-def _draw_trouble(value: tuple[int, str, int] | None) -> Span:
+def _draw_trouble(value: tuple[int, str, int, int] | None) -> Span:
     if value is None:
         return "dim", ""
-    unwell, word, low = value
+    unwell, word, ailing, low = value
+    if word == _DRIVER:
+        return "bad", f"✖ {word}"
     if unwell:
         return "bad", f"✖ {unwell} {word}"
+    if ailing:
+        return "bad", f"✖ {ailing} ecc"
     return ("warn", f"! {low} slow") if low else ("dim", "0")
 
 
@@ -130,7 +147,7 @@ def _draw_driver(value: tuple[bool, str, str] | None) -> Line:
     return (*marked, (value[1], value[2]))
 
 
-def host_columns(past: Callable[[str], Sequence[HostSample]]) -> tuple[Column, ...]:
+def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tuple[Column, ...]:
     """The columns; `past` gives the samples that were heard of a host, oldest first."""
     return (
         Column(
@@ -167,7 +184,7 @@ def host_columns(past: Callable[[str], Sequence[HostSample]]) -> tuple[Column, .
             kind="number",
             rank=4,
             draw=_draw_trouble,
-            order=lambda value: 1000 * value[0] + value[2] if value else None,
+            order=lambda value: 10**6 * value[0] + 1000 * value[2] + value[3] if value else None,
         ),
         Column(
             *("driver", 16, _of(_driver)),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sparkplug.schema.host import Driver, Gpu, GpuEvent, HostSample, Xid
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastGpu, PastSample
 
 #: From so many cells on a GPU's figures stand in few lines.
 _COMPACT = 68
@@ -53,7 +54,14 @@ def driver_words(driver: Driver) -> tuple[str, str]:
     return "bad", f"NVIDIA driver: {one_line(driver.reason or 'error')}"
 
 
-def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> list[Line]:
+def has_none(sample: HostSample) -> bool:
+    """Whether the driver is well and has no GPU to tell of."""
+    return not sample.gpus and str(sample.driver.state) == "ok"
+
+
+def host_lines(
+    view: HostView, history: Sequence[HostSample | PastSample], width: int
+) -> list[Line]:
     """All of a host, `width` cells wide; what one comes for, its GPUs, before what it has else."""
     sample = view.sample
     if sample is None:
@@ -63,7 +71,8 @@ def host_lines(view: HostView, history: Sequence[HostSample], width: int) -> lis
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()
-    driver: Line = (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *_unwell(sample))
+    none: Line = (("dim", ", no GPU"),) if has_none(sample) else ()
+    driver: Line = (("dim", f"{'gpus':<{LABEL}}"), *marked, (pen, text), *none, *_unwell(sample))
     lines += [(), *folded(driver, width, LABEL + 1)]
     # Before the GPUs, of which there may be more than the screen has room for.
     lines += [part for line in _events(sample) for part in folded(line, width, LABEL + 1)]
@@ -107,7 +116,9 @@ def _events(sample: HostSample) -> list[Line]:
     ]
 
 
-def _host(sample: HostSample, history: Sequence[HostSample], bar: int, plot: int) -> list[Line]:
+def _host(
+    sample: HostSample, history: Sequence[HostSample | PastSample], bar: int, plot: int
+) -> list[Line]:
     cpu, memory, used = sample.cpu, sample.memory, memory_percent(sample)
     cpus = sparkline([old.cpu.percent for old in history], plot)
     memories = sparkline([memory_percent(old) for old in history], plot)
@@ -300,5 +311,5 @@ def _disks(sample: HostSample, bar: int) -> list[Line]:
     return lines
 
 
-def _gpu_of(sample: HostSample, uuid: str) -> Gpu | None:
+def _gpu_of(sample: HostSample | PastSample, uuid: str) -> Gpu | PastGpu | None:
     return next((gpu for gpu in sample.gpus if gpu.uuid == uuid), None)

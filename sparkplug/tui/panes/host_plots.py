@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.history import HistoryReply
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastGpu, PastSample
 
 #: Samples that are kept of each host that was looked at: an hour.
 _KEPT = 3600
@@ -41,8 +42,8 @@ class Topic:
     name: str
     unit: Unit
     top: float | None = None
-    of_host: Mapping[str, Callable[[HostSample], float | None]] | None = None
-    of_gpu: Callable[[Gpu], float | None] | None = None
+    of_host: Mapping[str, Callable[[HostSample | PastSample], float | None]] | None = None
+    of_gpu: Callable[[Gpu | PastGpu], float | None] | None = None
     limit: Callable[[Gpu], float | None] | None = None
     limit_name: str = ""
     #: The names under which a node keeps these: by their keys, or one for each GPU.
@@ -61,24 +62,24 @@ class Span:
 SPANS = (Span("hour", 3600.0, 720), Span("day", 86400.0, 720), Span("30 days", 30 * 86400.0, 720))
 
 
-def _down(sample: HostSample) -> float | None:
+def _down(sample: HostSample | PastSample) -> float | None:
     return sample.network.receive_bytes_per_second if sample.network else None
 
 
-def _up(sample: HostSample) -> float | None:
+def _up(sample: HostSample | PastSample) -> float | None:
     return sample.network.transmit_bytes_per_second if sample.network else None
 
 
-def _pressure(name: str) -> Callable[[HostSample], float | None]:
-    def found(sample: HostSample) -> float | None:
+def _pressure(name: str) -> Callable[[HostSample | PastSample], float | None]:
+    def found(sample: HostSample | PastSample) -> float | None:
         value = sample.pressure.get(name)
         return value.some_avg10 if value is not None else None
 
     return found
 
 
-def _tokens(name: str) -> Callable[[HostSample], float | None]:
-    def found(sample: HostSample) -> float | None:
+def _tokens(name: str) -> Callable[[HostSample | PastSample], float | None]:
+    def found(sample: HostSample | PastSample) -> float | None:
         rates = [getattr(s, f"{name}_tokens_per_second") for s in sample.inference]
         known = [rate for rate in rates if rate is not None]
         return sum(known) if known else None
@@ -161,6 +162,9 @@ class HostPlots(Vertical):
         self._host = ""
         self._sample: HostSample | None = None
         self._drawn: object = None
+        #: The plots that are in sight; and the lines of each, by what they are of.
+        self._shown: list[str] | None = None
+        self._series: dict[str, tuple[object, list[Series]]] = {}
         #: The plot shown alone, or `all`; `figures` shows none; empty: all where it is wide.
         self.chosen = ""
         #: The UUID of the GPU that is shown alone; empty for all.
@@ -179,7 +183,7 @@ class HostPlots(Vertical):
     def draw(
         self,
         view: HostView | None,
-        history: Sequence[HostSample],
+        history: Sequence[HostSample | PastSample],
         room: tuple[int, int],
         *,
         wide: bool,
@@ -191,7 +195,7 @@ class HostPlots(Vertical):
         """
         self._sample = view.sample if view is not None else None
         if view is None or self._sample is None:
-            self.display = False
+            self.display, self._shown = False, None
             return False
         self._host = view.node.host
         record = self._records.setdefault(self._host, Record(_KEPT, _JOINS))
@@ -217,14 +221,10 @@ class HostPlots(Vertical):
         plot = self._plots[name]
         limits: list[Limit] = []
         if topic.of_host is not None:
-            alone = len(topic.of_host) == 1
-            series = [Series(f"{name}/{key}", key, key[0], fill=alone) for key in topic.of_host]
+            series = self._lines(topic, ())
         else:
             gpus = self._gpus(sample)
-            series = [
-                Series(f"{name}/{gpu.uuid}", f"gpu {gpu.index}", _symbol(gpu), fill=len(gpus) == 1)
-                for gpu in gpus
-            ]
+            series = self._lines(topic, gpus)
             if topic.limit is not None:
                 values = {topic.limit(gpu) for gpu in gpus}
                 limits = [Limit(value, topic.limit_name) for value in values if value is not None][
@@ -240,6 +240,21 @@ class HostPlots(Vertical):
         assert self.span is not None
         plot.span = self.span.seconds
         plot.show(self._long, series, limits)
+
+    def _lines(self, topic: Topic, gpus: Sequence[Gpu]) -> list[Series]:
+        """The lines of a plot: the same ones as long as the GPUs are the same."""
+        of = tuple((gpu.uuid, gpu.index) for gpu in gpus)
+        known = self._series.get(topic.name)
+        if known is not None and known[0] == of:
+            return known[1]
+        name, hosts = topic.name, topic.of_host or {}
+        found = [Series(f"{name}/{key}", key, key[0], fill=len(hosts) == 1) for key in hosts]
+        found += [
+            Series(f"{name}/{gpu.uuid}", f"gpu {gpu.index}", _symbol(gpu), fill=len(gpus) == 1)
+            for gpu in gpus
+        ]
+        self._series[name] = (of, found)
+        return found
 
     @property
     def _is_long(self) -> bool:
@@ -302,11 +317,13 @@ class HostPlots(Vertical):
             shown = [self.chosen]
         elif self.chosen == ALL or (self.chosen != NONE and wide):
             shown = names[: max(1, room[1] // _LEAST_ROWS)]
-        for name, plot in self._plots.items():
-            plot.display = name in shown
-            # All have the same times: the lowest tells them.
-            plot.times = name == shown[-1] if shown else False
-        self.display = bool(shown)
+        if shown != self._shown:
+            self._shown = shown
+            for name, plot in self._plots.items():
+                plot.display = name in shown
+                # All have the same times: the lowest tells them.
+                plot.times = name == shown[-1] if shown else False
+            self.display = bool(shown)
         return shown
 
     def next_plot(self, *, wide: bool) -> str:
@@ -346,7 +363,7 @@ def _symbol(gpu: Gpu) -> str:
     return "0123456789abcdefghijklmnopqrstuvwxyz"[gpu.index % 36]
 
 
-def _values(sample: HostSample) -> dict[str, float | None]:
+def _values(sample: HostSample | PastSample) -> dict[str, float | None]:
     """All that is plotted of a sample."""
     found: dict[str, float | None] = {}
     for topic in TOPICS:

@@ -26,6 +26,7 @@ from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from sparkplug.schema.host import HostSample
+    from sparkplug.schema.past import PastSample
     from sparkplug.tui.store import Topics
 
 #: Rows of the list's box that show no host: its border and the names of the columns.
@@ -71,7 +72,7 @@ class HostsPane(Pane):
         """The list."""
         return self._rows
 
-    def _past(self, host: str) -> Sequence[HostSample]:
+    def _past(self, host: str) -> Sequence[HostSample | PastSample]:
         """What was heard of a host, oldest first."""
         view = self.store.view
         return tuple(view.history.get(host, ())) if view is not None else ()

@@ -14,6 +14,7 @@ from sparkplug.tui.widgets.plot.record import Record
 if TYPE_CHECKING:
     from sparkplug.schema.host import HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastSample
 
 #: Samples kept, one a second; with more than `_JOINS` seconds between two, none were heard.
 _KEPT = 3600
@@ -39,7 +40,7 @@ class MeshPlot(Plot):
         self._first = 0.0
 
     def draw_mesh(
-        self, hosts: Sequence[HostView], history: Mapping[str, Sequence[HostSample]]
+        self, hosts: Sequence[HostView], history: Mapping[str, Sequence[HostSample | PastSample]]
     ) -> None:
         """Take in what is new, and show it."""
         heard = [list(history[host.node.host]) for host in hosts if history.get(host.node.host)]
@@ -66,7 +67,7 @@ class MeshPlot(Plot):
         self.show(self.record, _OF_GPUS if gpus else _OF_HOSTS)
 
 
-def _means(samples: Iterable[HostSample]) -> dict[str, float | None]:
+def _means(samples: Iterable[HostSample | PastSample]) -> dict[str, float | None]:
     """The means of one moment, in percent; None for what nobody tells."""
     samples = list(samples)
     gpus = [gpu for sample in samples for gpu in sample.gpus]

@@ -10,9 +10,9 @@ from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
-from sparkplug.tui.figures import age, meter, number, percent, since, size, sparkline
+from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, since, size, sparkline
 from sparkplug.tui.panes.gpu_lines import state_words, throttle
-from sparkplug.tui.panes.host_lines import driver_words
+from sparkplug.tui.panes.host_lines import driver_words, has_none
 from sparkplug.tui.widgets.rows import Row
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Gpu, HostSample
     from sparkplug.schema.node_services import HostView
+    from sparkplug.schema.past import PastGpu, PastSample
     from sparkplug.schema.task_services import TaskFigures
 
 #: From so many columns on a GPU has its power and its last seconds, and then its caps too.
@@ -34,7 +35,7 @@ _ALIVE = frozenset({"starting", "joining", "ready", "degraded", "stopping"})
 
 def strip_lines(
     hosts: Sequence[HostView],
-    history: Mapping[str, Sequence[HostSample]],
+    history: Mapping[str, Sequence[HostSample | PastSample]],
     width: int,
     height: int,
 ) -> list[Line]:
@@ -51,11 +52,12 @@ def strip_lines(
             pairs = [gpus[index : index + 2] for index in range(0, len(gpus), 2)]
             lines += [tuple(s for gpu in pair for s in _small(gpu, width // 2)) for pair in pairs]
         else:
-            past = history.get(view.node.host, ())
-            lines += [_gpu(gpu, past, width) for gpu in gpus]
+            past = list(history.get(view.node.host, ()))
+            lines += [_gpu(gpu, place, past, width) for place, gpu in enumerate(gpus)]
         if _driver_line(sample):
             pen, text = driver_words(sample.driver)
-            lines.append(((pen, f"  {text}"),))
+            none = ", no GPU" if has_none(sample) else ""
+            lines.append(((pen, f"  {text}{none}"),))
     return lines
 
 
@@ -108,15 +110,16 @@ def _host(view: HostView, width: int) -> list[Line]:
     return [*lines, tuple(more)]
 
 
-def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
-    """A GPU in a line: the wider it is, the more is told, and the further back."""
+def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width: int) -> Line:
+    """A GPU in a line: the wider it is, the more is told, and the further back.
+
+    `place` is where it stands among the GPUs of its host.
+    """
     index: Span = ("dim", f"{gpu.index:>2} ")
     if str(gpu.state) != "ok":
         return (index, ("bad", f"✖ {state_words(gpu)}"))
     share = gpu_memory_percent(gpu)
-    memory = (
-        f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}" if gpu.memory else "n/s"
-    )
+    memory = _memory(gpu)
     why = throttle(gpu)
     power = number(gpu.power_watts, "W")
     line: list[Span] = [
@@ -138,15 +141,27 @@ def _gpu(gpu: Gpu, history: Sequence[HostSample], width: int) -> Line:
     note: Line = (("warn", why),) if why else (("focus", owners),) if owners else ()
     if width >= _WIDE:
         room = width - length(tuple(line)) - max(_NOTE, min(length(note), width // 4)) - 2
-        past = [
-            old.utilization_percent
-            for sample in list(history)[-max(_PAST, room) :]
-            for old in sample.gpus
-            if old.uuid == gpu.uuid
-        ]
+        olds = [_as_it_was(gpu, place, sample) for sample in history[-max(_PAST, room) :]]
+        past = [old.utilization_percent for old in olds if old is not None]
         # A full block would touch the one of the GPU above.
         line.append(("past", sparkline(past, max(_PAST, room)).replace("█", "▇") + " "))
     return (*line, ("text", " "), *note)
+
+
+def _memory(gpu: Gpu) -> str:
+    """What is used of how much; of memory that is the host's, what its processes hold of it."""
+    if gpu.memory is not None:
+        return f"{size(gpu.memory.used_bytes)}/{size(gpu.memory.total_bytes)}"
+    held = [one.used_bytes for one in gpu.processes if one.used_bytes is not None]
+    return f"{size(sum(held))} held" if gpu.unified_memory and held else UNSUPPORTED
+
+
+def _as_it_was(gpu: Gpu, place: int, sample: HostSample | PastSample) -> Gpu | PastGpu | None:
+    """The same GPU in an earlier sample, where it mostly stood in the same place."""
+    gpus = sample.gpus
+    if place < len(gpus) and gpus[place].uuid == gpu.uuid:
+        return gpus[place]
+    return next((old for old in gpus if old.uuid == gpu.uuid), None)
 
 
 def _small(gpu: Gpu, width: int) -> Line:

@@ -97,6 +97,21 @@ def _drawn_with(drawn: Pen) -> _Drawn:
     return _Drawn(drawn)
 
 
+#: Characters that are a cell each, whatever stands beside them: most of what is drawn.
+_ALONE = frozenset(
+    chr(code)
+    for first, last in (
+        (0x20, 0x7E),
+        (0xA1, 0xAC),
+        (0xAE, 0x2FF),
+        (0x2190, 0x21FF),
+        (0x2500, 0x25FC),
+        (0x2800, 0x28FF),
+    )
+    for code in range(first, last + 1)
+)
+
+
 @lru_cache(maxsize=2048)
 def cells_of(text: str, drawn: Pen) -> list[Cell]:
     """`text` as cells, as many as Textual counts; the list is shared and is not to be changed.
@@ -104,7 +119,7 @@ def cells_of(text: str, drawn: Pen) -> list[Cell]:
     Terminals disagree on the width of joined and varied characters, so only the first of such a
     cluster is shown, in the room the cluster would take. Controls are left out.
     """
-    if text.isascii() and text.isprintable():
+    if _ALONE.issuperset(text):
         return [*map(_drawn_with(drawn).__getitem__, text)]
     found: list[Cell] = []
     for start, end, size in split_graphemes(text)[0]:

@@ -13,6 +13,10 @@ _AWAY_S = 5.0
 _ALL_EVERY_S = 300.0
 
 _NEVER = 2**30
+#: The youngest are walked when there are so many more than went, and the older every so often
+#: with them (700 and 10 by default). What is drawn in a second is mostly gone in the next: walked
+#: more often, it is walked for nothing.
+_YOUNG, _MIDDLE = 5000, 2
 
 
 class Collecting:
@@ -31,8 +35,7 @@ class Collecting:
         """From now on, in this process."""
         gc.collect()
         gc.freeze()
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, _NEVER)
+        gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
 
     def pressed(self) -> None:
         """Somebody is at the keyboard."""

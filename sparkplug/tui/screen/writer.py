@@ -22,6 +22,7 @@ from sparkplug.tui.widgets.selecting import SelectScreen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.driver import Driver
     from textual.screen import Screen
     from textual.widget import Widget
 
@@ -116,6 +117,15 @@ class PaintedApp(Copying):
             self._painted.forget()
         if failed is not None:
             raise failed
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's for this platform; on a terminal of ours one that does not wake for nothing."""
+        found = super().get_driver_class()
+        if found.__name__ != "LinuxDriver":
+            return found
+        from sparkplug.tui.screen.driver import PatientDriver
+
+        return PatientDriver
 
     def get_default_screen(self) -> Screen[Any]:
         """The screen under all others; text on it can be selected."""

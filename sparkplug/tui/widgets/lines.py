@@ -28,7 +28,10 @@ _MOST_STYLES = 512
 class Frame:
     """What is round the content of a box: the same for all of its rows."""
 
-    __slots__ = ("_background", "_left", "_plain", "_right", "bottom", "size", "top", "width")
+    __slots__ = (
+        *("_background", "_left", "_plain", "_right"),
+        *("bottom", "left", "size", "top", "width"),
+    )
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Frame:
         self.size = size
         self.top, self.bottom = rows
         self._left, self._right = sides
+        self.left = sum(segment.cell_length for segment in sides[0])
         self._background = background
         #: Styles in which Textual's filter finds nothing to translate, by their numbers.
         self._plain: dict[int, Style] = {}
@@ -187,7 +191,16 @@ class Lines(Selectable):
         if not regions:
             # Its size, its styles, or those of what it stands on are others.
             self._surround = self._under = None
-        super()._set_dirty(*regions)
+        frame = self._surround
+        if frame is None:
+            super()._set_dirty(*regions)
+            return
+        # As Textual does, which asks for some twenty styles to know where the content is.
+        x, y = frame.left, frame.top
+        placed = [Region(left + x, top + y, wide, high) for left, top, wide, high in regions]
+        self._dirty_regions.update(placed)
+        self._repaint_regions.update(placed)
+        self._styles_cache.set_dirty(*placed)
 
     def draw_lines(self, crop: Region) -> list[Strip]:
         """The rows that are asked for.

@@ -31,6 +31,13 @@ class Page(Lines, can_focus=True):
         self._layout: Layout = lambda _width: ()
         self.sticks = False
 
+    #: How far the end is, in the border; empty where all is in sight.
+    _standing = ""
+
+    def retitle(self, title: str, subtitle: str = "") -> None:
+        """Write into the border; where nothing else is to stand there, how far the end is."""
+        super().retitle(title, subtitle or self._standing)
+
     def show(self, layout: Layout) -> None:
         """Show what `layout` gives for the width there is."""
         self._layout = layout
@@ -61,7 +68,8 @@ class Page(Lines, can_focus=True):
     def _place(self) -> None:
         last = min(len(self.lines), self.top + self.page)
         more = len(self.lines) > self.page
-        self.retitle(self._titles[0], f"{last}/{len(self.lines)}" if more else "")
+        self._standing = f"{last}/{len(self.lines)}" if more else ""
+        self.retitle(self._titles[0])
 
     def scroll_lines(self, by: int) -> None:
         """Move, and show how far the end is."""

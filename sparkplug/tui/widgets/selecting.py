@@ -6,7 +6,7 @@ The place is computed from the box instead, so nothing is spent while nothing is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -17,7 +17,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from sparkplug.tui.screen.present import PresentScreen
+from sparkplug.tui.screen.present import PresentScreen, is_painted_at_end
 
 if TYPE_CHECKING:
     from sparkplug.tui.themes import Pens
@@ -28,6 +28,20 @@ class Selectable(Widget):
 
     What scrolls says by `select_row` which of its rows stands where.
     """
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Have it, or some cells of it, painted again."""
+        some = regions and repaint and not layout and not recompose and self._is_mounted
+        if some and is_painted_at_end(self):
+            self._set_dirty(*regions)
+            return self
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def select_row(self, y: int) -> int:
         """The row, by a number of its own, at a height within the content."""

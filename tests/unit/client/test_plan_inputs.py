@@ -51,3 +51,22 @@ def test_a_plan_by_file_or_by_name(tmp_path: Path) -> None:
         find_plan("of-no-such-name")
     with pytest.raises(InvalidError, match=r"p\.yaml:2:"):
         find_plan(str(file), agents={"another"})
+
+
+TYPED = Plan.model_validate(
+    {
+        "name": "p",
+        "inputs": {"topic": {"type": "text"}, "n": {"type": "integer"}, "any": {}},
+        "steps": [{"id": "a", "value": 1}],
+    }
+)
+
+
+def test_what_is_a_text_stays_one_and_the_rest_is_read_as_json() -> None:
+    pairs = ["topic=2024", "n=2024", "any=[1, 2]"]
+    assert parse_inputs(pairs) == {"topic": 2024, "n": 2024, "any": [1, 2]}
+    read = parse_inputs(pairs, TYPED)
+    assert read == {"topic": "2024", "n": 2024, "any": [1, 2]}
+    assert check_inputs(TYPED, read) == read
+    assert parse_inputs(['topic="2024"', "any=x=y"], TYPED) == {"topic": "2024", "any": "x=y"}
+    assert parse_inputs(["topic=true", "nobody=1"], TYPED) == {"topic": "true", "nobody": 1}

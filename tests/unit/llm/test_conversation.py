@@ -87,6 +87,7 @@ def prompts(tmp_path: Path) -> Prompts:
     (tmp_path / "brief.v1.md").write_text("Old {{ host }}")
     (tmp_path / "brief.v2.md").write_text("---\nfor: scribe\n---\nWrite of {{ host }}.\n")
     (tmp_path / "evil.md").write_text("{{ ''.__class__.__mro__ }}")
+    (tmp_path / "sum.md").write_text("{{ host + 1 }}")
     (tmp_path / "bad.md").write_text("---\na: b\n---\n\n{% if %}")
     return Prompts(tmp_path)
 
@@ -108,3 +109,5 @@ def test_a_prompt_that_does_not_hold_names_its_place(prompts: Prompts) -> None:
         prompts.render("bad")
     with pytest.raises(InvalidError, match="the template fails"):
         prompts.render("evil")
+    with pytest.raises(InvalidError, match=r"sum\.md: the template fails: can only concatenate"):
+        prompts.render("sum", host="gpu-1")

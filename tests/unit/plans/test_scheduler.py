@@ -56,6 +56,9 @@ def test_what_begins_with_the_end_of_a_step_is_known_before_it_ends() -> None:
     assert after(diamond, "b", a=D, b=R, c=R, d=P) == []
     assert after(diamond, "b", a=D, b=R, c=D, d=P) == ["d"]
     assert after(diamond, "b", a=D, b=R, c=F, d=P) == [], "nothing begins after a failure"
+    beside: dict[str, Any] = {"a": [], "b": ["a"], "x": []}
+    assert after(plan(beside), "a", a=R, b=P, x=R) == ["b"]
+    assert after(plan(beside), "a", a=R, b=P, x=F) == [], "nor after one it does not wait for"
     for more in ({"when": "{{ 1 }}"}, {"approve": "human"}, {"budget": {"tokens": 1}}):
         held = plan({"a": [], "b": {"depends_on": ["a"], **more}})
         assert after(held, "a", a=R, b=P) == [], more

@@ -110,6 +110,9 @@ class Plot(Lines, can_focus=True):
         self._labels: dict[int, str] = {}
         self._legend: Line = ()
         self._times: Line = ()
+        #: What value labels and times were made of.
+        self._labelled: object = None
+        self._timed: object = None
         self._label_width = 0
         self._drawn_for: object = None
         self._styles_of: tuple[object, object] = (None, None)
@@ -233,10 +236,14 @@ class Plot(Lines, can_focus=True):
         self._times = self._time_line()
 
     def _value_labels(self) -> dict[int, str]:
-        if not self._wide or self._rows < 2:
+        rows, low, high = self._rows, self._picture.low, self._picture.high
+        made_of = (low, high, rows, self._wide, self.unit, self._look.only_ascii)
+        if made_of == self._labelled:
+            return self._labels
+        self._labelled = made_of
+        if not self._wide or rows < 2:
             return {}
-        low, high = self._picture.low, self._picture.high
-        most = max(2, (self._rows + 1) // 2)
+        most = max(2, (rows + 1) // 2)
         values, step = ticks(low, high, most, binary=self.unit.binary)
         found: dict[int, str] = {}
         for value, label in zip(values, self.unit.labels(values, step), strict=True):
@@ -249,6 +256,10 @@ class Plot(Lines, can_focus=True):
             return ()
         first, last = self._picture.first_time, self._picture.last_time
         width = len(self._picture.columns)
+        made_of = (first, last, width, self.clock or newest, self.clock)
+        if made_of == self._timed and self._times:
+            return self._times
+        self._timed = made_of
         labels = time_labels(first, last, width, clock=self.clock, newest=newest)
         text = ""
         for x, label in labels:

@@ -1,0 +1,65 @@
+"""The terminal's keys and mouse, waited for without waking when there are none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+from codecs import getincrementaldecoder
+from typing import Any
+
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+#: An escape that nothing follows is the key of that name; looked at so often while one is open.
+_OPEN_S = 0.1
+_BYTES = 4096
+
+
+class PatientDriver(LinuxDriver):
+    """Waits for input as long as it takes.
+
+    Textual 8.2 looks ten times a second (`LinuxDriver.run_input_thread`) for the end of an escape
+    that was not begun and for its own end, which is a tenth of what a dashboard of eight GPUs
+    costs: here a time is set only while an escape is open, and a pipe tells the end.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Kept for as long as the process: a driver is closed and begun anew while it is lent.
+        self._told, self._tells = os.pipe()
+        os.set_blocking(self._told, False)
+
+    def disable_input(self) -> None:
+        """Take no more input. What was told is read after the thread that it wakes has ended."""
+        os.write(self._tells, b"\0")
+        super().disable_input()
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._told, _BYTES)
+
+    def run_input_thread(self) -> None:
+        """Hand on what comes, until told to end."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")().decode
+        with selectors.SelectSelector() as selector:
+            keys = selector.register(self.fileno, selectors.EVENT_READ)
+            selector.register(self._told, selectors.EVENT_READ)
+            try:
+                while not self.exit_event.is_set():
+                    is_open = parser._timeout_time is not None  # noqa: SLF001
+                    ready = selector.select(_OPEN_S if is_open else None)
+                    if any(key is keys for key, _ in ready):
+                        read = os.read(self.fileno, _BYTES)
+                        if not read:
+                            # The terminal is gone, and says so again and again.
+                            self.exit_event.wait(_OPEN_S)
+                        elif text := decode(read):
+                            for event in parser.feed(text):
+                                self.process_message(event)
+                    for event in parser.tick():
+                        self.process_message(event)
+            finally:
+                with contextlib.suppress(EOFError, ParseError):
+                    for _ in parser.feed(""):
+                        pass
