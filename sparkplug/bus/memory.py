@@ -32,7 +32,7 @@ ReplyT = TypeVar("ReplyT", bound=BaseModel)
 #: What cannot be asked twice: all else changes nothing, or knows that it was done.
 ONCE = "handover"
 
-_WRITE_S = 5.0
+_WRITE_S, _WRITE_TRIES = 5.0, 3
 #: The lease of the memory lapses in nine seconds, and is asked for every second.
 _TAKEN_OVER_S = 12.0
 _AGAIN_S = 0.25
@@ -90,12 +90,7 @@ async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
             hint="a file in a folder of documents may be larger: `sparkplug memory ingest`",
         )
     try:
-        await bus.js.publish(
-            subjects.memory_write(caller),
-            request.model_dump_json().encode(),
-            timeout=_WRITE_S,
-            headers={"Nats-Msg-Id": request.id},
-        )
+        await _publish(bus, caller, request)
     except nats.js.errors.APIError as error:
         if error.err_code == _FULL:
             raise SparkplugError(
@@ -112,6 +107,23 @@ async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
         raise InvalidError("that is larger than this server takes in one message") from error
     except (TimeoutError, nats.errors.Error) as error:
         raise NoMeshError(f"the mesh did not store it: {error or 'no answer in time'}") from error
+
+
+async def _publish(bus: Bus, caller: str, request: MemoryAdd) -> None:
+    """Put it in its stream; what nobody acknowledged in time is sent again, and stored once."""
+    subject, body = subjects.memory_write(caller), request.model_dump_json().encode()
+    tries = _WRITE_TRIES
+    while True:
+        tries -= 1
+        try:
+            named = {"Nats-Msg-Id": request.id}
+            await bus.js.publish(subject, body, timeout=_WRITE_S, headers=named)
+        except TimeoutError:
+            # A busy server's answer may be late. One that is gone is not waited for longer.
+            if not tries or not bus.connected:
+                raise
+        else:
+            return
 
 
 async def home_of(bus: Bus) -> str:

@@ -175,21 +175,51 @@ async def test_two_agents_cannot_read_each_other_s_scope(node: Node, client: Cli
             body = m.ManyRequest(ids=[known])
             with pytest.raises(SparkplugError):
                 await wire.ask(bob, verb, caller("bob"), body, m.ManyReply)
-        # As somebody else it cannot even speak: the server does not let it.
-        refused = asyncio.Event()
-        bob.nc.options["error_cb"] = None
-        inbox = bob.nc.new_inbox()
-        answers = await bob.nc.subscribe(inbox)
-        for who in (caller("ana"), subjects.memory_face("root")):
-            for subject in (subjects.memory_call("search", who), subjects.memory_write(who)):
-                await bob.nc.publish(subject, asked.model_dump_json().encode(), reply=inbox)
-        await bob.flush()
-        with pytest.raises(Exception, match="timeout"):
-            await answers.next_msg(timeout=1)
-        assert not refused.is_set()
+        await _speaks_as_nobody_else_and_hears_nobody(bob, known)
     finally:
         await ana.close()
         await bob.close()
+
+
+async def _speaks_as_nobody_else_and_hears_nobody(bob: Bus, known: str) -> None:
+    """The server itself refuses it, whatever a client is made to send."""
+    refused: list[str] = []
+
+    async def note(error: Exception) -> None:
+        refused.append(str(error))
+
+    bob.nc._error_cb = note
+    stream, objects = subjects.STREAM_MEMORY, subjects.OBJECTS_FILES
+    asked = m.ItemRequest(id=known).model_dump_json().encode()
+    said = m.MemoryAdd(text="poison for ana").model_dump_json().encode()
+    tried = []
+    for who in (caller("ana"), caller("bob", "somebody"), subjects.memory_face("root")):
+        tried += [(subjects.memory_call("describe", who), asked)]
+        tried += [(subjects.memory_write(who), said)]
+    # What waits to be stored, and what a move left in the mesh's files.
+    tried += [
+        (f"$JS.API.STREAM.MSG.GET.{stream}", b'{"seq":1}'),
+        (f"$JS.API.DIRECT.GET.{stream}", b'{"seq":1}'),
+        (f"$JS.API.CONSUMER.CREATE.{stream}", b"{}"),
+        (f"$JS.API.STREAM.PURGE.{stream}", b""),
+        (f"$JS.API.CONSUMER.MSG.NEXT.{stream}.memory", b"1"),
+        (f"$O.{objects}.M.bWVtb3J5LWhhbmRvdmVy", b"{}"),
+        (f"$KV.{subjects.BUCKET_MESH}.{subjects.MEMORY_HOME}", b"{}"),
+    ]
+    for subject, body in tried:
+        await bob.nc.publish(subject, body, reply=bob.nc.new_inbox())
+    heard = [subjects.MEMORY_CALLS, subjects.MEMORY_WRITES, "_INBOX.>"]
+    heard += [f"{subjects.inbox('agent', 'ana=0')}.>", f"$O.{objects}.>"]
+    for subject in heard:
+        await bob.nc.subscribe(subject)
+    await bob.flush()
+    wanted = [subject for subject, _ in tried] + heard
+
+    def all_refused() -> bool:
+        return all(any(f'"{s}"'.lower() in told.lower() for told in refused) for s in wanted)
+
+    assert await eventually(all_refused, 30), set(wanted) - set(refused)
+    assert len(refused) == len(wanted)
 
 
 async def test_the_same_fact_said_at_once_by_many_is_one_memory(client: Client) -> None:

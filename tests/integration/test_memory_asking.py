@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 import pytest
 from nats.aio.msg import Msg
 
@@ -58,6 +62,28 @@ async def test_an_answer_to_a_connection_that_was_lost_is_asked_for_again(
     assert (await ask(face)).changed == ["abcd"]
     assert (asked, face.epoch) == (2, epoch + 1)
     await services.close()
+
+
+async def test_what_a_busy_server_acknowledged_too_late_is_stored_once(
+    mesh_server: MeshServer, mesh_bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = mesh_server.server.process
+    assert process is not None
+    publish, tries = mesh_bus.js.publish, 0
+
+    async def counted(*words: Any, **named: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            os.kill(process.pid, signal.SIGCONT)
+        return await publish(*words, **named)
+
+    monkeypatch.setattr(mesh_bus.js, "publish", counted)
+    monkeypatch.setattr(wire, "_WRITE_S", 1.0)
+    os.kill(process.pid, signal.SIGSTOP)
+    await wire.write(mesh_bus, PERSON, m.MemoryAdd(text="said once"))
+    info = await mesh_bus.js.stream_info(subjects.STREAM_MEMORY)
+    assert (tries >= 2, info.state.messages) == (True, 1)
 
 
 async def test_asking_again_ends_with_the_deadline(mesh_bus: Bus) -> None:
