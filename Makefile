@@ -30,7 +30,8 @@ format: $(VENV)/.test-ready
 
 # Accepts the screen as it is: look at what `git diff tests/tui/snapshots` says before you commit.
 snapshots: $(VENV)/.test-ready
-	SNAPSHOTS=accept $(BIN)/python -m pytest -n0 -q tests/tui/test_snapshots.py
+	SNAPSHOTS=accept $(BIN)/python -m pytest -n0 -q tests/tui/test_snapshots.py \
+		tests/tui/test_memory_pictures.py
 
 bench: $(VENV)/.test-ready
 	$(COMPILE)

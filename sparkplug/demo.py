@@ -37,6 +37,7 @@ _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✖", StepState.SKIPPED: "�
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the demo and return the exit code; whatever happens, nothing of it is left."""
+    scenario = _scenario(arguments.scenario) if arguments.scenario else None
     home = Path(tempfile.mkdtemp(prefix="sparkplug-demo-"))
     cache = load_settings().paths.cache
     os.environ["SPARKPLUG_HOME"] = str(home)
@@ -47,8 +48,8 @@ def main(arguments: argparse.Namespace) -> int:
         signal.signal(number, _leave)
     paths = Paths(home)
     try:
-        if arguments.scenario:
-            os.environ.update(_scripted_gpus(arguments.scenario, cache))
+        if scenario is not None:
+            os.environ.update(_scripted_gpus(scenario, cache))
         asyncio.run(_begin(paths))
         if sys.stdin.isatty() and sys.stdout.isatty():
             from sparkplug.tui.main import main as open_centre
@@ -73,14 +74,19 @@ def scenarios() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.scenario"))}
 
 
-def _scripted_gpus(name: str, cache: Path) -> dict[str, str]:
-    """The environment that puts a scenario's GPUs under the node. Raises NotFoundError."""
-    from sparkplug.telemetry.gpu.fake.environment import fake_nvml_environment
-
+def _scenario(name: str) -> Path:
+    """The file of a scenario. Raises NotFoundError."""
     known = scenarios()
     if name not in known:
         raise NotFoundError(f"there is no scenario {name}", hint=f"there are: {', '.join(known)}")
-    return fake_nvml_environment(known[name], cache)
+    return known[name]
+
+
+def _scripted_gpus(scenario: Path, cache: Path) -> dict[str, str]:
+    """The environment that puts a scenario's GPUs under the node."""
+    from sparkplug.telemetry.gpu.fake.environment import fake_nvml_environment
+
+    return fake_nvml_environment(scenario, cache)
 
 
 async def _begin(paths: Paths) -> None:

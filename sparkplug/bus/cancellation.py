@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -52,3 +52,21 @@ async def end(*tasks: asyncio.Future[Any]) -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def finish(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Do what ends by itself, and soon, to its end, however often that is cancelled meanwhile.
+
+    Taking something down is such work: `end` cancels again and again. The cancel comes after it.
+    """
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()  # looked at: who was cancelled has nobody to tell
+        raise asyncio.CancelledError
+    return task.result()

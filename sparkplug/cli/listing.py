@@ -30,7 +30,8 @@ async def show(
             cli.out.stdout.write(text)
             cli.out.stdout.flush()
             if not items and not cli.out.structured:
-                cli.out.talk(listing.empty)
+                asked = expression or cli.option("label", [])
+                cli.out.talk("nothing matches what was asked for" if asked else listing.empty)
             before = text
         if not cli.option("watch", False):
             return 0

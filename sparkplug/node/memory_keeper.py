@@ -23,7 +23,7 @@ from nats.aio.msg import Msg
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
-from sparkplug.bus.cancellation import end
+from sparkplug.bus.cancellation import end, finish
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.jwt import Credentials
 from sparkplug.bus.leases import Lease
@@ -132,7 +132,7 @@ class MemoryKeeper:
         finally:
             await end(*tasks)
             # What is asked meanwhile is given up by a process that ends: it has to be known here.
-            await self._stop_process()
+            await finish(self._stop_process())
             for subscription in (calls, writes):
                 with contextlib.suppress(nats.errors.Error):
                     await subscription.unsubscribe()

@@ -60,7 +60,7 @@ _GIVES_UP = frozenset({"agents.stop", "agents.remove"})
 
 _MANY = {"memory": "memories"}
 #: An action is offered for so many of the names that fit what is typed.
-_MOST_NAMED = 20
+_MOST_NAMED = 8
 
 
 def own_commands(
@@ -161,19 +161,27 @@ def named_anew(typed: str, commands: Iterable[Command], names: Names) -> list[Co
     found: list[Command] = []
     if not head:
         return found
+    fitting: dict[str, list[str]] = {}
     for command in commands:
         target = command.action.target_argument if command.action is not None else None
         if command.action is None or target is None:
             continue
         if match(head, command.action.title) is None and match(head, command.words) is None:
             continue
-        hits = [(hit.points, name) for name in names(target.kind) if (hit := match(tail, name))]
-        for _, name in sorted(hits, key=lambda hit: -hit[0])[:_MOST_NAMED]:
+        if target.kind not in fitting:
+            fitting[target.kind] = _best(tail, names(target.kind))
+        for name in fitting[target.kind]:
             if command.given.get(target.name) != name:
                 title = f"{command.action.title} {one_line(name)}"
                 given = {target.name: name}
                 found.append(Command(title, command.words, action=command.action, given=given))
     return found
+
+
+def _best(typed: str, names: Iterable[str]) -> list[str]:
+    """The names that fit what is typed best."""
+    hits = [(hit.points, name) for name in names if (hit := match(typed, name)) is not None]
+    return [name for _, name in sorted(hits, key=lambda hit: -hit[0])[:_MOST_NAMED]]
 
 
 def _worth(subject: Subject, action: str) -> int:

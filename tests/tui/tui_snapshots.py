@@ -63,6 +63,11 @@ class _StillTime:
         return MOMENT.timestamp()
 
 
+def still_time() -> Any:
+    """A module `time` that stands, for what is no part of the screen."""
+    return _StillTime()
+
+
 def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it be `MOMENT`, in UTC, for all that is drawn and for all that records say."""
     monkeypatch.setenv("TZ", "UTC")

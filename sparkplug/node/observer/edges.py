@@ -31,6 +31,8 @@ _SHORTEST_S = 0.0002
 
 #: Protocol section 9: the header of an answer that is an error.
 _ERROR = b"Nats-Service-Error-Code"
+#: The answer to what was taken back: nothing failed, and it was not worked on to its end.
+_TAKEN_BACK = b"Nats-Service-Error-Code: 499"
 #: What the first line of headers begins with; a status follows where the server answered itself.
 _HEADERS = b"NATS/1.0"
 
@@ -94,6 +96,7 @@ class _Open:
     sender: Replica
     receiver: Replica
     begun: bool = False
+    taken_back: bool = False
 
 
 class EdgeCounts:
@@ -192,7 +195,9 @@ class EdgeCounts:
         if headers:
             # With a status it is the server that answers: there is nobody.
             nobody = headers.startswith(_HEADERS) and headers[8:9] == b" "
-            if nobody or _ERROR in headers:
+            if _TAKEN_BACK in headers:
+                pending.taken_back = True
+            elif nobody or _ERROR in headers:
                 edge.errors += 1
             if nobody:
                 self._close(self._open.pop(subject))
@@ -200,7 +205,7 @@ class EdgeCounts:
             # Protocol section 6.5: a stream ends with an empty message without headers.
             del self._open[subject]
             took = self._now() - pending.since
-            if took >= _SHORTEST_S:
+            if took >= _SHORTEST_S and not pending.taken_back:
                 edge.latencies.append(took)
             self._close(pending)
         else:

@@ -96,7 +96,7 @@ def host_lines(
 def _unwell(sample: HostSample) -> Line:
     """The GPUs that are not well, and what they are."""
     found = [gpu for gpu in sample.gpus if str(gpu.state) != "ok"]
-    return tuple(("bad", f" ✖ gpu {gpu.index} {state_words(gpu)}") for gpu in found)
+    return tuple(("bad", f" · ✖ gpu {gpu.index} {state_words(gpu)}") for gpu in found)
 
 
 def _events(sample: HostSample) -> list[Line]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = 8
+#: Cells between the ends of the line below the bars, so that a mark has its place beside one.
+_ROOM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +121,19 @@ def axis(since: datetime, until: datetime, width: int, mark: datetime | None) ->
     """The line below: both ends, and where the row under the cursor happened."""
     first, last = (moment_words(moment, since, until) for moment in (since, until))
     room = width - len(first) - len(last)
-    if room < 1:
-        return (("dim", last[:width].rjust(width)),)
-    text = f"{first}{' ' * room}{last}"
     length = (until - since).total_seconds()
-    if mark is None or not since <= mark <= until or length <= 0:
-        return (("dim", text),)
+    if room < _ROOM or length <= 0:
+        return (("dim", last[:width].rjust(width)),)
+    if mark is None or not since <= mark <= until:
+        return (("dim", f"{first}{' ' * room}{last}"),)
     at = min(width - 1, int((mark - since).total_seconds() / length * width))
+    # The words give way to the mark.
+    begin = at + 2 if at <= len(first) else 0
+    end = at - 1 if at >= width - len(last) - 1 else width
+    left = f"{'':<{begin}}{first}"
+    if len(left) >= end - len(last):
+        left = ""
+    text = f"{left:<{max(0, end - len(last))}}{last}".ljust(width)[:width]
     return (("dim", text[:at]), ("focus", "▲"), ("dim", text[at + 1 :]))
 
 

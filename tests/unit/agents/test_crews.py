@@ -358,6 +358,23 @@ async def test_a_request_that_is_made_again_goes_on_after_the_last_task(
     assert len(model.requests) == 2, "one that was answered is forgotten"
 
 
+async def test_what_another_crew_has_done_of_a_request_is_not_gone_on_with(
+    load: Any, model: OpenAiServer
+) -> None:
+    crew = await load(TEAM)
+    script(model, "facts", HANGS)
+    task = asyncio.create_task(ask(crew, context(model, key="run/step"), topic="cats"))
+    await hanging(model, 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    other = await load(TEAM.replace("find things", "look for things"))
+    vars(other)["_store"] = vars(crew)["_store"]
+    script(model, "other facts", "a brief")
+    await ask(other, context(model, key="run/step"), topic="cats")
+    assert len(model.requests) == 2
+    assert "other facts" in asked(model, 1)
+
+
 async def test_a_person_is_asked_and_their_answer_taken(load: Any, model: OpenAiServer) -> None:
     crew = await load(TEAM.replace("agent: writer", "agent: writer, human_input: true"))
     script(model, "facts", "first draft", "second draft")

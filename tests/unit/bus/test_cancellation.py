@@ -52,3 +52,24 @@ async def test_a_task_that_swallows_a_cancel_is_ended_all_the_same() -> None:
         await cancellation.end(task)
     assert task.cancelled()
     assert swallowed == 2
+
+
+async def test_what_is_taken_down_is_taken_down_though_it_is_cancelled_again_and_again() -> None:
+    began, may, done = asyncio.Event(), asyncio.Event(), []
+
+    async def take_down() -> None:
+        began.set()
+        await may.wait()
+        done.append("down")
+
+    task = asyncio.create_task(cancellation.finish(take_down()))
+    await began.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done()
+    may.set()
+    await cancellation.end(task)
+    assert task.cancelled()
+    assert done == ["down"]
+    assert await cancellation.finish(asyncio.sleep(0, "result")) == "result"

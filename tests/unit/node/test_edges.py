@@ -11,6 +11,7 @@ from sparkplug.node.observer.edges import EdgeCounts
 from sparkplug.schema.topology import TopologyEdge
 
 _ERROR = b"NATS/1.0\r\nNats-Service-Error-Code: 500\r\nNats-Service-Error: no\r\n\r\n"
+_TAKEN_BACK = b"NATS/1.0\r\nNats-Service-Error-Code: 499\r\nNats-Service-Error: enough\r\n\r\n"
 _NOBODY = b"NATS/1.0 503\r\n\r\n"
 
 
@@ -71,6 +72,19 @@ def test_errors_are_told_from_nobody_there(counts: EdgeCounts) -> None:
     counts.answer(_inbox("a", "2"), _NOBODY, 0)
     edge = _edge(counts, "a", "b")
     assert (edge.errors, edge.inflight) == (2, 0)
+
+
+def test_what_is_taken_back_is_no_error_and_tells_no_latency(
+    counts: EdgeCounts, clock: Clock
+) -> None:
+    for token, answer in (("1", _TAKEN_BACK), ("2", None)):
+        counts.request(_to("b"), _inbox("a", token), 1)
+        clock.at += 2.0 if answer else 0.1
+        counts.answer(_inbox("a", token), answer, 0 if answer else 3)
+        counts.answer(_inbox("a", token), None, 0)
+    edge = _edge(counts, "a", "b")
+    assert (edge.messages, edge.errors, edge.inflight) == (2, 0, 0)
+    assert edge.latency_p95_ms == pytest.approx(100)
 
 
 def test_who_asks_is_told_by_the_inbox(counts: EdgeCounts) -> None:
