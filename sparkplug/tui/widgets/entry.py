@@ -50,5 +50,5 @@ class Entry(Horizontal):
         self.input.cursor_position = len(text)
 
     def type_here(self) -> None:
-        """Give the input the focus at once: the next keys may be waiting already."""
-        self.screen.set_focus(self.input)
+        """Give the input the focus, after whatever else was given it before."""
+        self.input.focus()
