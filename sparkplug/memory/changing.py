@@ -148,20 +148,16 @@ class Changing:
 
     async def release(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
         """Let several out of quarantine."""
-
-        def work(db: Any, known: str) -> bool:
-            why = request.why[:500]
-            self._parts.catalogue.judge(db, known, caller.author, why, keep=True)
-            return True
-
-        return await self._each(caller, request, "memory:updated", work)
+        return await self._judge(caller, request, keep=True)
 
     async def quarantine(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
         """Put several into quarantine."""
+        return await self._judge(caller, request, keep=False)
 
+    async def _judge(self, caller: Caller, request: m.ManyRequest, *, keep: bool) -> m.ManyReply:
         def work(db: Any, known: str) -> bool:
             why = request.why[:500]
-            self._parts.catalogue.judge(db, known, caller.author, why, keep=False)
+            self._parts.catalogue.judge(db, known, caller.author, why, keep=keep)
             return True
 
         return await self._each(caller, request, "memory:updated", work)

@@ -304,6 +304,8 @@ def _count(
         return
     end = last.timestamp() if last is not None else time.time()
     width = max(_LEAST_SPAN_S, (end - start) / request.spans)
+    # Of what began a moment ago the bars begin before that: none is of a time to come.
+    start = end - width * request.spans
     spans = [TimelineSpan(start=_moment(start + n * width)) for n in range(request.spans)]
     total = 0
     for source in sources:
@@ -321,7 +323,7 @@ def _count(
                 counts[kind] = counts.get(kind, 0) + row["times"]
                 total += row["rows"]
     reply.spans, reply.total = spans, total
-    reply.since, reply.until = _moment(start), _moment(max(end, start + width * request.spans))
+    reply.since, reply.until = _moment(start), _moment(end)
 
 
 def _first(

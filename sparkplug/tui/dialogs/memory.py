@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -20,10 +21,10 @@ from sparkplug.tui.widgets.lines import OneLine
 
 
 class MemoryReading(Reading):
-    """All of one memory."""
+    """All of one memory; of two that could be one, the one below the other or beside it."""
 
-    def __init__(self, known: str, opened: Opened) -> None:
-        super().__init__(known[:8], opened)
+    def __init__(self, known: Sequence[str], title: str, opened: Opened) -> None:
+        super().__init__(title, opened)
         self._known = known
 
     def begin(self) -> None:
@@ -38,38 +39,14 @@ class MemoryReading(Reading):
             self.page.show_text("not connected", "warn")
             return
         try:
-            told = await memory.describe(client, self._known)
-        except SparkplugError as error:
-            self.page.show_text(error.message, "warn")
-            return
-        self.page.show(lambda width: memory_lines(told.item, told, width))
-
-
-class PairReading(Reading):
-    """All of two memories that could be one, the one below the other or beside it."""
-
-    def __init__(self, pair: str, opened: Opened) -> None:
-        super().__init__(pair, opened)
-        self._pair = pair
-
-    def begin(self) -> None:
-        """Ask for both."""
-        _: Worker[None] = self.run_worker(self._read, group="read", exclusive=True)
-
-    async def _read(self) -> None:
-        from sparkplug.client import memory
-
-        client = self.centre.store.client
-        if client is None:
-            self.page.show_text("not connected", "warn")
-            return
-        try:
-            told = [await memory.describe(client, known) for known in self._pair.split(".")]
+            told = [await memory.describe(client, known) for known in self._known]
         except SparkplugError as error:
             self.page.show_text(error.message, "warn")
             return
 
         def layout(width: int) -> list[Line]:
+            if len(told) == 1:
+                return memory_lines(told[0].item, told[0], width)
             wide = width // columns_in(width, len(told)) - 2
             sections = [[*memory_lines(one.item, one, wide), ()] for one in told]
             return beside_each_other(sections, width)

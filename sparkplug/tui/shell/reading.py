@@ -61,11 +61,12 @@ class Readings(Part):
             case "memory":
                 from sparkplug.tui.dialogs.memory import MemoryReading
 
-                return MemoryReading(name, opened)
+                return MemoryReading([name], name[:8], opened)
             case "pair":
-                from sparkplug.tui.dialogs.memory import PairReading
+                from sparkplug.tui.dialogs.memory import MemoryReading
 
-                return PairReading(name, opened)
+                # A pair is named by its two ids.
+                return MemoryReading(name.split("."), name, opened)
             case "schedule":
                 return self._schedule(opened)
             case "why":

@@ -10,6 +10,7 @@ import pytest
 
 from sparkplug.memory import exchange, happened, timeline, upkeep
 from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
+from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.memory import ExportRequest, ImportRequest
 from sparkplug.schema.memory_timeline import Happening, HappeningKind, TimelineRequest
@@ -139,6 +140,13 @@ def test_it_is_counted_in_spans_of_time(catalogue: Catalogue) -> None:
     assert reply.total is not None and 11 <= reply.total <= 12
     assert reply.since is not None and reply.until is not None and reply.since < reply.until
     assert timeline.read(catalogue, TimelineRequest(spans=5, scopes=["run:none"])).total == 0
+
+
+def test_bars_of_what_began_a_moment_ago_end_now(catalogue: Catalogue) -> None:
+    a_life(catalogue)
+    reply = timeline.read(catalogue, TimelineRequest(spans=60, limit=0))
+    assert reply.until is not None and reply.until <= utc_now()
+    assert reply.spans[-1].counts, "the newest is at the end"
 
 
 def test_what_became_of_an_item_that_is_gone_is_told_and_not_what_it_said(
