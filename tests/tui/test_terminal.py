@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -105,6 +106,32 @@ async def test_a_live_mesh_is_drawn_and_quiet(mesh: Mesh, terminal: type[Termina
         idle = [await asyncio.to_thread(seen.read, 1.0) for _ in range(4)]
     assert sum(idle[1:]) == 0, "with nothing changing, nothing is sent"
     assert await asyncio.to_thread(seen.quit) == 0
+
+
+async def test_what_is_in_sight_round_a_dialog_goes_on(
+    mesh: Mesh, terminal: type[Terminal]
+) -> None:
+    await mesh.agent("research", "thinking")
+    await mesh.tell(sample("gpu-1"))
+    seen = terminal((140, 36), "pane='agents'")
+    await asyncio.to_thread(seen.shows, "research", "mesh home · 1 host", "agents 1")
+    seen.child.send("\x10")  # ctrl+p
+    await asyncio.to_thread(seen.shows, "Restart agent research")
+    await mesh.agent("writer", "idle")
+    await asyncio.to_thread(seen.shows, "Restart agent research", "agents 2")
+    seen.child.send("\x1b")
+    await asyncio.to_thread(seen.lacks, "Restart agent")
+    seen.child.send("d")
+    await asyncio.to_thread(seen.shows, "▸ describe")
+    await mesh.node("gpu-2")
+    await asyncio.to_thread(seen.shows, "▸ describe", "mesh home · 2 hosts")
+    server = mesh.server.server.process
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    await asyncio.to_thread(seen.shows, "▸ describe", " ! lost, ")
+    await mesh.server.restart()
+    await asyncio.to_thread(seen.lacks, " ! lost, ")
+    await asyncio.to_thread(seen.shows, "▸ describe", "mesh home")
 
 
 def test_a_killed_or_hung_up_one_leaves_nothing(terminal: type[Terminal]) -> None:
