@@ -152,3 +152,19 @@ async def test_what_the_palette_cannot_take_is_told_where_it_says_what_it_would_
     await seen.shows("✖ replicas: 'many' is not a whole number")
     await seen.press("backspace")
     await seen.until(lambda: "✖" not in seen.screen)
+
+
+@pytest.mark.parametrize("key", ["d", "l", "w"])
+async def test_a_page_says_its_keys_on_top_and_they_can_be_clicked(seen: Centre, key: str) -> None:
+    await seen.press(key)
+    await seen.until(lambda: "? help esc back" in seen.below.splitlines()[0])
+    page = seen.app.screen
+    x = seen.below.splitlines()[0].index("help")
+    await seen.pilot.click(offset=(x, 0))
+    await seen.shows("in this box")
+    await seen.press("escape")
+    await seen.until(lambda: seen.app.screen is page)
+    x = seen.below.splitlines()[0].index("back")
+    await seen.pilot.click(offset=(x, 0))
+    await seen.until(lambda: len(seen.app.screen_stack) == 1)
+    await seen.until(lambda: "mesh home · 1 host" in seen.screen.splitlines()[0])
