@@ -13,6 +13,7 @@ from tui_monkey import Monkey, Monkeyed, live
 
 from sparkplug.tui.dialogs.decision import Decision
 from sparkplug.tui.dialogs.spec_editor import SpecEditor
+from sparkplug.tui.dialogs.text_editor import TextEditor
 
 #: More for a longer look: MONKEY_EVENTS=200000 MONKEY_SEED=7.
 EVENTS = int(os.environ.get("MONKEY_EVENTS", "20000"))
@@ -37,7 +38,7 @@ async def way_out(app: Monkeyed, pilot: Pilot[None]) -> None:
 
 def _asks_to_leave(app: Monkeyed) -> bool:
     *_, under, top = (None, *app.screen_stack)
-    return isinstance(under, SpecEditor) and isinstance(top, Decision)
+    return isinstance(under, TextEditor) and isinstance(top, Decision)
 
 
 def _under_way(app: Monkeyed) -> list[str]:
