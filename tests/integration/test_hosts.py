@@ -37,7 +37,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node on the scripted driver: a GPU under a lowered cap, one that hangs from second six on."""
+    """A node on the scripted driver: GPUs under a lowered cap, the last of which comes to hang."""
     folder = tmp_path_factory.mktemp("hosts")
     scenario = folder / "capped.scenario"
     text = (shipped("config") / "scenarios" / "power-throttle.scenario").read_text()
