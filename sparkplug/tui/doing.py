@@ -165,14 +165,15 @@ class Doing(Part):
 
     async def _agreed_to(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
         """Whether it may be done: asked where it ends something, or changes what is looked at."""
-        from sparkplug.actions.registry import refuse_if_readonly
+        from sparkplug.actions.registry import look_first, refuse_if_readonly
 
         app = self._centre
         refuse_if_readonly(action, readonly=app.readonly)
         if action.danger:
             from sparkplug.tui.dialogs.confirm import Confirm
 
-            sentence = _preview(action, calls)
+            looked = await look_first(self.client, action, calls)
+            sentence = "\n".join(filter(None, looked)) or _preview(action, calls)
             if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
                 return False
         return action.confirm is None or await self._confirmed(action, calls)
