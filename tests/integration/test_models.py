@@ -26,7 +26,7 @@ from sparkplug.client.events import read_events
 from sparkplug.client.readiness import wait_ready
 from sparkplug.client.session import Client
 from sparkplug.client.usage import read_usage
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import NotFoundError, SparkplugError
 from sparkplug.schema.llm import ModelState, ModelUsage
 
