@@ -115,6 +115,14 @@ class BreakerView(Record):
     failures: int = 0
 
 
+class ModelLeftAlone(Record):
+    """A model that an agent does not ask for a while, for it failed."""
+
+    model: str = Field(max_length=1000, description="`identity` of its view")
+    until: datetime
+    why: str = Field("", max_length=300)
+
+
 class ObservedAgent(Record):
     """How one replica is, in the `observed` bucket: written by the node that runs it."""
 
@@ -127,6 +135,9 @@ class ObservedAgent(Record):
     labels: dict[str, str] = Field(default_factory=dict)
     breakers: list[BreakerView] = Field(
         default_factory=list, description="whom it does not ask now, for they failed of late"
+    )
+    models_left_alone: list[ModelLeftAlone] = Field(
+        default_factory=list, description="models it does not ask now, for they failed of late"
     )
     owner: str
     host: str | None = None
@@ -220,6 +231,7 @@ class AgentReport(Record):
     failed: int = 0
     actions: dict[str, Any] | None = None
     breakers: list[BreakerView] = Field(default_factory=list)
+    models_left_alone: list[ModelLeftAlone] = Field(default_factory=list)
 
 
 class ResolveRequest(Record):
