@@ -38,16 +38,6 @@ def is_worn(gpu: Gpu) -> bool:
     )
 
 
-def is_ailing(gpu: Gpu) -> bool:
-    """Whether its memory has errors since the driver was loaded, or waits for repair."""
-    return bool(
-        gpu.ecc_uncorrected_volatile
-        or gpu.remapped_rows_pending
-        or gpu.remapped_rows_failed
-        or gpu.retired_pages_pending
-    )
-
-
 def state_words(gpu: Gpu) -> str:
     """The state of a GPU that is not well, with the age of its last figures where it is stale."""
     state = str(gpu.state)
@@ -68,7 +58,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         ("dim", "  memory "),
         *meter(share, _BAR),
         ("text", f"{percent(share)} "),
-        *_memory(gpu),
+        *_memory(gpu, brief=True),
     )
     clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
     apart = [clocks, figure_line("ecc", *ecc)]
@@ -78,7 +68,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         both,
         figure_line("power", *_power(gpu)),
         *below,
-        *_activity(gpu),
+        *_activity(gpu, brief=True),
         *_links(gpu),
         *_slices(gpu),
         *process_lines(gpu),
@@ -124,7 +114,7 @@ def _head(gpu: Gpu) -> list[Line]:
     return [(), name, *state]
 
 
-def _memory(gpu: Gpu) -> Line:
+def _memory(gpu: Gpu, *, brief: bool = False) -> Line:
     bus = f" · bus {number(gpu.memory_bus_percent, '%')}"
     if gpu.memory is None:
         known = [p.used_bytes for p in gpu.processes if p.used_bytes is not None]
@@ -133,8 +123,12 @@ def _memory(gpu: Gpu) -> Line:
             return (("dim", f"shared with the host; its processes hold {resident}{bus}"),)
         return (("dim", f"{UNSUPPORTED}; its processes hold {resident}{bus}"),)
     memory = gpu.memory
+    held = f"{size(memory.used_bytes)} of {size(memory.total_bytes)}"
+    if brief:
+        return (("dim", f"{held}{bus}"),)
     kept = f", {size(memory.reserved_bytes)} reserved" if memory.reserved_bytes else ""
-    return (("dim", f"{size(memory.used_bytes)} used of {size(memory.total_bytes)}{kept}{bus}"),)
+    held = held.replace(" of ", " used of ")
+    return (("dim", f"{held}{kept} · {size(memory.free_bytes)} free{bus}"),)
 
 
 def _power(gpu: Gpu) -> Line:
@@ -188,7 +182,7 @@ def _ecc(gpu: Gpu) -> Line:
     }[gpu.remapped_rows_pending]
     if gpu.remapped_rows_failed:
         remap = "row remap failed"
-    ever = gpu.ecc_uncorrected_aggregate
+    ever, corrected = gpu.ecc_uncorrected_aggregate, gpu.ecc_corrected_aggregate
     retired = [gpu.retired_pages_single_bit, gpu.retired_pages_double_bit]
     pages = sum(count for count in retired if count is not None)
     rows = (gpu.remapped_rows_corrected or 0) + (gpu.remapped_rows_uncorrected or 0)
@@ -196,6 +190,7 @@ def _ecc(gpu: Gpu) -> Line:
         ("bad" if bad else "text", f"{number(bad)} uncorrected"),
         ("bad" if ever else "dim", f" ({ever} ever)" if ever else ""),
         ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
+        ("dim", f" ({corrected} ever)" if corrected else ""),
         ("warn" if gpu.remapped_rows_pending or gpu.remapped_rows_failed else "dim", f" · {remap}"),
         ("dim", f", {rows} remapped" if rows else ""),
         ("warn", f" · {pages} pages retired" if pages else ""),
@@ -203,8 +198,8 @@ def _ecc(gpu: Gpu) -> Line:
     )
 
 
-def _activity(gpu: Gpu) -> list[Line]:
-    """What its units did, where the chip tells; video engines where they are at work."""
+def _activity(gpu: Gpu, *, brief: bool = False) -> list[Line]:
+    """What its units did, where the chip tells, and its video engines; briefly those at work."""
     found: list[str] = []
     if gpu.gpm is not None:
         named = (
@@ -216,14 +211,18 @@ def _activity(gpu: Gpu) -> list[Line]:
             ("fp32", gpu.gpm.fp32_percent),
             ("fp16", gpu.gpm.fp16_percent),
         )
-        found += [f"{name} {value:.0f}%" for name, value in named if value is not None]
+        found += [
+            f"{name} {value:.0f}%" for name, value in named if value or (value == 0 and not brief)
+        ]
     engines = (
         ("encoder", gpu.encoder_percent),
         ("decoder", gpu.decoder_percent),
         ("jpeg", gpu.jpeg_percent),
         ("optical flow", gpu.optical_flow_percent),
     )
-    found += [f"{name} {value:.0f}%" for name, value in engines if value]
+    found += [
+        f"{name} {value:.0f}%" for name, value in engines if value or (value == 0 and not brief)
+    ]
     return [figure_line("active", ("dim", " · ".join(found)))] if found else []
 
 
@@ -277,6 +276,8 @@ def _is_well(fabric: Fabric | None) -> bool:
 def _fabric_words(fabric: Fabric | None) -> str:
     if fabric is None:
         return UNSUPPORTED
+    if _is_well(fabric):
+        return fabric.health or fabric.state
     return f"{fabric.state}, {fabric.health}" if fabric.health else fabric.state
 
 

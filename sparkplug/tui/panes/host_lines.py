@@ -110,6 +110,7 @@ def _events(sample: HostSample) -> list[Line]:
         (
             ("bad", f"{kind} "),
             ("text", f"gpu {event.gpu} {one_line(event.meaning)} "),
+            ("warn", f"→ {one_line(event.remedy)} " if event.remedy else ""),
             ("dim", f"{time.astimezone():%H:%M:%S}"),
         )
         for time, kind, event in told[-_EVENTS:]
