@@ -59,7 +59,13 @@ def host_data(view: HostView) -> dict[str, Any]:
 
 def _need(need: HostNeed) -> dict[str, Any]:
     since = need.since.isoformat() if need.since else None
-    return {"place": need.place, "what": need.what, "remedy": need.remedy or None, "since": since}
+    return {
+        "place": need.place,
+        "what": need.what,
+        "detail": need.detail or None,
+        "remedy": need.remedy or None,
+        "since": since,
+    }
 
 
 #: What else a sample holds, under its own names.

@@ -23,7 +23,7 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class HostNeed:
-    """One thing an operator has to see to: where on the host, what it is, and what helps.
+    """One thing an operator has to see to: where on the host, what it is, what helps, and more.
 
     `since` is when it was reported; None where it is so now, and gone when it is so no longer.
     """
@@ -31,6 +31,7 @@ class HostNeed:
     place: str
     what: str
     remedy: str = ""
+    detail: str = ""
     since: datetime | None = None
 
 
@@ -53,7 +54,9 @@ def host_needs(view: HostView) -> list[HostNeed]:
         )
         return found
     if state == "error":
-        found.append(HostNeed("driver", f"NVIDIA driver: {sample.driver.reason or 'error'}"))
+        found.append(
+            HostNeed("driver", "NVIDIA driver in error", detail=sample.driver.reason or "")
+        )
         return found
     reported = _reported(sample, view.order.acknowledged if view.order else None)
     for gpu in sample.gpus:
@@ -107,7 +110,7 @@ def _gpu(gpu: Gpu, event: GpuEvent | Xid | None) -> HostNeed | None:
         if event is None:
             return HostNeed(place, what, remedy)
         told = _event(event)
-        return HostNeed(place, f"{what} · {told.what}", told.remedy, told.since)
+        return HostNeed(place, f"{what} · {told.what}", told.remedy, told.detail, told.since)
     if event is not None:
         return _event(event)
     if not is_ailing(gpu):
@@ -123,6 +126,5 @@ def _gpu(gpu: Gpu, event: GpuEvent | Xid | None) -> HostNeed | None:
 
 
 def _event(event: GpuEvent | Xid) -> HostNeed:
-    number = getattr(event, "xid", None)
-    what = f"XID {number}: {event.meaning}" if number is not None else event.meaning
-    return HostNeed(f"gpu {event.gpu}", what, event.remedy or "", event.time)
+    what = f"XID {event.xid}" if hasattr(event, "xid") else event.kind.replace("_", " ")
+    return HostNeed(f"gpu {event.gpu}", what, event.remedy or "", event.meaning, event.time)

@@ -174,7 +174,7 @@ def host_why(view: HostView | None, events: Iterable[Event], width: int) -> list
             found += pair(f"gpu {xid.gpu}", text, width, "bad")
             found += pair("", f"→ {xid.remedy}", width, "warn") if xid.remedy else []
         for event in sample.gpu_events[-_EVENTS:]:
-            text = f"{event.kind} {since(event.time)} ago: {event.meaning}"
+            text = f"{event.kind.replace('_', ' ')} {since(event.time)} ago: {event.meaning}"
             found += pair(f"gpu {event.gpu}", text, width, "bad" if event.remedy else "text")
             found += pair("", f"→ {event.remedy}", width, "warn") if event.remedy else []
     nothing = "nothing is known that would keep it" if sample else "no telemetry was heard from it"

@@ -18,13 +18,30 @@ if TYPE_CHECKING:
 #: The bars of a GPU whose figures stand in few lines, in cells.
 _BAR = 10
 _JOULES_IN_KWH = 3.6e6
+#: Why clocks are low, in a word or two, what is worse first.
+_BRIEF = {"thermal": "heat", "power brake": "power brake", "power cap": "power cap"}
 #: This near to where it slows down it is hot (degrees).
 _NEAR = 3
 
 
 def throttle(gpu: Gpu) -> str:
     """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
-    return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
+    return ", ".join(_why_low(gpu))
+
+
+def throttle_brief(gpu: Gpu) -> str:
+    """The same where there is little room: heat or power, which of its reasons tells most."""
+    reasons = _why_low(gpu)
+    for found, brief in _BRIEF.items():
+        if any(found in reason for reason in reasons):
+            return brief
+    return ", ".join(reasons)
+
+
+def _why_low(gpu: Gpu) -> list[str]:
+    """The reasons, what is true of several last: the driver adds it to what it is due to."""
+    reasons = [reason for reason in gpu.clock_event_reasons if reason != "idle"]
+    return sorted(reasons, key=lambda reason: reason == "hardware slowdown")
 
 
 def is_worn(gpu: Gpu) -> bool:
@@ -60,9 +77,12 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         ("text", f"{percent(share)} "),
         *_memory(gpu, brief=True),
     )
-    clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
-    apart = [clocks, figure_line("ecc", *ecc)]
-    below = apart if throttle(gpu) or is_worn(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    clocks = figure_line("clocks", *_clocks(gpu))
+    if throttle(gpu) or is_worn(gpu):
+        below = [clocks, figure_line("ecc", *_ecc(gpu))]
+    else:
+        # All of it has no room behind the clocks, and tells nothing of a GPU that is well.
+        below = [(*clocks, ("dim", " · ecc "), *_ecc(gpu, brief=True))]
     return [
         *_head(gpu),
         both,
@@ -154,9 +174,14 @@ def _power(gpu: Gpu) -> Line:
         ("dim", f" · fan {number(gpu.fan_percent, '%')}"),
         (
             "dim",
-            "" if gpu.energy_joules is None else f" · {gpu.energy_joules / _JOULES_IN_KWH:.1f} kWh",
+            "" if gpu.energy_joules is None else f" · {_energy(gpu.energy_joules)}",
         ),
     )
+
+
+def _energy(joules: float) -> str:
+    kwh = joules / _JOULES_IN_KWH
+    return f"{kwh:.1f} kWh" if kwh >= 1 else f"{kwh * 1000:.1f} Wh"
 
 
 def _clocks(gpu: Gpu) -> Line:
@@ -173,8 +198,11 @@ def _clocks(gpu: Gpu) -> Line:
     )
 
 
-def _ecc(gpu: Gpu) -> Line:
+def _ecc(gpu: Gpu, *, brief: bool = False) -> Line:
     bad = gpu.ecc_uncorrected_volatile
+    if brief:
+        counts = f"{number(bad)} uncorrected · {number(gpu.ecc_corrected_volatile)} corrected"
+        return (("text", counts), ("dim", " · off" if gpu.ecc_enabled is False else ""))
     remap = {
         None: f"row remap {UNSUPPORTED}",
         True: "row remap pending",
@@ -186,12 +214,15 @@ def _ecc(gpu: Gpu) -> Line:
     retired = [gpu.retired_pages_single_bit, gpu.retired_pages_double_bit]
     pages = sum(count for count in retired if count is not None)
     rows = (gpu.remapped_rows_corrected or 0) + (gpu.remapped_rows_uncorrected or 0)
+    waits = gpu.remapped_rows_pending or gpu.remapped_rows_failed
     return (
+        # What somebody has to act on first, where the end of a line may be cut.
+        ("warn", f"{remap} · " if waits else ""),
         ("bad" if bad else "text", f"{number(bad)} uncorrected"),
         ("bad" if ever else "dim", f" ({ever} ever)" if ever else ""),
         ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
         ("dim", f" ({corrected} ever)" if corrected else ""),
-        ("warn" if gpu.remapped_rows_pending or gpu.remapped_rows_failed else "dim", f" · {remap}"),
+        ("dim", "" if waits else f" · {remap}"),
         ("dim", f", {rows} remapped" if rows else ""),
         ("warn", f" · {pages} pages retired" if pages else ""),
         ("dim", " · ecc off" if gpu.ecc_enabled is False else ""),

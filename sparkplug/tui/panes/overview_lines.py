@@ -12,7 +12,7 @@ from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
 from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, since, size, sparkline
-from sparkplug.tui.panes.gpu_lines import state_words, throttle
+from sparkplug.tui.panes.gpu_lines import state_words, throttle, throttle_brief
 from sparkplug.tui.panes.host_lines import driver_words, has_none
 from sparkplug.tui.panes.words import event_words
 from sparkplug.tui.widgets.rows import Row
@@ -141,7 +141,9 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
     elif width >= _WIDE:
         line.append(("text", f"{power:>5} "))
     owners = ", ".join(dict.fromkeys(p.agent for p in gpu.processes if p.agent))
-    note: Line = (("warn", why),) if why else (("focus", owners),) if owners else ()
+    most = width // 4 if width >= _WIDE else width - length(tuple(line)) - 1
+    words = why if len(why) <= most else throttle_brief(gpu)
+    note: Line = (("warn", words),) if why else (("focus", owners),) if owners else ()
     if width >= _WIDE:
         room = width - length(tuple(line)) - max(_NOTE, min(length(note), width // 4)) - 2
         olds = [_as_it_was(gpu, place, sample) for sample in history[-max(_PAST, room) :]]
@@ -176,7 +178,8 @@ def _small(gpu: Gpu, width: int) -> Line:
     share = gpu_memory_percent(gpu)
     line: Line = (
         ("dim", f"{gpu.index:>2} "),
-        *meter(gpu.utilization_percent, 3, fills=False),
+        # With a gap to the one beside it, where that is to fit.
+        *meter(gpu.utilization_percent, 3 if width >= 19 else 2, fills=False),
         ("text", percent(gpu.utilization_percent)),
         ("dim", f" {percent(share).strip()}"),
         ("warn" if why else "text", heat),
@@ -226,7 +229,8 @@ def _host_row(view: HostView, need: HostNeed, now: datetime) -> Row:
         ("text", f"{one_line(view.name)}{place} "),
         ("dim", f"{when} " if when else ""),
         ("text", one_line(need.what)),
-        ("dim", f" → {need.remedy}" if need.remedy else ""),
+        ("warn", f" → {one_line(need.remedy)}" if need.remedy else ""),
+        ("dim", f"  {one_line(need.detail)}" if need.detail else ""),
     )
     return Row(f"host/{view.name}/{need.place}/{need.what}", line, view)
 

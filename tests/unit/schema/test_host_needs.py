@@ -77,7 +77,7 @@ def test_a_gpu_that_is_lost_needs_one_and_its_xid_says_why() -> None:
     lost = gpu(1, state=GpuState.LOST)
     assert told(view(gpu(0), lost)) == ["gpu 1: lost → restart the host"]
     with_xid = view(gpu(0), lost, xids=[xid(79, 1)])
-    assert told(with_xid) == ["gpu 1: lost · XID 79: m → restart the host"]
+    assert told(with_xid) == ["gpu 1: lost · XID 79 → restart the host"]
     # It was seen to, and is lost still.
     seen = view(gpu(0), lost, xids=[xid(79, 1)], acknowledged=30)
     assert told(seen) == ["gpu 1: lost → restart the host"]
@@ -91,9 +91,10 @@ def test_an_xid_that_ends_with_its_application_needs_nobody(number: int) -> None
 def test_a_report_needs_one_until_it_was_acknowledged() -> None:
     reported = {"xids": [xid(74, ago=90), xid(119, ago=60), xid(13, ago=50)]}
     [need] = host_needs(view(gpu(), **reported))
-    assert (need.what, need.remedy) == ("XID 119: m", "reset the GPU")
+    assert (need.what, need.remedy) == ("XID 119", "reset the GPU")
+    assert need.detail == "m"
     assert need.since == reported["xids"][1].time
-    assert told(view(gpu(), **reported, acknowledged=75)) == ["gpu 0: XID 119: m → reset the GPU"]
+    assert told(view(gpu(), **reported, acknowledged=75)) == ["gpu 0: XID 119 → reset the GPU"]
     assert told(view(gpu(), **reported, acknowledged=60)) == []
 
 
@@ -102,7 +103,7 @@ def test_other_events_and_memory_that_waits_for_repair_need_one() -> None:
     harmless = GpuEvent(gpu=1, uuid="GPU-1", kind="mig_config", meaning="c")
     worn = gpu(1, ecc_uncorrected_volatile=2, remapped_rows_pending=True)
     assert told(view(gpu(0), worn, gpu_events=[event, harmless])) == [
-        "gpu 0: p → reset the GPU",
+        "gpu 0: fatal poison → reset the GPU",
         "gpu 1: rows of its memory wait to be remapped → reset it",
     ]
     # What the board had in its life needs nobody now.
@@ -113,8 +114,8 @@ def test_a_driver_that_does_not_answer_is_told_once_and_not_for_each_gpu() -> No
     stale = [gpu(index, state=GpuState.STALE) for index in range(8)]
     [hung] = told(view(*stale, driver=DriverState.NOT_RESPONDING))
     assert hung.startswith("driver: NVIDIA driver does not respond")
-    [wrong] = told(view(driver=DriverState.ERROR))
-    assert "driver/library version mismatch" in wrong
+    [wrong] = host_needs(view(driver=DriverState.ERROR))
+    assert wrong.detail == "driver/library version mismatch"
     [one] = told(view(*stale[:1], gpu(1)))
     assert one.startswith("gpu 0: a call to it hangs")
 
