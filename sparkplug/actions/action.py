@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +39,9 @@ class Argument:
 
     Without a `flag` it is positional. A `switch` is true or false, `pairs` are key=value texts,
     `repeated` takes several; `short` is another name of the flag. `seconds` are written like
-    30s or 5m.
+    30s or 5m. What is required need not be given where the argument named `unless` is. `stdin`
+    is for what may be long: on a command line `-` reads it from there, for `pairs` as a JSON
+    object.
     """
 
     name: str
@@ -51,6 +53,12 @@ class Argument:
     choices: tuple[str, ...] = ()
     repeated: bool = False
     short: str | None = None
+    unless: str = ""
+    stdin: bool = False
+
+    def needed(self, given: Mapping[str, Any]) -> bool:
+        """Whether it must be given, too, beside what was."""
+        return self.required and not (self.unless and given.get(self.unless))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ async def _check_prompt(client: Client, agent: str, **given: Any) -> None:
 async def _prompt(
     client: Client,
     agent: str,
-    text: str,
+    text: str = "",
     *,
     files: Sequence[str] = (),
     action: str | None = None,
@@ -47,6 +47,8 @@ async def _prompt(
     values: dict[str, Any] = parse_inputs(inputs)
     if values and action is None:
         raise InvalidError("--input goes with --action", hint="a plain prompt is only text")
+    if action is None and not text.strip():
+        raise InvalidError("a prompt says something", hint="or names an action: --action")
     target = await agents.target(client, agent, replica)
     who, call = f"{target.name}/{target.replica}", secrets.token_hex(16)
 
@@ -148,11 +150,24 @@ PROMPT = Action(
     target="agent",
     arguments=(
         AGENT,
-        Argument("text", "text", "what to say; - reads it from stdin", required=True),
+        Argument(
+            "text",
+            "text",
+            "what to say",
+            required=True,
+            default="",
+            unless="action",
+            stdin=True,
+        ),
         Argument("files", "path", "attach a file", flag="--file", repeated=True),
         Argument("action", "text", "call this typed action instead", flag="--action"),
         Argument(
-            "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
+            "inputs",
+            "pairs",
+            "input of the action, key=value",
+            flag="--input",
+            repeated=True,
+            stdin=True,
         ),
         Argument("replica", "text", "this replica, not the least busy", flag="--replica"),
         Argument(

@@ -184,7 +184,12 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
                 choices=("skip", "once", "all"),
             ),
             Argument(
-                "inputs", "pairs", "input of the plan, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the plan, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
             Argument("priority", "integer", "of its runs, 0 to 9", flag="--priority"),
             Argument(

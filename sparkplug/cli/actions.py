@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import json
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ async def run_action(cli: Cli) -> int:
     """Run the action that was parsed, once for each of its subjects."""
     action: Action = cli.args.action_object
     refuse_if_readonly(action, readonly=cli.readonly)
-    calls = _calls(action, cli)
+    calls = calls_of(action, cli.args)
     if action.id == "agents.edit" and cli.args.file is None:
         from sparkplug.cli.edit import edit_in_editor
 
@@ -66,25 +68,59 @@ async def run_action(cli: Cli) -> int:
     return max((result.exit_code for result in results), default=0)
 
 
-def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
+def calls_of(action: Action, args: argparse.Namespace) -> list[dict[str, Any]]:
     """The arguments of each call: one, or one for each subject that was named."""
-    given = {a.name: getattr(cli.args, a.name) for a in action.arguments}
-    if given.get("text") == "-" and action.id == "agents.prompt":
-        given["text"] = _read_stdin()
+    given = {a.name: getattr(args, a.name) for a in action.arguments}
+    for argument in action.arguments:
+        if argument.unless and argument.needed(given) and not given[argument.name]:
+            raise InvalidError(
+                f"{argument.name.upper()} is missing: {argument.help}",
+                hint=f"it can be left out with --{argument.unless}",
+            )
+    _take_stdin(action, given)
     target = action.target_argument
     if not action.many or target is None:
         return [given]
     return [{**given, target.name: name} for name in dict.fromkeys(given[target.name])]
 
 
+def _take_stdin(action: Action, given: dict[str, Any]) -> None:
+    """Read what stands as `-` from stdin. Raises InvalidError."""
+    taken = ""
+    for argument in action.arguments:
+        value = given.get(argument.name) if argument.stdin else None
+        if value != "-" and not (isinstance(value, list) and "-" in value):
+            continue
+        if taken:
+            raise InvalidError(f"{taken} and {argument.name} cannot both be read from stdin")
+        taken = argument.name
+        text = _read_stdin()
+        if argument.kind == "pairs":
+            pairs = [pair for pair in given[taken] if pair != "-"]
+            given[taken] = _pairs(text) + pairs
+        else:
+            given[taken] = text
+
+
+def _pairs(text: str) -> list[str]:
+    """The pairs of a JSON object."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidError(f"it is no JSON: {error}", where="stdin") from error
+    if not isinstance(found, dict):
+        raise InvalidError("it is no JSON object", where="stdin", hint='like {"host": "gpu-1"}')
+    return [f"{key}={json.dumps(value)}" for key, value in found.items()]
+
+
 def _read_stdin() -> str:
     data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(data) > _MOST_STDIN_BYTES:
-        raise InvalidError(f"the prompt on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
+        raise InvalidError(f"it is larger than {_MOST_STDIN_BYTES >> 20} MiB", where="stdin")
     try:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
-        raise InvalidError("the prompt on stdin is not UTF-8 text") from error
+        raise InvalidError("it is not UTF-8 text", where="stdin") from error
 
 
 async def _ask_about(cli: Cli, client: Client, action: Action, calls: list[dict[str, Any]]) -> None:

@@ -30,7 +30,8 @@ def test_an_action_is_whole(action: Action) -> None:
     assert next(iter(parameters)) == "client"
     assert list(parameters)[1:] == [argument.name for argument in action.arguments]
     for argument in action.arguments:
-        assert argument.required == (parameters[argument.name].default is inspect.Parameter.empty)
+        alone = argument.required and not argument.unless
+        assert alone == (parameters[argument.name].default is inspect.Parameter.empty)
         assert argument.required == (argument.flag is None)
     if action.target is not None:
         assert action.target_argument is not None
