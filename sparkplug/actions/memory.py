@@ -50,7 +50,8 @@ async def _add(
 ) -> ActionResult:
     from sparkplug.client import memory
     from sparkplug.schema.errors import RefusedError
-    from sparkplug.schema.memory import MemoryAdd, MemorySource
+    from sparkplug.schema.memory import MemorySource
+    from sparkplug.schema.memory_requests import MemoryAdd
 
     weight = share(importance)
     request = MemoryAdd(
@@ -89,7 +90,7 @@ async def _edit(
 ) -> ActionResult:
     from sparkplug.client import memory as room
     from sparkplug.schema.errors import InvalidError
-    from sparkplug.schema.memory import EditRequest
+    from sparkplug.schema.memory_requests import EditRequest
 
     if all(value is None for value in (text, importance, confidence, scope)):
         raise InvalidError("nothing is to be changed", hint="give other words, or a flag")

@@ -12,7 +12,8 @@ from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
-    from sparkplug.schema.memory import MemoryItem, Proposal
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal
     from sparkplug.schema.memory_review import Decision
     from sparkplug.schema.memory_timeline import Happening, TimelineReply, TimelineRequest
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sparkplug.client.session import Client
-    from sparkplug.schema.memory import MemoryItem, Proposal, PruneRequest
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal, PruneRequest
 
 
 def _asked(
@@ -24,7 +25,7 @@ def _asked(
     scope: str = "",
 ) -> PruneRequest:
     """What is looked for; without a word all that is safe to propose."""
-    from sparkplug.schema.memory import PruneRequest
+    from sparkplug.schema.memory_pruning import PruneRequest
 
     below = share(weak)
     everything = not (duplicates or contradictions or expired or below is not None)
@@ -118,7 +119,7 @@ async def _ingest(
     client: Client, folder: str, *, scope: str = "mesh", no_watch: bool = False
 ) -> ActionResult:
     from sparkplug.client import memory as room
-    from sparkplug.schema.memory import IngestRequest
+    from sparkplug.schema.memory_documents import IngestRequest
 
     request = IngestRequest(path=_whole(folder), scope=scope, watch=not no_watch)
     made = await room.ingest(client, request)

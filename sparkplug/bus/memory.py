@@ -22,7 +22,9 @@ from sparkplug.schema.errors import (
     NoMeshError,
     SparkplugError,
 )
-from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryHome
+from sparkplug.schema.memory import MOST_TEXT_BYTES
+from sparkplug.schema.memory_home import MemoryHome
+from sparkplug.schema.memory_requests import MemoryAdd
 from sparkplug.schema.node import NodeState, ObservedNode
 
 log = logging.getLogger(__name__)

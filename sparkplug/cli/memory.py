@@ -9,13 +9,8 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
-from sparkplug.schema.memory import (
-    ListRequest,
-    MemoryHit,
-    MemoryItem,
-    MemoryState,
-    SearchRequest,
-)
+from sparkplug.schema.memory import MemoryHit, MemoryItem, MemoryState
+from sparkplug.schema.memory_requests import ListRequest, SearchRequest
 from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 

@@ -22,7 +22,8 @@ from sparkplug.memory.rows import digest
 from sparkplug.memory.tables import FILE, open_catalogue
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError
-from sparkplug.schema.memory import UNDO_S, MemoryOutcome, MemoryState
+from sparkplug.schema.memory import UNDO_S, MemoryState
+from sparkplug.schema.memory_requests import MemoryOutcome
 from sparkplug.schema.memory_timeline import HappeningKind as Kind
 
 #: Names of items are made of the write that brought them, so that one that comes again is known.

@@ -13,13 +13,13 @@ from sparkplug.memory.looking import exported
 from sparkplug.memory.rows import digest
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.memory import (
+from sparkplug.schema.memory import MemoryState
+from sparkplug.schema.memory_export import (
     ExportedMemory,
     ExportReply,
     ExportRequest,
     ImportReply,
     ImportRequest,
-    MemoryState,
 )
 from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
 

@@ -15,7 +15,7 @@ from sparkplug.memory.access import Caller, caller_of
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.indexing import Indexing
 from sparkplug.memory.writing import Taken, Write, Writing, outcome_of, read_request
-from sparkplug.schema.memory import MemoryOutcome
+from sparkplug.schema.memory_requests import MemoryOutcome
 from sparkplug.schema.settings import LlmSection
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from sparkplug.memory.extraction import Extraction
 from sparkplug.memory.intake import Intake
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.writing import Taken, Write
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome, OutcomeRequest
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Hearing:
         """A write as it came; one that may not be is told so. None for what is none."""
         caller = caller_of(message.subject.split(".")[3:])
         try:
-            request = m.MemoryAdd.model_validate_json(message.data)
+            request = MemoryAdd.model_validate_json(message.data)
         except ValidationError as error:
             log.warning("no write on %s: %s", message.subject, error.errors()[:1])
             return None
@@ -78,7 +78,7 @@ class Hearing:
         async with self._outcomes:
             self._outcomes.notify_all()
 
-    async def outcome(self, caller: Caller, request: m.OutcomeRequest) -> m.MemoryOutcome:
+    async def outcome(self, caller: Caller, request: OutcomeRequest) -> MemoryOutcome:
         """What became of a write, waited for as long as is asked."""
         self._parts.access.check_enabled(caller)
         deadline = time.monotonic() + request.wait
@@ -89,7 +89,7 @@ class Hearing:
                     return found
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return found or m.MemoryOutcome(write=request.write, state="waiting")
+                    return found or MemoryOutcome(write=request.write, state="waiting")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):
                         await self._outcomes.wait()

@@ -15,7 +15,8 @@ from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
 from sparkplug.memory.chunks import KNOWN, MOST_FILE_BYTES, chunks_of
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
 from sparkplug.schema.errors import InvalidError, NotFoundError
-from sparkplug.schema.memory import ForgetRequest, IngestRequest, KnowledgeFolder, MemorySource
+from sparkplug.schema.memory import MemorySource
+from sparkplug.schema.memory_documents import ForgetRequest, IngestRequest, KnowledgeFolder
 from sparkplug.schema.settings import MemorySection
 
 log = logging.getLogger(__name__)

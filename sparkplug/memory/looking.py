@@ -9,18 +9,11 @@ from datetime import UTC, datetime
 from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.rows import item_of, read_of, saying_of, version_of, when
-from sparkplug.schema.memory import (
-    UNDO_S,
-    AgentUse,
-    ExportedMemory,
-    GrowthPoint,
-    KnowledgeFolder,
-    ListReply,
-    ListRequest,
-    MemoryDescription,
-    MemoryState,
-    ScopeUse,
-)
+from sparkplug.schema.memory import UNDO_S, MemoryDescription, MemoryState
+from sparkplug.schema.memory_documents import KnowledgeFolder
+from sparkplug.schema.memory_export import ExportedMemory
+from sparkplug.schema.memory_requests import ListReply, ListRequest
+from sparkplug.schema.memory_stats import AgentUse, GrowthPoint, ScopeUse
 
 _POINTS = 60
 _DAY = 86400.0

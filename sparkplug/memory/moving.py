@@ -20,7 +20,7 @@ from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.exchange import lines_of
 from sparkplug.paths import write_private
 from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
-from sparkplug.schema.memory import MemoryHome, MoveReply
+from sparkplug.schema.memory_home import MemoryHome, MoveReply
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ from sparkplug.memory import happened, settled, upkeep
 from sparkplug.memory.catalogue import Catalogue, short
 from sparkplug.memory.rows import item_of
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import MemoryState, Proposal, PruneRequest
+from sparkplug.schema.memory import MemoryState
+from sparkplug.schema.memory_pruning import Proposal, PruneRequest
 from sparkplug.schema.memory_review import (
     ProposalsReply,
     ProposalsRequest,

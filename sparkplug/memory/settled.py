@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sparkplug.schema.memory import ExportedDecision
+from sparkplug.schema.memory_export import ExportedDecision
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS settled (

@@ -9,7 +9,8 @@ from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.parts import Parts
-from sparkplug.schema import memory as m
+from sparkplug.schema.memory_requests import ItemRequest
+from sparkplug.schema.memory_stats import MemoryStats
 
 
 class Stats:
@@ -19,13 +20,13 @@ class Stats:
         self._parts = parts
         self._hearing = hearing
 
-    async def answer(self, _caller: Caller, _request: m.ItemRequest) -> m.MemoryStats:
+    async def answer(self, _caller: Caller, _request: ItemRequest) -> MemoryStats:
         """All of it, now."""
         made = await self._parts.on_reader(self._read)
         made.waiting = await self._hearing.intake.waiting()
         return made
 
-    def _read(self) -> m.MemoryStats:
+    def _read(self) -> MemoryStats:
         parts, indexing = self._parts, self._parts.indexing
         db = parts.catalogue.reader
         scopes = looking.scopes_in_use(db)
@@ -33,7 +34,7 @@ class Stats:
         flagged = db.execute(
             "SELECT count(*) AS n FROM items WHERE state = 'kept' AND flags != ''"
         ).fetchone()["n"]
-        return m.MemoryStats(
+        return MemoryStats(
             node=parts.node,
             items=sum(use.items for use in scopes),
             bytes=sum(use.bytes for use in scopes),

@@ -20,7 +20,7 @@ from sparkplug.memory.catalogue import Catalogue, short
 from sparkplug.memory.embedders.lexical import LexicalEmbedder
 from sparkplug.memory.rows import item_of, strength
 from sparkplug.memory.stop_words import STOP_WORDS
-from sparkplug.schema.memory import Proposal, PruneReply, PruneRequest
+from sparkplug.schema.memory_pruning import Proposal, PruneReply, PruneRequest
 
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

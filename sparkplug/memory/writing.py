@@ -13,7 +13,8 @@ from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
 from sparkplug.memory.catalogue import Catalogue, NewItem, Stored, item_id
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
-from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryOutcome, MemorySource
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemorySource
+from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome
 from sparkplug.schema.settings import MemorySection
 
 log = logging.getLogger(__name__)

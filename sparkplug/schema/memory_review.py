@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.schema.base import Record
-from sparkplug.schema.memory import Proposal
+from sparkplug.schema.memory_pruning import Proposal
 
 PairKind = Literal["duplicate", "contradiction"]
 #: `merge`: one stays, the other is deleted. `both`: it is not proposed again, as long as both say

@@ -16,8 +16,8 @@ from sparkplug.bus.connection import connect
 from sparkplug.bus.keys import ensure_keys
 from sparkplug.client import memory
 from sparkplug.node.permissions import agent_permissions
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import NotFoundError, RefusedError
+from sparkplug.schema.memory_requests import MemoryAdd, SearchReply, SearchRequest
 from sparkplug.schema.memory_review import (
     ProposalsReply,
     ProposalsRequest,
@@ -148,7 +148,7 @@ async def test_an_agent_is_told_of_no_scope_and_decides_nothing(node: Node) -> N
         )
         try:
             made = [
-                await memory.add(client, m.MemoryAdd(text=text, scope="agent:bob"))
+                await memory.add(client, MemoryAdd(text=text, scope="agent:bob"))
                 for text in ("bob hides the key", "bob hides the key!")
             ]
             first, second = (one.ids[0] for one in made)
@@ -180,8 +180,8 @@ async def test_an_agent_is_told_of_no_scope_and_decides_nothing(node: Node) -> N
             for known in (first, second):
                 assert (await memory.describe(client, known)).item.state == "kept"
             # What it reads itself is told of it, with the run it says it is in only if it is.
-            search = m.SearchRequest(query="the door of the hall", run="made-up")
-            await wire.ask(ana, "search", ANA, search, m.SearchReply)
+            search = SearchRequest(query="the door of the hall", run="made-up")
+            await wire.ask(ana, "search", ANA, search, SearchReply)
 
             async def told() -> bool:
                 request = TimelineRequest(kinds=[HappeningKind.READ], by="ana")

@@ -12,7 +12,8 @@ from sparkplug.tui.widgets.table import Column
 from sparkplug.tui.widgets.tree_nodes import Node
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryItem, MemoryStats, ScopeUse
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_stats import MemoryStats, ScopeUse
 
 #: Characters of a text that a row is made of.
 _LOOKED_AT = 400

@@ -19,7 +19,8 @@ from sparkplug.tui.widgets.page import Layout
 from sparkplug.tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryDescription, Proposal
+    from sparkplug.schema.memory import MemoryDescription
+    from sparkplug.schema.memory_pruning import Proposal
 
 _MOST = 500
 #: All are compared with all, which takes its time: not while one only passes by.

@@ -13,15 +13,10 @@ from sparkplug.memory.search import by_words, hybrid
 from sparkplug.memory.wording import index_words, words_of
 from sparkplug.memory.writing import Write, Writing
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import (
-    ExportRequest,
-    ImportRequest,
-    ListRequest,
-    MemoryAdd,
-    MemorySource,
-    MemoryState,
-    PruneRequest,
-)
+from sparkplug.schema.memory import MemorySource, MemoryState
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
+from sparkplug.schema.memory_pruning import PruneRequest
+from sparkplug.schema.memory_requests import ListRequest, MemoryAdd
 from sparkplug.schema.settings import MemorySection
 
 DAY = 86400.0

@@ -12,13 +12,8 @@ from sparkplug.memory import exchange
 from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
 from sparkplug.memory.fitting import fit, room
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.memory import (
-    MOST_TEXT_BYTES,
-    ExportReply,
-    ExportRequest,
-    ImportRequest,
-    MemoryState,
-)
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryState
+from sparkplug.schema.memory_export import ExportReply, ExportRequest, ImportRequest
 from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
 
 DAY = 86400.0

@@ -10,7 +10,7 @@ from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.chunks import chunks_of
 from sparkplug.memory.knowledge import Knowledge
 from sparkplug.schema.errors import NotFoundError
-from sparkplug.schema.memory import ForgetRequest, IngestRequest
+from sparkplug.schema.memory_documents import ForgetRequest, IngestRequest
 from sparkplug.schema.settings import MemorySection
 
 ROOT = Path(__file__).parents[3]

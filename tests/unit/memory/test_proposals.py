@@ -9,7 +9,8 @@ import pytest
 from sparkplug.memory import exchange, looking, proposals, timeline, upkeep
 from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import ExportRequest, ImportRequest, Proposal, PruneRequest
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
+from sparkplug.schema.memory_pruning import Proposal, PruneRequest
 from sparkplug.schema.memory_review import ProposalsRequest, SettleRequest
 from sparkplug.schema.memory_timeline import TimelineRequest
 

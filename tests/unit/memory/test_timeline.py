@@ -12,7 +12,7 @@ from sparkplug.memory import exchange, happened, timeline, upkeep
 from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, NotFoundError
-from sparkplug.schema.memory import ExportRequest, ImportRequest
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
 from sparkplug.schema.memory_timeline import Happening, HappeningKind, TimelineRequest
 
 DAY = 86400.0
