@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sparkplug.memory import upkeep
+from sparkplug.memory import outcomes, upkeep
 from sparkplug.memory.access import Caller
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.rows import item_of
@@ -110,7 +110,7 @@ class Changing:
 
         def change() -> ManyReply:
             with catalogue.change() as db:
-                before = catalogue.answer(db, request.request)
+                before = outcomes.answer(db, request.request)
                 if before is not None:
                     return ManyReply.model_validate_json(before)
                 for known in allowed:
@@ -121,7 +121,7 @@ class Changing:
                             reply.left[known] = "nothing to do"
                     except SparkplugError as error:
                         reply.left[known] = error.message
-                catalogue.set_answer(db, request.request, reply.model_dump_json())
+                outcomes.set_answer(db, request.request, reply.model_dump_json())
             return reply
 
         reply = await self._parts.on_writer(change)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
+from sparkplug.memory import outcomes
 from sparkplug.memory.access import Caller, caller_of
 from sparkplug.memory.extraction import Extraction
 from sparkplug.memory.intake import Intake
@@ -78,13 +79,16 @@ class Hearing:
         async with self._outcomes:
             self._outcomes.notify_all()
 
+    def _found(self, write: str) -> MemoryOutcome | None:
+        return outcomes.outcome(self._parts.catalogue.reader, write)
+
     async def outcome(self, caller: Caller, request: OutcomeRequest) -> MemoryOutcome:
         """What became of a write, waited for as long as is asked."""
         self._parts.access.check_enabled(caller)
         deadline = time.monotonic() + request.wait
         async with self._outcomes:
             while True:
-                found = await self._parts.on_reader(self._parts.catalogue.outcome, request.write)
+                found = await self._parts.on_reader(self._found, request.write)
                 if found is not None and found.state != "extracting":
                     return found
                 left = deadline - time.monotonic()

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
+from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.chunks import KNOWN, MOST_FILE_BYTES, chunks_of
+from sparkplug.memory.storing import NewItem, item_id, store
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.memory import MemorySource
@@ -202,7 +203,7 @@ class Knowledge:
                 "SELECT * FROM items WHERE path = ? AND scope = ?", (file, folder.scope)
             ).fetchall()
             self._catalogue.purge(db, [row for row in rows if row["id"] not in kept])
-            self._catalogue.store(items, db)
+            store(items, db)
             if mark is None:
                 db.execute("DELETE FROM files WHERE path = ?", (file,))
             else:

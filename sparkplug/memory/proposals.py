@@ -6,7 +6,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 
-from sparkplug.memory import happened, settled, upkeep
+from sparkplug.memory import happened, outcomes, settled, upkeep
 from sparkplug.memory.catalogue import Catalogue, short
 from sparkplug.memory.rows import item_of
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
@@ -92,7 +92,7 @@ def settle(
     ConflictError when one of both is not there any more, or nothing was decided.
     """
     with catalogue.change() as db:
-        before = catalogue.answer(db, request.request)
+        before = outcomes.answer(db, request.request)
         if before is not None:
             return SettleReply.model_validate_json(before)
         one, other = _both(catalogue, db, request.proposal)
@@ -100,7 +100,7 @@ def settle(
             reply = _take_back(catalogue, db, one, other, author, half_life)
         else:
             reply = _decide(catalogue, db, request, (one, other), author, half_life)
-        catalogue.set_answer(db, request.request, reply.model_dump_json())
+        outcomes.set_answer(db, request.request, reply.model_dump_json())
     return reply
 
 

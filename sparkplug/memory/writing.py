@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sparkplug.memory import looking
+from sparkplug.memory import looking, outcomes
 from sparkplug.memory.access import Caller
-from sparkplug.memory.catalogue import Catalogue, NewItem, Stored, item_id
+from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.storing import NewItem, Stored, item_id, store
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemorySource
 from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome
@@ -72,7 +73,7 @@ class Writing:
         taken: Taken,
     ) -> MemoryOutcome:
         request = write.request
-        known = self._catalogue.outcome(request.id, db)
+        known = outcomes.outcome(db, request.id)
         if known is not None:
             return known
         refused = write.refused or self._over_quota(db, write, used)
@@ -91,12 +92,12 @@ class Writing:
             made = MemoryOutcome(write=request.id, state="extracting")
         else:
             item = self.item(write, request.text, note=self._verbatim_note(write))
-            stored = self._catalogue.store([item], db)[0]
+            stored = store([item], db)[0]
             made = outcome_of(request.id, [stored])
             if not stored.same:
                 key = (write.scope, write.caller.author)
                 taken.added.setdefault(key, []).append(stored.id)
-        self._catalogue.set_outcome(db, made)
+        outcomes.set_outcome(db, made)
         return made
 
     def item(self, write: Write, text: str, *, number: int = 0, **more: str) -> NewItem:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sparkplug.memory import exchange
-from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
+from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.fitting import fit, room
+from sparkplug.memory.storing import NewItem, item_id, store
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryState
 from sparkplug.schema.memory_export import ExportReply, ExportRequest, ImportRequest
@@ -35,7 +36,7 @@ def other(tmp_path: Path) -> Catalogue:
 def add(catalogue: Catalogue, text: str, **more: Any) -> str:
     item = NewItem(id=item_id(text[:50]), text=text, scope="mesh", **more)
     with catalogue.change() as db:
-        return catalogue.store([item], db)[0].id
+        return store([item], db)[0].id
 
 
 def pages(catalogue: Catalogue, limit: int = 500) -> list[ExportReply]:

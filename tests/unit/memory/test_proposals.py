@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparkplug.memory import exchange, looking, proposals, timeline, upkeep
-from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
+from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.storing import NewItem, item_id, store
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.memory_export import ExportRequest, ImportRequest
 from sparkplug.schema.memory_pruning import Proposal, PruneRequest
@@ -25,7 +26,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def add(catalogue: Catalogue, text: str, scope: str = "mesh", **more: object) -> str:
     item = NewItem(id=item_id(f"{scope} {text}"), text=text, scope=scope, **more)  # type: ignore[arg-type]
     with catalogue.change() as db:
-        return catalogue.store([item], db)[0].id
+        return store([item], db)[0].id
 
 
 def proposed(catalogue: Catalogue, **asked: object) -> list[Proposal]:
