@@ -139,7 +139,10 @@ async def _move(client: Client, host: str) -> ActionResult:
 
     made = await room.move(client, host)
     text = f"{made.items} memories go to {made.node}; what is said meanwhile waits in the mesh"
-    return ActionResult(text, {"host": made.node, "items": made.items})
+    if made.folders:
+        what = "the folder" if len(made.folders) == 1 else f"{len(made.folders)} folders:"
+        text += f"; not watched from there: {what} {', '.join(made.folders)}"
+    return ActionResult(text, {"host": made.node, "items": made.items, "folders": made.folders})
 
 
 MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (

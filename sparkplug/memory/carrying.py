@@ -7,10 +7,11 @@ import logging
 
 from sparkplug.memory import exchange
 from sparkplug.memory.access import Caller
+from sparkplug.memory.folders import put_back
 from sparkplug.memory.gate import Gate
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.knowledge import Knowledge
-from sparkplug.memory.moving import hand_over
+from sparkplug.memory.moving import FOLDERS, hand_over
 from sparkplug.memory.parts import Parts
 from sparkplug.schema.errors import ConflictError
 from sparkplug.schema.memory_documents import ForgetRequest, IngestRequest, KnowledgeFolder
@@ -100,5 +101,10 @@ class Carrying:
                     lines = []
             if lines:
                 added += exchange.take_in(catalogue, ImportRequest(lines=lines)).added
+        left = self._parts.folder / FOLDERS
+        if left.exists():
+            with catalogue.change() as db:
+                put_back(db, left.read_text(encoding="utf-8"))
+            left.unlink()
         path.unlink()
         log.info("%d memories came from elsewhere", added)

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparkplug.memory import happened, outcomes, settled
+from sparkplug.memory import happened, outcomes, retention, settled
 from sparkplug.memory.rows import digest
 from sparkplug.memory.tables import FILE, open_catalogue
 from sparkplug.memory.wording import index_words
@@ -126,6 +126,7 @@ class Catalogue:
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     (row["row"], row["version"] + 1, new_text, now, author, why),
                 )
+                retention.trim_versions(db, row["row"])
             if scope is not None and scope != row["scope"]:
                 changed["scope"] = scope
             if new_text is not None or "scope" in changed:
@@ -210,7 +211,13 @@ class Catalogue:
             if row["state"] != MemoryState.DELETED:
                 self._unindex(db, row)
                 happened.note(db, Kind.DELETED, row, "", "no longer in its document")
-            for table in ("versions", "sayings", "readings", "vectors"):
+            # What other documents say as well is theirs now: they are read again for it.
+            db.execute(
+                "UPDATE files SET digest = x'' WHERE path IN"
+                " (SELECT path FROM also_in WHERE item = ?)",
+                (row["row"],),
+            )
+            for table in ("versions", "sayings", "readings", "vectors", "also_in"):
                 db.execute(f"DELETE FROM {table} WHERE item = ?", (row["row"],))  # noqa: S608
             happened.forget(db, row["row"])
             settled.forget(db, row["id"])
@@ -224,6 +231,7 @@ class Catalogue:
         ).fetchall()
         self.purge(db, rows)
         outcomes.forget_old(db)
+        retention.trim_all(db)
         return len(rows)
 
     def note_reads(self, rows: Sequence[int], agent: str, run: str) -> None:

@@ -54,6 +54,8 @@ class Changing:
         source = MemorySource.PERSON if caller.is_person else MemorySource(row["source"])
 
         def work() -> MemoryItem:
+            if text is not None and not caller.is_person:
+                parts.writing.check_edit(caller.agent, row["id"], text)
             parts.catalogue.edit(
                 row["id"],
                 caller.author,
@@ -102,7 +104,8 @@ class Changing:
                 row = await self._parts.on_reader(catalogue.find, one)
                 if not caller.is_person:
                     deleted = row["state"] == MemoryState.DELETED
-                    if row["agent"] != caller.agent or (deleted and event != "memory:added"):
+                    undone = event == "memory:added" and _of(row["deleted_by"]) == caller.agent
+                    if row["agent"] != caller.agent or (deleted and not undone):
                         raise NotFoundError("no memory of that id")
                 allowed.append(row["id"])
             except SparkplugError as error:
@@ -195,3 +198,9 @@ class Changing:
     def _purge(self) -> None:
         with self._parts.catalogue.change() as db:
             self._parts.catalogue.purge_old(db)
+
+
+def _of(author: str) -> str:
+    """The agent of an author; what a person or the memory itself did is of none."""
+    agent, slash, _ = author.partition("/")
+    return agent if slash else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
+from sparkplug.memory.folders import folders
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.parts import Parts
 from sparkplug.schema.memory_requests import ItemRequest
@@ -54,7 +55,7 @@ class Stats:
             extraction=self._hearing.extraction.model,
             extracting=self._hearing.extraction.waiting(),
             disk_bytes=_disk(parts.folder),
-            folders=looking.folders(db),
+            folders=folders(db),
         )
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sparkplug.memory import happened
+from sparkplug.memory import happened, retention
 from sparkplug.memory.rows import digest
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.memory import MemoryState
@@ -70,18 +70,25 @@ def store(items: Iterable[NewItem], db: sqlite3.Connection) -> list[Stored]:
 def _store(item: NewItem, db: sqlite3.Connection, now: float) -> Stored:
     key = digest(item.text)
     known = db.execute(
-        "SELECT row, id, state FROM items WHERE scope = ? AND digest = ? AND state != 'deleted'",
+        "SELECT row, id, state, said FROM items"
+        " WHERE scope = ? AND digest = ? AND state != 'deleted'",
         (item.scope, key),
     ).fetchone()
     who = (item.author, item.agent, item.run, item.step, item.message)
     if known is not None:
-        if known["id"] != item.id:
-            db.execute("UPDATE items SET said = said + 1 WHERE row = ?", (known["row"],))
+        if item.path:
             db.execute(
+                "INSERT OR IGNORE INTO also_in (item, path) VALUES (?, ?)",
+                (known["row"], item.path),
+            )
+        elif known["id"] != item.id:
+            db.execute("UPDATE items SET said = said + 1 WHERE row = ?", (known["row"],))
+            saying = db.execute(
                 "INSERT INTO sayings (item, time, author, agent, run, step, message)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (known["row"], now, *who),
             )
+            retention.after_saying(db, known["row"], saying.lastrowid or 0, known["said"] + 1)
         return Stored(known["id"], True, known["state"] == MemoryState.QUARANTINED)
     state = MemoryState.QUARANTINED if item.quarantined else MemoryState.KEPT
     cursor = db.execute(

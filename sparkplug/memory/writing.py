@@ -14,6 +14,7 @@ from sparkplug.memory.access import Caller
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.storing import NewItem, Stored, item_id, store
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
+from sparkplug.schema.errors import RefusedError
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemorySource
 from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome
 from sparkplug.schema.settings import MemorySection
@@ -151,6 +152,20 @@ class Writing:
             return "kept as it is: no model is configured to extract facts"
         return ""
 
+    def check_edit(self, agent: str, known: str, text: str) -> None:
+        """Raise RefusedError when other words of a memory are beyond the quota of its agent."""
+        row = self._catalogue.find(known)
+        size = len(text.encode(errors="surrogatepass"))
+        items, total = looking.used_by(self._catalogue.reader, agent)
+        if size > row["size"] and total - row["size"] + size > self._settings.quota_bytes:
+            raise RefusedError(self._used_up(agent, items, total))
+
+    def _used_up(self, agent: str, items: int, total: int) -> str:
+        return (
+            f"{agent} has used its quota: {items} of {self._settings.quota_items} memories,"
+            f" {total} of {self._settings.quota_bytes} bytes"
+        )
+
     def _over_quota(
         self, db: sqlite3.Connection, write: Write, used: dict[str, tuple[int, int]]
     ) -> str:
@@ -162,10 +177,7 @@ class Writing:
             return ""
         items, total = used.get(agent) or looking.used_by(db, agent)
         if items >= self._settings.quota_items or total + size > self._settings.quota_bytes:
-            return (
-                f"{agent} has used its quota: {items} of {self._settings.quota_items} memories,"
-                f" {total} of {self._settings.quota_bytes} bytes"
-            )
+            return self._used_up(agent, items, total)
         used[agent] = (items + 1, total + size)
         return ""
 

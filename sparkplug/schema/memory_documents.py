@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from sparkplug.schema.base import Record
 
 
@@ -17,6 +19,7 @@ class KnowledgeFolder(Record):
     watched: bool = True
     read: datetime | None = None
     error: str = ""
+    host: str = Field("", description="the host whose folder it is")
 
 
 class IngestRequest(Record):
@@ -31,3 +34,10 @@ class ForgetRequest(Record):
     """Let go of a folder and of all that was read from it."""
 
     path: str
+
+
+def folder_state(folder: KnowledgeFolder, node: str) -> str:
+    """How it is with a folder, in words, while `node` keeps the memory."""
+    if folder.host and folder.host != node:
+        return f"of host {folder.host}: kept as it was read, not watched from {node}"
+    return folder.error or ("watched" if folder.watched else "read once")

@@ -29,3 +29,6 @@ class MoveReply(Record):
 
     node: str
     items: int
+    folders: list[str] = Field(
+        default_factory=list, description="folders of documents that it does not watch from there"
+    )

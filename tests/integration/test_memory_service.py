@@ -24,7 +24,7 @@ from sparkplug.memory import carrying, extraction, finding, moving
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, DeadlineError, SparkplugError
+from sparkplug.schema.errors import ConflictError, DeadlineError, RefusedError, SparkplugError
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryDescription, MemoryItem
 from sparkplug.schema.memory_export import ExportReply, ExportRequest
 from sparkplug.schema.memory_home import MoveReply, MoveRequest
@@ -126,6 +126,29 @@ async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
                 return bool(hits) and "did not answer" in hits[0].note
 
             assert await eventually(gave_up, 60)
+
+
+async def test_a_quota_holds_for_edits_and_what_a_person_deleted_no_agent_brings_back(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    environ = {"SPARKPLUG_MEMORY_EMBEDDER": "lexical", "SPARKPLUG_MEMORY_QUOTA_BYTES": "2000"}
+    async with service(mesh_bus, tmp_path / "memory", **environ):
+        known = (await say(mesh_bus, "small")).ids[0]
+        large = EditRequest(id=known, text="x" * 3000)
+        with pytest.raises(RefusedError, match="ana has used its quota: 1 of 100000 memories"):
+            await wire.ask(mesh_bus, "edit", WHO, large, MemoryItem)
+        for text in ("y" * 1900, "z" * 1800):
+            fits = EditRequest(id=known, text=text)
+            assert (await wire.ask(mesh_bus, "edit", WHO, fits, MemoryItem)).text == text
+        assert (await wire.ask(mesh_bus, "edit", PERSON, large, MemoryItem)).size == 3000
+        one = ManyRequest(ids=[known])
+        for deleter, brought in ((WHO, [known]), (PERSON, [])):
+            gone = ManyRequest(ids=[known])
+            assert (await wire.ask(mesh_bus, "delete", deleter, gone, ManyReply)).changed == [known]
+            back = await wire.ask(
+                mesh_bus, "undo", WHO, one.model_copy(update={"request": deleter}), ManyReply
+            )
+            assert back.changed == brought
 
 
 async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path: Path) -> None:
