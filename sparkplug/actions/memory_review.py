@@ -178,8 +178,10 @@ async def _proposals(
     lines = [line for one in reply.proposals for line in _pair_lines(one)]
     if reply.compared < reply.items:
         lines.append(f"the newest {reply.compared} of {reply.items} memories were compared")
-    nothing = "nothing was decided yet" if decided else "nothing says the same or contradicts"
-    text = "\n".join(lines) or nothing
+    if not reply.proposals:
+        nothing = "nothing was decided yet" if decided else "nothing says the same or contradicts"
+        lines.insert(0, nothing)
+    text = "\n".join(lines)
     return ActionResult("proposals", data, changed=False, text=text)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sparkplug.client.session import Client
     from sparkplug.schema.memory import MemoryItem
-    from sparkplug.schema.memory_pruning import Proposal, PruneRequest
+    from sparkplug.schema.memory_pruning import Proposal, PruneReply, PruneRequest
 
 
 def _asked(
@@ -54,8 +54,7 @@ async def _prune(
     reply = await room.prune(client, request)
     left = [one for one in reply.proposals if one.kind == "contradiction"]
     text = f"{len(reply.deleted)} deleted, for seven days to be had back"
-    if left:
-        text += "\n" + "\n".join(map(_line, left))
+    text = "\n".join([text, *map(_line, left), *_left_out(reply)])
     data = {
         "deleted": reply.deleted,
         "purged": reply.purged,
@@ -70,8 +69,19 @@ async def _try_prune(client: Client, **asked: Any) -> ActionResult:
 
     reply = await room.prune(client, _asked(**asked))
     lines = [_line(one) for one in reply.proposals] or ["nothing to tidy"]
+    lines += _left_out(reply)
     data = {"proposals": [_data(one) for one in reply.proposals]}
     return ActionResult("\n".join(lines), data, changed=False)
+
+
+def _left_out(reply: PruneReply) -> list[str]:
+    """What was not looked at, or not told."""
+    told = []
+    if reply.compared < reply.items:
+        told.append(f"the newest {reply.compared} of {reply.items} memories were compared")
+    if reply.more:
+        told.append("there is more to tidy: do it again for the next of it")
+    return told
 
 
 def _line(one: Proposal) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import nats.errors
 from pydantic import BaseModel
 
 from sparkplug.bus import memory as wire
@@ -34,6 +37,8 @@ from sparkplug.schema.memory_requests import (
     SearchRequest,
 )
 from sparkplug.schema.memory_review import (
+    ComparingReply,
+    ComparingRequest,
     Decision,
     ProposalsReply,
     ProposalsRequest,
@@ -47,6 +52,8 @@ from sparkplug.schema.textfile import storage_error
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _STORED_S = 10.0
+#: All are compared with all: it takes its time, and one waits for another.
+_COMPARED_S, _LOOKED_S, _TOLD_S = 180.0, 0.5, 5.0
 _PAGE_LINES = 500
 #: Memories that are changed in one transaction.
 _ONE_REQUEST = 2000
@@ -117,8 +124,8 @@ async def stats(client: Client) -> MemoryStats:
 
 
 async def prune(client: Client, request: PruneRequest) -> PruneReply:
-    """What could be tidied; with `apply` it is."""
-    return await ask(client, "prune", request, PruneReply, deadline=120.0)
+    """What could be tidied; with `apply` it is. How far it is, is told."""
+    return await _compare(client, "prune", request, PruneReply, client.told)
 
 
 async def timeline(client: Client, request: TimelineRequest) -> TimelineReply:
@@ -129,9 +136,44 @@ async def timeline(client: Client, request: TimelineRequest) -> TimelineReply:
     return await ask(client, "timeline", request, TimelineReply)
 
 
-async def proposals(client: Client, request: ProposalsRequest) -> ProposalsReply:
-    """Pairs of memories that say the same or contradict each other, or were decided about."""
-    return await ask(client, "proposals", request, ProposalsReply, deadline=180.0)
+async def proposals(
+    client: Client, request: ProposalsRequest, told: Callable[[str], None] | None = None
+) -> ProposalsReply:
+    """Pairs of memories that say the same or contradict each other, or were decided about.
+
+    How far it is, `told` is told, else who the client tells. Cancelled, the comparison ends.
+    """
+    return await _compare(client, "proposals", request, ProposalsReply, told or client.told)
+
+
+async def _compare(
+    client: Client,
+    verb: str,
+    request: ProposalsRequest | PruneRequest,
+    reply: type[ReplyT],
+    told: Callable[[str], None],
+) -> ReplyT:
+    """Ask for what compares memories with each other, and how far it is till it is answered."""
+    named = request.model_copy(update={"request": secrets.token_hex(16)})
+    seen = ComparingRequest(request=named.request)
+    asked = asyncio.ensure_future(ask(client, verb, named, reply, deadline=_COMPARED_S))
+    try:
+        while not (await asyncio.wait([asked], timeout=_LOOKED_S))[0]:
+            with contextlib.suppress(NoMeshError, DeadlineError):
+                found = await ask(client, "comparing", seen, ComparingReply, deadline=_TOLD_S)
+                if found.going:
+                    told(f"memories are compared with each other … {found.share:.0%}")
+        return asked.result()
+    finally:
+        told("")
+        if not asked.done():
+            asked.cancel()
+            stop = seen.model_copy(update={"stop": True}).model_dump_json().encode()
+            with contextlib.suppress(TimeoutError, nats.errors.Error):
+                await client.bus.nc.publish(
+                    subjects.memory_call("comparing", _caller(client)), stop
+                )
+                await client.bus.flush(_TOLD_S)
 
 
 async def settle(

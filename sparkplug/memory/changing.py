@@ -170,16 +170,20 @@ class Changing:
     async def prune(self, caller: Caller, request: PruneRequest) -> PruneReply:
         """What could be tidied; with `apply`, tidied."""
         parts = self._parts
-        if request.apply:
-            reply = await parts.on_writer(
-                upkeep.prune, parts.catalogue, request, parts.half_life, caller.author
+        async with parts.comparisons.begin(request.request) as comparison:
+            # Not where others write: it takes its time.
+            reply = await parts.on_reader(
+                upkeep.propose, parts.catalogue, request, parts.half_life, comparison
             )
+        if request.apply:
+            await parts.on_writer(self._apply, reply, caller.author, request.compact)
             parts.indexing.wake()
             if reply.deleted:
                 parts.tell("memory:deleted", "memory", caller.author, reply.deleted)
-            return reply
-        found = await parts.on_reader(upkeep.propose, parts.catalogue, request, parts.half_life)
-        return PruneReply(proposals=found)
+        return reply
+
+    def _apply(self, reply: PruneReply, author: str, compacts: bool) -> None:
+        upkeep.apply(self._parts.catalogue, reply, author, compacts=compacts)
 
     async def keep_up(self) -> None:
         """Take out what has expired, and let go of what cannot be had back; for ever."""

@@ -39,7 +39,7 @@ from sparkplug.schema.memory_requests import (
     OutcomeRequest,
     SearchRequest,
 )
-from sparkplug.schema.memory_review import ProposalsRequest, SettleRequest
+from sparkplug.schema.memory_review import ComparingRequest, ProposalsRequest, SettleRequest
 from sparkplug.schema.memory_timeline import TimelineRequest
 
 Handler = Callable[[Caller, Any], Awaitable[BaseModel]]
@@ -131,6 +131,7 @@ class MemoryService:
             ("timeline", TimelineRequest, self._reviewing.timeline),
             ("proposals", ProposalsRequest, self._reviewing.proposals),
             ("settle", SettleRequest, self._reviewing.settle),
+            ("comparing", ComparingRequest, self._reviewing.comparing),
         )
         for verb, model, handler in everyone:
             await self._serve_one(verb, model, handler, agents=True)

@@ -40,6 +40,7 @@ class PruneRequest(Record):
     compact: bool = False
     apply: bool = False
     limit: int = Field(1000, ge=1, le=10_000)
+    request: str = Field("", max_length=64, description="names it, to be asked how far it is")
 
 
 class PruneReply(Record):
@@ -47,5 +48,8 @@ class PruneReply(Record):
 
     proposals: list[Proposal]
     deleted: list[str] = Field(default_factory=list)
+    more: bool = Field(False, description="there is more of it than was asked for")
+    compared: int = Field(0, description="memories that were compared with each other")
+    items: int = Field(0, description="memories there are; more than are compared at once")
     purged: int = Field(0, description="deleted for longer than they can be had back, now gone")
     freed_bytes: int = 0

@@ -24,6 +24,21 @@ class ProposalsRequest(Record):
     decided: bool = Field(False, description="those that were decided about, the newest first")
     limit: int = Field(200, ge=1, le=1000)
     chars: int = Field(600, ge=0, le=2000, description="at most so many of each text")
+    request: str = Field("", max_length=64, description="names it, to be asked how far it is")
+
+
+class ComparingRequest(Record):
+    """Ask how far a comparison is that another request asked for; or have it end."""
+
+    request: str = Field(max_length=64)
+    stop: bool = False
+
+
+class ComparingReply(Record):
+    """How much of it is done, from 0 to 1; nothing while another has its turn."""
+
+    going: bool
+    share: float
 
 
 class ProposalsReply(Record):

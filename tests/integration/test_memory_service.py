@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,20 @@ from fakes.openai_server import Reply, openai_server
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.client import memory
+from sparkplug.client.session import Client
 from sparkplug.config import load_settings
-from sparkplug.memory import carrying, extraction, finding, moving
+from sparkplug.memory import carrying, extraction, finding, moving, pairs
+from sparkplug.memory.comparison import Comparison
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
+from sparkplug.paths import Paths
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, DeadlineError, RefusedError, SparkplugError
 from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryDescription, MemoryItem
 from sparkplug.schema.memory_export import ExportReply, ExportRequest
 from sparkplug.schema.memory_home import MoveReply, MoveRequest
+from sparkplug.schema.memory_pruning import PruneRequest
 from sparkplug.schema.memory_requests import (
     EditRequest,
     ItemRequest,
@@ -39,6 +45,7 @@ from sparkplug.schema.memory_requests import (
     SearchReply,
     SearchRequest,
 )
+from sparkplug.schema.memory_review import ProposalsRequest
 from sparkplug.schema.memory_stats import MemoryStats
 from sparkplug.schema.node import NodeState, ObservedNode
 
@@ -411,6 +418,48 @@ async def test_it_does_not_go_while_a_model_takes_facts_out_and_what_is_said_is_
         assert (found.text, found.made, found.agent) == ("Ana likes tea", "extracted", "ana")
         back = await wire.ask(mesh_bus, "undo", PERSON, ManyRequest(ids=said.ids), ManyReply)
         assert back.changed == said.ids
+
+
+async def test_who_waits_for_a_comparison_is_told_how_far_it_is_and_ends_it_by_going_away(
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    half, told = asyncio.Event(), list[str]()
+
+    def endless(*given: Any) -> list[Any]:
+        comparison: Comparison = given[-1]
+        comparison.begin(2_000_000)
+        comparison.went_on(1_000_000)
+        try:
+            while True:
+                comparison.went_on(0)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "50%" in text:
+            half.set()
+
+    monkeypatch.setattr(pairs, "find_pairs", endless)
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        client = Client(mesh_bus, Paths(tmp_path), load_settings(), private=False)
+        client.told = tell
+        for look in (
+            memory.proposals(client, ProposalsRequest()),
+            memory.prune(client, PruneRequest(duplicates=True, apply=True)),
+        ):
+            ended.clear()
+            half.clear()
+            waits = asyncio.create_task(look)
+            async with asyncio.timeout(60):
+                await half.wait()
+            waits.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            assert await asyncio.to_thread(ended.wait, 60)
+            assert told[-1] == "", "the line that said how far it was is gone"
 
 
 async def test_what_is_said_while_a_move_comes_to_nothing_is_stored_at_once(

@@ -204,9 +204,10 @@ def test_what_is_said_twice_and_what_contradicts_is_proposed(catalogue: Catalogu
     add(catalogue, "Something entirely different about whales")
     add(catalogue, "Ana likes green tea in the morning", "agent:ana")
     asked = PruneRequest(duplicates=True, contradictions=True)
-    kinds = sorted(p.kind for p in upkeep.propose(catalogue, asked, DAY))
+    kinds = sorted(p.kind for p in upkeep.propose(catalogue, asked, DAY).proposals)
     assert kinds == ["contradiction", "contradiction", "duplicate"]
-    done = upkeep.prune(catalogue, asked.model_copy(update={"apply": True}), DAY, "root")
+    done = upkeep.propose(catalogue, asked, DAY)
+    upkeep.apply(catalogue, done, "root", compacts=False)
     assert len(done.deleted) == 1
     assert catalogue.find(done.deleted[0])["state"] == MemoryState.DELETED
 
@@ -220,7 +221,7 @@ def test_what_is_over_goes_and_what_is_weak_is_proposed(catalogue: Catalogue) ->
             db.execute("UPDATE items SET updated = updated - ? WHERE id = ?", (90 * DAY, known))
     catalogue.note_reads([catalogue.find(used)["row"]], "ana", "")
     assert [row["text"] for row in upkeep.expire(catalogue)] == ["over"]
-    found_weak = upkeep.propose(catalogue, PruneRequest(weak_below=0.2), 30 * DAY)
+    found_weak = upkeep.propose(catalogue, PruneRequest(weak_below=0.2), 30 * DAY).proposals
     assert [p.drop.id for p in found_weak] == [old]
 
 
