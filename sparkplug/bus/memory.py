@@ -83,8 +83,10 @@ async def ask(
 async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
     """Have something remembered: returns once the mesh has stored it, before it is worked on.
 
-    Raises InvalidError for a text that is too long, SparkplugError when the queue is full.
+    Raises InvalidError for a text that is empty or too long, SparkplugError when the queue is full.
     """
+    if not request.text.strip():
+        raise InvalidError("a memory cannot be empty")
     size = len(request.text.encode(errors="surrogatepass"))
     if size > MOST_TEXT_BYTES:
         raise InvalidError(

@@ -70,7 +70,7 @@ async def run_action(cli: Cli) -> int:
 def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
     """The arguments of each call: one, or one for each subject that was named."""
     given = {a.name: getattr(cli.args, a.name) for a in action.arguments}
-    if given.get("text") == "-" and action.id == "agents.prompt":
+    if given.get("text") == "-" and action.id in ("agents.prompt", "memory.add"):
         given["text"] = _read_stdin()
     target = action.target_argument
     if not action.many or target is None:
@@ -81,11 +81,11 @@ def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
 def _read_stdin() -> str:
     data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(data) > _MOST_STDIN_BYTES:
-        raise InvalidError(f"the prompt on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
+        raise InvalidError(f"what is on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
     try:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
-        raise InvalidError("the prompt on stdin is not UTF-8 text") from error
+        raise InvalidError("what is on stdin is not UTF-8 text") from error
 
 
 async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int:

@@ -77,7 +77,7 @@ class Writing:
         known = outcomes.outcome(db, request.id)
         if known is not None:
             return known
-        refused = write.refused or self._over_quota(db, write, used)
+        refused = write.refused or self._too_much(db, write, used)
         if refused:
             made = MemoryOutcome(write=request.id, state="refused", error=refused)
         elif self._extracts(write):
@@ -166,9 +166,11 @@ class Writing:
             f" {total} of {self._settings.quota_bytes} bytes"
         )
 
-    def _over_quota(
+    def _too_much(
         self, db: sqlite3.Connection, write: Write, used: dict[str, tuple[int, int]]
     ) -> str:
+        if not write.request.text.strip():
+            return "a memory cannot be empty"
         size = len(write.request.text.encode(errors="surrogatepass"))
         if size > MOST_TEXT_BYTES:
             return f"a memory has at most {MOST_TEXT_BYTES >> 20} MiB, and this has {size} bytes"

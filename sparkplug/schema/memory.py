@@ -10,10 +10,23 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from sparkplug.schema.base import Record
+from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.text import one_line
 
 #: Whose a memory is: `agent:NAME`, `run:ID`, `owner:NAME`, `group:NAME`, or `mesh` for all.
 SCOPE = re.compile(r"mesh|(?:agent|run|owner|group):[A-Za-z0-9_][\w.@=-]{0,126}")
 Scope = Annotated[str, StringConstraints(pattern=f"^(?:{SCOPE.pattern})$")]
+
+
+def check_scope(scope: str) -> None:
+    """Raise InvalidError for what is no scope."""
+    if not SCOPE.fullmatch(scope):
+        raise InvalidError(
+            f"{one_line(scope)[:80]!r} is no scope",
+            hint="agent:NAME, run:ID, owner:NAME, group:NAME or mesh",
+        )
+
+
 #: Bytes of UTF-8 one memory may have: a line of a megabyte is kept whole.
 MOST_TEXT_BYTES = 2 << 20
 #: Seconds for which a deleted memory can be had back.

@@ -16,7 +16,7 @@ class MemoryAdd(Record):
     """Something to remember. Its id makes it one however often it is sent."""
 
     id: str = Field(default_factory=lambda: secrets.token_hex(16), pattern=r"^[0-9a-zA-Z-]{8,64}$")
-    text: str = Field(min_length=1)
+    text: str
     scope: str = Field("", description="empty: the one the agent's file names")
     run: str = ""
     step: str = ""

@@ -78,6 +78,8 @@ def test_what_happened_is_told_by_kind_scope_and_item_and_counted(node: Node) ->
         (("timeline", "--memory", "x"), 2, "no id"),
         (("timeline", "--kind", "adde"), 2, "added"),
         (("timeline", "--scope", "rubbish"), 2, "no scope"),
+        (("add", "x", "--scope", "rubbish"), 2, "'rubbish' is no scope"),
+        (("add", " \n"), 2, "a memory cannot be empty"),
         (("timeline", "--before", "rubbish"), 2, "no page"),
         (("timeline", "--limit", "0"), 2, "--limit"),
         (("timeline", "--since", "yesterday"), 2, "a duration"),
@@ -133,7 +135,7 @@ def test_several_are_deleted_and_had_back_with_one_request(node: Node) -> None:
     gone = node.json("memory", "delete", *ids, "--yes")
     assert [one["changed"] for one in gone] == [True] * 3
     partly = node.cli("memory", "undo", ids[0], ids[1], "ffffffff", check=False)
-    assert partly.returncode == 1 and "2 memories: is back" in partly.stdout
+    assert partly.returncode == 1 and "2 memories: restored" in partly.stdout
     assert "no memory ffffffff" in partly.stdout
 
 

@@ -225,6 +225,15 @@ def test_what_is_over_goes_and_what_is_weak_is_proposed(catalogue: Catalogue) ->
     assert [p.drop.id for p in found_weak] == [old]
 
 
+def test_an_empty_text_is_nothing_to_remember(catalogue: Catalogue) -> None:
+    writing = Writing(catalogue, MemorySection(), "here", lambda _: False)
+    made = writing.take([Write(ANA, MemoryAdd(text=text), "mesh") for text in ("", " \n\t")])
+    assert {(one.state, one.error) for one in made.outcomes} == {
+        ("refused", "a memory cannot be empty")
+    }
+    assert catalogue.reader.execute("SELECT count(*) FROM items").fetchone()[0] == 0
+
+
 def test_identifiers_are_found_by_their_parts_and_a_long_line_takes_no_time() -> None:
     assert index_words("call readText of HTTPServer") == (
         "call readText of HTTPServer\nread Text HTTP Server"
