@@ -178,7 +178,7 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
             Argument(
                 "missed",
                 "text",
-                "of times that passed while no node was up: none, one, each (once)",
+                "times that passed while no node was up: skip, once for all, or all (once)",
                 default="once",
                 flag="--missed",
                 choices=("skip", "once", "all"),

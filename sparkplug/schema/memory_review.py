@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sparkplug.schema.base import Record
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.memory import Proposal
+from sparkplug.schema.memory_pruning import Proposal
 
 PairKind = Literal["duplicate", "contradiction"]
 #: `merge`: one stays, the other is deleted. `both`: it is not proposed again, as long as both say
@@ -36,6 +36,21 @@ class ProposalsRequest(Record):
     decided: bool = Field(False, description="those that were decided about, the newest first")
     limit: int = Field(200, ge=1, le=1000)
     chars: int = Field(600, ge=0, le=2000, description="at most so many of each text")
+    request: str = Field("", max_length=64, description="names it, to be asked how far it is")
+
+
+class ComparingRequest(Record):
+    """Ask how far a comparison is that another request asked for; or have it end."""
+
+    request: str = Field(max_length=64)
+    stop: bool = False
+
+
+class ComparingReply(Record):
+    """How much of it is done, from 0 to 1; nothing while another has its turn."""
+
+    going: bool
+    share: float
 
 
 class ProposalsReply(Record):
