@@ -11,6 +11,7 @@ from tui_mesh import Mesh
 
 from sparkplug.client.prompts import PromptChunk
 from sparkplug.schema.errors import CancelledRequestError
+from sparkplug.schema.base import utc_now
 from sparkplug.schema.usage import AgentUsage
 from sparkplug.tui.dialogs.agent_why import AgentWhy
 from sparkplug.tui.dialogs.answer import Answer
@@ -60,6 +61,18 @@ async def test_what_agents_take_is_seen_with_how_it_went(mesh: Mesh) -> None:
             return next(line for line in lines if "critic" in line and "idle" in line)
 
         await seen.until(lambda: " 2% " in row() and "12G" in row())
+
+
+async def test_ages_of_what_is_described_go_on_while_nothing_is_new(mesh: Mesh) -> None:
+    await mesh.agent("critic", state_since=utc_now())
+    async with centre((120, 36), pane="agents") as seen:
+        for key, begin in (("d", "○ idle for "), ("w", "○ idle for ")):
+            await seen.press(key)
+            await seen.shows(begin)
+            first = next(line for line in seen.screen.splitlines() if begin in line)
+            await seen.until(lambda first=first: first not in seen.screen)
+            await seen.shows(begin)
+            await seen.press("escape")
 
 
 async def test_usage_is_followed_only_while_it_is_seen(mesh: Mesh) -> None:
