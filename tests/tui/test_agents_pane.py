@@ -10,8 +10,8 @@ from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
 from sparkplug.client.prompts import PromptChunk
-from sparkplug.schema.errors import CancelledRequestError
 from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import CancelledRequestError
 from sparkplug.schema.usage import AgentUsage
 from sparkplug.tui.dialogs.agent_why import AgentWhy
 from sparkplug.tui.dialogs.answer import Answer
