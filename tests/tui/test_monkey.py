@@ -16,7 +16,7 @@ from tui_monkey import Monkey, Monkeyed, live
 from fakes.task_mesh import task_mesh
 from sparkplug.client import tasks
 from sparkplug.memory.writing import Write
-from sparkplug.schema.memory import MemoryAdd
+from sparkplug.schema.memory_requests import MemoryAdd
 from sparkplug.schema.task import NewTask
 from sparkplug.tui.dialogs.decision import Decision
 from sparkplug.tui.dialogs.spec_editor import SpecEditor
