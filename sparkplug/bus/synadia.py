@@ -163,9 +163,13 @@ def _info(
     )
 
 
+#: What `waiting_words` begin with.
+WAITS = "waits for a person: "
+
+
 def waiting_words(questions: Sequence[str], text: str) -> str:
     """What the caller of a request that waits for a person is told; see `WaitingError`."""
-    return f"waits for a person: question {', '.join(questions)}: {text}"
+    return f"{WAITS}question {', '.join(questions)}: {text}"
 
 
 class LostAnswererError(SparkplugError):
@@ -294,7 +298,8 @@ async def prompt(
     except ValidationError as error:
         raise InvalidError(str(error), where=where) from error
     except StreamMaxWaitExceededError as error:
-        raise DeadlineError(f"no complete answer within {deadline:g} s", where=where) from error
+        within = f"{round(deadline, 1):g} s"
+        raise DeadlineError(f"no complete answer within {within}", where=where) from error
     except StreamStalledError as error:
         raise DeadlineError(
             f"no word from the agent for {min(_SILENCE_S, deadline):g} s", where=where

@@ -14,6 +14,7 @@ from textual.containers import Vertical
 from textual.events import Click
 from textual.message import Message
 
+from sparkplug.schema.host_needs import HostNeed, host_needs
 from sparkplug.tui import symbols
 from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
@@ -121,6 +122,8 @@ class Overview(Pane):
         self._stuck: Sequence[WaitRing] = ()
         #: What needs a person, as it was drawn last.
         self._needing: tuple[object, ...] = ()
+        #: What its hosts need of one, by host.
+        self._ailing: dict[str, list[HostNeed]] = {}
 
     def compose(self) -> ComposeResult:
         """Two columns of three boxes."""
@@ -146,7 +149,9 @@ class Overview(Pane):
             self._draw_run()
         stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
         needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
-        if needs or ("agents" in topics and self._need_others()):
+        others = "agents" in topics and self._need_others()
+        ailing = "telemetry" in topics and self._ailments() != self._ailing
+        if needs or others or ailing:
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -219,7 +224,8 @@ class Overview(Pane):
             self.draw(self.TOPICS)
 
     async def on_listing_chosen(self, event: Listing.Chosen) -> None:
-        """Into what needs one: a deadlock is looked at, a decision settled."""
+        """Into what needs one: a deadlock is looked at, a decision settled, of a host it is told
+        what is wrong with it."""
         if await open_need(self.centre, event.row.value):
             event.stop()
 
@@ -295,11 +301,15 @@ class Overview(Pane):
         # Of hundreds, five times a second: so without a call for each.
         return [a for a in self.store.agents if a.state == "error" or a.state == "waiting-human"]
 
+    def _ailments(self) -> dict[str, list[HostNeed]]:
+        return {view.name: needs for view in self.store.hosts if (needs := host_needs(view))}
+
     def _draw_needs(self) -> None:
         self._needs.set_empty(waiting(self.store, "nothing needs you"))
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
+        self._ailing = self._ailments()
         self._stuck = deadlocks(self.store.view)
         now = datetime.now(UTC)
         asked = self.store.questions
@@ -311,6 +321,8 @@ class Overview(Pane):
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
         ages += [(now - one.asked).total_seconds() for one in asked]
         ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
+        told = [need.since for needs in self._ailing.values() for need in needs if need.since]
+        ages += [(now - moment).total_seconds() for moment in told]
         self._due = time.monotonic() + min(map(age_lasts, ages), default=_NEVER_S)
 
     def _draw_events(self) -> None:
