@@ -91,7 +91,7 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         *_activity(gpu, brief=True),
         *_links(gpu),
         *_slices(gpu),
-        *process_lines(gpu),
+        *process_lines(gpu, brief=True),
     ]
 
 
@@ -316,6 +316,7 @@ def _board(gpu: Gpu) -> list[Line]:
     """What it is and how it was set up: what its driver tells of that."""
     least, most, bar1 = gpu.power_limit_min_watts, gpu.power_limit_max_watts, gpu.bar1
     told = (
+        ("bus ", gpu.pcie and gpu.pcie.bus_id),
         ("", gpu.serial and f"serial {gpu.serial}"),
         ("", gpu.part_number and f"part {gpu.part_number}"),
         ("", gpu.vbios and f"vbios {gpu.vbios}"),
