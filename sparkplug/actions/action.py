@@ -75,7 +75,8 @@ class ActionResult:
     """What an action did, in a sentence and as data.
 
     `chunks` is an answer still coming, a line of it each where it is a `stream`; `text` something
-    to read in full instead of the sentence.
+    to read in full instead of the sentence. `cancel` ends what the answer comes of, and says what
+    became of it.
     `exit_code` is what a command leaves with where that is an answer of its own, as of `diff`.
     """
 
@@ -86,6 +87,7 @@ class ActionResult:
     text: str = ""
     exit_code: int = 0
     stream: bool = False
+    cancel: Callable[[], Awaitable[str]] | None = None
 
 
 def always(subject: Subject | None) -> str | None:
@@ -100,7 +102,8 @@ class Action:
     `applies` says why it does not fit a subject, or None when it does. `run` is awaited as
     `run(client, **arguments)`; `preview(**arguments)` says in a sentence what it would do.
     `check(client, **arguments)` raises what would keep it from being done, and changes nothing;
-    what it returns says in full what would be done, where looking at the mesh tells more.
+    what it returns says in full what would be done, where looking at the mesh tells more. It is
+    asked before a person is: what is dangerous and has a name needs one.
     `trial(client, **arguments)` says more of what it would do, asked of the mesh, for a dry run.
     `confirm(client, **arguments)` returns what to ask about before it is done, or None.
     `many` actions are run once for each name given, or with `together(client, calls)` once for

@@ -50,7 +50,8 @@ async def _add(
 ) -> ActionResult:
     from sparkplug.client import memory
     from sparkplug.schema.errors import RefusedError
-    from sparkplug.schema.memory import MemoryAdd, MemorySource
+    from sparkplug.schema.memory import MemorySource, check_scope
+    from sparkplug.schema.memory_requests import MemoryAdd
 
     weight = share(importance)
     request = MemoryAdd(
@@ -61,6 +62,7 @@ async def _add(
         source=MemorySource.OUTSIDE if outside else None,
         infer=extract,
     )
+    check_scope(scope)
     made = await memory.add(client, request)
     if made.state == "refused":
         raise RefusedError(made.error)
@@ -89,7 +91,7 @@ async def _edit(
 ) -> ActionResult:
     from sparkplug.client import memory as room
     from sparkplug.schema.errors import InvalidError
-    from sparkplug.schema.memory import EditRequest
+    from sparkplug.schema.memory_requests import EditRequest
 
     if all(value is None for value in (text, importance, confidence, scope)):
         raise InvalidError("nothing is to be changed", hint="give other words, or a flag")
@@ -244,7 +246,7 @@ MEMORY_ACTIONS: tuple[Action, ...] = (
         "undo",
         "Undo the deletion",
         "have deleted memories back",
-        done="is back",
+        done="restored",
         would="would have {} back",
         key="u",
         applies=_in_state("deleted", why="it is not deleted"),

@@ -12,7 +12,8 @@ from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
-    from sparkplug.schema.memory import MemoryItem, Proposal
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal
     from sparkplug.schema.memory_review import Decision
     from sparkplug.schema.memory_timeline import Happening, TimelineReply, TimelineRequest
 
@@ -38,14 +39,14 @@ def timeline_request(
     memory: str | None = None,
     scope: Sequence[str] = (),
     kind: Sequence[str] = (),
-    by: str = "",
-    run: str = "",
     since: float | None = None,
     until: float | None = None,
     limit: int = 200,
-    before: str = "",
+    **more: str,
 ) -> TimelineRequest:
     """What is asked for, as it is typed: `since` and `until` so many seconds ago.
+
+    `more` is by, run and before, as the request has them.
 
     Raises InvalidError.
     """
@@ -72,10 +73,8 @@ def timeline_request(
             name: None if ago is None else now - timedelta(seconds=ago)
             for name, ago in moments.items()
         }
-        asked = {"scopes": list(scope), "kinds": list(kind), "by": by, "run": run, **given}
-        return TimelineRequest.model_validate(
-            {**asked, "item": memory or "", "limit": limit, "spans": _SPANS, "before": before}
-        )
+        asked = {"scopes": list(scope), "kinds": list(kind), "limit": limit, **given, **more}
+        return TimelineRequest.model_validate({**asked, "item": memory or "", "spans": _SPANS})
     except OverflowError as error:
         raise InvalidError("that is further back than there are dates") from error
     except ValidationError as error:
@@ -97,19 +96,10 @@ async def _timeline(
     limit: int = 200,
     before: str = "",
 ) -> ActionResult:
+    asked = {name: given for name, given in locals().items() if name != "client"}
     from sparkplug.client import memory as room
 
-    request = timeline_request(
-        memory=memory,
-        scope=scope,
-        kind=kind,
-        by=by,
-        run=run,
-        since=since,
-        until=until,
-        limit=limit,
-        before=before,
-    )
+    request = timeline_request(**asked)
     reply = await room.timeline(client, request)
     data = plain(reply)
     for part in (*data["happenings"], *data["spans"]):
@@ -177,8 +167,10 @@ async def _proposals(
     lines = [line for one in reply.proposals for line in _pair_lines(one)]
     if reply.compared < reply.items:
         lines.append(f"the newest {reply.compared} of {reply.items} memories were compared")
-    nothing = "nothing was decided yet" if decided else "nothing says the same or contradicts"
-    text = "\n".join(lines) or nothing
+    if not reply.proposals:
+        nothing = "nothing was decided yet" if decided else "nothing says the same or contradicts"
+        lines.insert(0, nothing)
+    text = "\n".join(lines)
     return ActionResult("proposals", data, changed=False, text=text)
 
 
@@ -225,6 +217,14 @@ async def _settle(
     else:
         told = "taken back: nothing is decided about it"
     return ActionResult(f"{made.id}: {told}", pair_data(made))
+
+
+async def _check_pair(client: Client, proposal: str, **_: Any) -> None:
+    from sparkplug.client import memory as room
+    from sparkplug.schema.memory_review import pair_ids
+
+    for known in pair_ids(proposal):
+        await room.describe(client, known)
 
 
 async def _accept(
@@ -320,6 +320,7 @@ MEMORY_REVIEW_ACTIONS: tuple[Action, ...] = (
         danger=True,
         many=True,
         applies=_pair(decided=False),
+        check=_check_pair,
         run=_accept,
         preview=_accepts,
     ),

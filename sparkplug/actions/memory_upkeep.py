@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sparkplug.client.session import Client
-    from sparkplug.schema.memory import MemoryItem, Proposal, PruneRequest
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal, PruneReply, PruneRequest
 
 
 def _asked(
@@ -24,7 +25,7 @@ def _asked(
     scope: str = "",
 ) -> PruneRequest:
     """What is looked for; without a word all that is safe to propose."""
-    from sparkplug.schema.memory import PruneRequest
+    from sparkplug.schema.memory_pruning import PruneRequest
 
     below = share(weak)
     everything = not (duplicates or contradictions or expired or below is not None)
@@ -53,8 +54,7 @@ async def _prune(
     reply = await room.prune(client, request)
     left = [one for one in reply.proposals if one.kind == "contradiction"]
     text = f"{len(reply.deleted)} deleted, for seven days to be had back"
-    if left:
-        text += "\n" + "\n".join(map(_line, left))
+    text = "\n".join([text, *map(_line, left), *_left_out(reply)])
     data = {
         "deleted": reply.deleted,
         "purged": reply.purged,
@@ -69,8 +69,19 @@ async def _try_prune(client: Client, **asked: Any) -> ActionResult:
 
     reply = await room.prune(client, _asked(**asked))
     lines = [_line(one) for one in reply.proposals] or ["nothing to tidy"]
+    lines += _left_out(reply)
     data = {"proposals": [_data(one) for one in reply.proposals]}
     return ActionResult("\n".join(lines), data, changed=False)
+
+
+def _left_out(reply: PruneReply) -> list[str]:
+    """What was not looked at, or not told."""
+    told = []
+    if reply.compared < reply.items:
+        told.append(f"the newest {reply.compared} of {reply.items} memories were compared")
+    if reply.more:
+        told.append("there is more to tidy: do it again for the next of it")
+    return told
 
 
 def _line(one: Proposal) -> str:
@@ -118,12 +129,23 @@ async def _ingest(
     client: Client, folder: str, *, scope: str = "mesh", no_watch: bool = False
 ) -> ActionResult:
     from sparkplug.client import memory as room
-    from sparkplug.schema.memory import IngestRequest
+    from sparkplug.schema.memory_documents import IngestRequest
 
     request = IngestRequest(path=_whole(folder), scope=scope, watch=not no_watch)
     made = await room.ingest(client, request)
     text = f"{made.path}: {made.files} files in {made.chunks} pieces"
     return ActionResult(text, plain(made))
+
+
+async def _check_folder(client: Client, folder: str) -> None:
+    from sparkplug.client import memory as room
+    from sparkplug.schema.errors import NotFoundError
+
+    if _whole(folder) not in {known.path for known in (await room.stats(client)).folders}:
+        raise NotFoundError(
+            f"{_whole(folder)} is not part of what is known",
+            hint="`sparkplug memory stats` lists the folders",
+        )
 
 
 async def _forget(client: Client, folder: str) -> ActionResult:
@@ -133,12 +155,21 @@ async def _forget(client: Client, folder: str) -> ActionResult:
     return ActionResult(f"{made.path}: forgotten", {"path": made.path, "chunks": made.chunks})
 
 
+async def _check_host(client: Client, host: str) -> None:
+    from sparkplug.client import node_orders
+
+    await node_orders.require_host(client, host)
+
+
 async def _move(client: Client, host: str) -> ActionResult:
     from sparkplug.client import memory as room
 
     made = await room.move(client, host)
     text = f"{made.items} memories go to {made.node}; what is said meanwhile waits in the mesh"
-    return ActionResult(text, {"host": made.node, "items": made.items})
+    if made.folders:
+        what = "the folder" if len(made.folders) == 1 else f"{len(made.folders)} folders:"
+        text += f"; not watched from there: {what} {', '.join(made.folders)}"
+    return ActionResult(text, {"host": made.node, "items": made.items, "folders": made.folders})
 
 
 MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
@@ -207,6 +238,7 @@ MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
         verb=("memory", "forget"),
         arguments=(Argument("folder", "path", "the folder", required=True),),
         danger=True,
+        check=_check_folder,
         run=_forget,
         preview=lambda folder, **_: f"would forget all that was read from {folder}",
     ),
@@ -217,6 +249,7 @@ MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
         verb=("memory", "move"),
         arguments=(Argument("host", "host", "the host that is to keep it", required=True),),
         danger=True,
+        check=_check_host,
         run=_move,
         preview=lambda host, **_: f"would have {host} keep the memory",
     ),

@@ -38,7 +38,9 @@ async def _prompt(
     thread: str = "",
     timeout: float = _PROMPT_S,
 ) -> ActionResult:
-    from sparkplug.client import agents, prompts
+    import secrets
+
+    from sparkplug.client import agents, cancelling, prompts
     from sparkplug.client.plan_files import parse_inputs
     from sparkplug.schema.errors import InvalidError
 
@@ -48,6 +50,12 @@ async def _prompt(
     if action is None and not text.strip():
         raise InvalidError("a prompt says something", hint="or names an action: --action")
     target = await agents.target(client, agent, replica)
+    who, call = f"{target.name}/{target.replica}", secrets.token_hex(16)
+
+    async def cancel() -> str:
+        ended = await cancelling.cancel_asked(client, target, call)
+        return f"{who}: cancelled" if ended else f"{who}: it had ended"
+
     chunks = prompts.prompt(
         client,
         target,
@@ -56,10 +64,11 @@ async def _prompt(
         input=values,
         files=[Path(file) for file in files],
         thread=thread,
+        call=call,
         deadline=timeout,
     )
     data = {"agent": target.name, "replica": target.replica}
-    return ActionResult(f"{target.name}/{target.replica} answers", data, chunks=chunks)
+    return ActionResult(f"{who} answers", data, chunks=chunks, cancel=cancel)
 
 
 def _can_prompt(subject: Subject | None) -> str | None:

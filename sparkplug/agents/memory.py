@@ -8,8 +8,21 @@ from typing import Literal, TypeVar
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
-from sparkplug.schema import memory as m
 from sparkplug.schema.base import Record
+from sparkplug.schema.memory import MemoryDescription, MemoryHit, MemoryItem, MemorySource
+from sparkplug.schema.memory_requests import (
+    EditRequest,
+    ItemRequest,
+    ListReply,
+    ListRequest,
+    ManyReply,
+    ManyRequest,
+    MemoryAdd,
+    MemoryOutcome,
+    OutcomeRequest,
+    SearchReply,
+    SearchRequest,
+)
 
 _ASK_S = 20.0
 
@@ -53,13 +66,13 @@ class AgentMemory:
         `infer=False` keeps the words as they are. Raises InvalidError for a text beyond 2 MiB,
         SparkplugError when so much waits that no more is taken.
         """
-        request = m.MemoryAdd(
+        request = MemoryAdd(
             text=text,
             scope=self._scope(scope),
             run=self._run,
             step=self._step,
             message=self._message,
-            source=m.MemorySource(source),
+            source=MemorySource(source),
             confidence=confidence,
             importance=importance,
             expires_seconds=expires,
@@ -69,49 +82,49 @@ class AgentMemory:
         await wire.write(self._bus, self._caller, request)
         return request.id
 
-    async def outcome(self, write: str, *, wait: float = 10.0) -> m.MemoryOutcome:
+    async def outcome(self, write: str, *, wait: float = 10.0) -> MemoryOutcome:
         """What became of a write, waiting at most `wait` seconds for it (30 are the most)."""
-        request = m.OutcomeRequest(write=write, wait=wait)
-        return await self._ask("outcome", request, m.MemoryOutcome, wait + _ASK_S)
+        request = OutcomeRequest(write=write, wait=wait)
+        return await self._ask("outcome", request, MemoryOutcome, wait + _ASK_S)
 
     async def search(
         self, query: str, *, limit: int = 10, scopes: Sequence[str] = ()
-    ) -> list[m.MemoryHit]:
+    ) -> list[MemoryHit]:
         """The memories that fit a question best, each with its score and why.
 
         Looks in all it may read, or in `scopes`. Raises RefusedError for one it may not,
         NoMeshError when the memory is away: an empty list means that there is nothing.
         """
-        request = m.SearchRequest(
+        request = SearchRequest(
             query=query, scopes=[self._scope(s) for s in scopes], limit=limit, run=self._run
         )
-        return (await self._ask("search", request, m.SearchReply)).hits
+        return (await self._ask("search", request, SearchReply)).hits
 
     async def list(
         self, *, limit: int = 50, offset: int = 0, scopes: Sequence[str] = ()
-    ) -> list[m.MemoryItem]:
+    ) -> list[MemoryItem]:
         """Memories, the newest first."""
-        request = m.ListRequest(
+        request = ListRequest(
             scopes=[self._scope(s) for s in scopes], limit=limit, offset=offset, chars=0
         )
-        return (await self._ask("list", request, m.ListReply)).items
+        return (await self._ask("list", request, ListReply)).items
 
-    async def describe(self, id: str) -> m.MemoryDescription:  # noqa: A002
+    async def describe(self, id: str) -> MemoryDescription:  # noqa: A002
         """All about one. Raises NotFoundError, also for one it may not read."""
-        return await self._ask("describe", m.ItemRequest(id=id), m.MemoryDescription)
+        return await self._ask("describe", ItemRequest(id=id), MemoryDescription)
 
-    async def edit(self, id: str, text: str, *, version: int | None = None) -> m.MemoryItem:  # noqa: A002
+    async def edit(self, id: str, text: str, *, version: int | None = None) -> MemoryItem:  # noqa: A002
         """Change one that it wrote. Raises ConflictError when `version` is not its newest."""
-        request = m.EditRequest(id=id, text=text, version=version)
-        return await self._ask("edit", request, m.MemoryItem)
+        request = EditRequest(id=id, text=text, version=version)
+        return await self._ask("edit", request, MemoryItem)
 
-    async def delete(self, *ids: str) -> m.ManyReply:
+    async def delete(self, *ids: str) -> ManyReply:
         """Delete some that it wrote; they can be had back for seven days."""
-        return await self._ask("delete", m.ManyRequest(ids=list(ids)), m.ManyReply)
+        return await self._ask("delete", ManyRequest(ids=list(ids)), ManyReply)
 
-    async def undo(self, *ids: str) -> m.ManyReply:
+    async def undo(self, *ids: str) -> ManyReply:
         """Have deleted ones back."""
-        return await self._ask("undo", m.ManyRequest(ids=list(ids)), m.ManyReply)
+        return await self._ask("undo", ManyRequest(ids=list(ids)), ManyReply)
 
     def _scope(self, scope: str) -> str:
         """The short words for what is its own."""

@@ -22,7 +22,9 @@ from sparkplug.schema.errors import (
     NoMeshError,
     SparkplugError,
 )
-from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryHome
+from sparkplug.schema.memory import MOST_TEXT_BYTES
+from sparkplug.schema.memory_home import MemoryHome
+from sparkplug.schema.memory_requests import MemoryAdd
 from sparkplug.schema.node import NodeState, ObservedNode
 
 log = logging.getLogger(__name__)
@@ -81,8 +83,10 @@ async def ask(
 async def write(bus: Bus, caller: str, request: MemoryAdd) -> None:
     """Have something remembered: returns once the mesh has stored it, before it is worked on.
 
-    Raises InvalidError for a text that is too long, SparkplugError when the queue is full.
+    Raises InvalidError for a text that is empty or too long, SparkplugError when the queue is full.
     """
+    if not request.text.strip():
+        raise InvalidError("a memory cannot be empty")
     size = len(request.text.encode(errors="surrogatepass"))
     if size > MOST_TEXT_BYTES:
         raise InvalidError(

@@ -163,9 +163,13 @@ def _info(
     )
 
 
+#: What `waiting_words` begin with.
+WAITS = "waits for a person: "
+
+
 def waiting_words(questions: Sequence[str], text: str) -> str:
     """What the caller of a request that waits for a person is told; see `WaitingError`."""
-    return f"waits for a person: question {', '.join(questions)}: {text}"
+    return f"{WAITS}question {', '.join(questions)}: {text}"
 
 
 class LostAnswererError(SparkplugError):

@@ -100,6 +100,7 @@ class Cli:
             differs = await client.differs()
             if differs:
                 self.out.talk(f"sparkplug: {differs}")
+            client.told = self.out.passing
             yield client
 
     def refuse_if_readonly(self, what: str) -> None:

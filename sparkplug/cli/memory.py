@@ -9,17 +9,13 @@ from sparkplug.cli import figures
 from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing
-from sparkplug.schema.memory import (
-    ListRequest,
-    MemoryHit,
-    MemoryItem,
-    MemoryState,
-    SearchRequest,
-)
+from sparkplug.schema.memory import MemoryHit, MemoryItem, MemoryState
+from sparkplug.schema.memory_requests import ListRequest, SearchRequest
 from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
 
 _WIDTH = 70
+_SAID = 20
 
 
 async def search(cli: Cli) -> int:
@@ -119,6 +115,18 @@ async def describe(cli: Cli) -> int:
         when = version.time.isoformat(timespec="seconds")
         cli.out.text(f"\nversion {version.version}, {when}, {version.author}")
         cli.out.text(version.text)
+    if found.sayings:
+        again = item.said - 1
+        kept = len(found.sayings)
+        cli.out.text(
+            f"\nsaid again{f', the newest {kept} of {again} times' if kept < again else ''}"
+        )
+        for saying in reversed(found.sayings[-_SAID:]):
+            run = f" in run {saying.run}" if saying.run else ""
+            when = saying.time.isoformat(timespec="seconds")
+            cli.out.text(f"  {when}, {saying.author or 'unknown'}{run}")
+        if kept > _SAID:
+            cli.out.text(f"  and {kept - _SAID} before")
     if found.reads:
         cli.out.text("\nread by")
         for read in found.reads:
@@ -130,6 +138,7 @@ async def describe(cli: Cli) -> int:
 async def stats(cli: Cli) -> int:
     """Where the memory is, how much it holds, what it has in work."""
     from sparkplug.client import memory as room
+    from sparkplug.schema.memory_documents import folder_state
 
     async with cli.connect() as client:
         found = await room.stats(client)
@@ -161,7 +170,7 @@ async def stats(cli: Cli) -> int:
     for use in found.scopes:
         cli.out.text(f"  {use.scope:<32} {use.items:>8}  {figures.size(use.bytes):>8}")
     for folder in found.folders:
-        state = folder.error or ("watched" if folder.watched else "read once")
+        state = folder_state(folder, found.node)
         cli.out.text(f"  {folder.path} ({folder.scope}): {folder.files} files, {state}")
     return 0
 

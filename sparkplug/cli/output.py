@@ -72,6 +72,12 @@ class Output:
         """A line for a person, beside the data."""
         print(strip_controls(text), file=self.stderr, flush=True)
 
+    def passing(self, text: str) -> None:
+        """How far something is: a line on a terminal, in the place of the one before."""
+        if self.stderr.isatty():
+            self.stderr.write(f"\r{strip_controls(text)}\x1b[K")
+            self.stderr.flush()
+
     def data(self, value: Any) -> None:
         """A value as JSON, or as YAML when that was asked for."""
         self.stdout.write(self.render_data(value))

@@ -75,7 +75,7 @@ async def describe(cli: Cli) -> int:
     for title, value in (
         ("run", view.id),
         ("plan", view.plan),
-        ("state", view.state),
+        ("state", view.state_words),
         ("created", view.created.isoformat(timespec="seconds")),
         ("took", _took(view)),
         ("node", view.node),

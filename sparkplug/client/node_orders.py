@@ -60,7 +60,7 @@ async def cordon(client: Client, name: str, reason: str = "") -> bool:
     if before.cordoned and not before.draining and (not reason or reason == before.reason):
         return False
     await _write(client, found, _plain(before, cordoned=True, reason=reason))
-    await client.emit("host:cordoned", name, reason=reason)
+    await client.emit("host:cordoned", name, **({"reason": reason} if reason else {}))
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +91,10 @@ def user_name() -> str:
         return f"uid-{os.geteuid()}"
 
 
+def _told_to_nobody(_: str) -> None:
+    return
+
+
 class Client:
     """An open connection to a mesh. Use it as an async context manager, or call `close`."""
 
@@ -110,6 +114,8 @@ class Client:
         #: The name of the mesh.
         self.mesh = context.name if context is not None else settings.mesh.name
         self.actor = user_name()
+        #: Told how far something is that takes its time; empty: it is over.
+        self.told: Callable[[str], None] = _told_to_nobody
 
     @classmethod
     async def connect(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparkplug.schema.agent import AgentMemory
+from sparkplug.schema.agent_spec import AgentMemory
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError
-from sparkplug.schema.memory import SCOPE, MemoryState
+from sparkplug.schema.memory import MemoryState, check_scope
 from sparkplug.schema.text import one_line
 
 MESH = "mesh"
@@ -110,7 +110,7 @@ class Access:
     async def check_write(self, caller: Caller, scope: str) -> None:
         """Raise RefusedError when the caller may not write there, InvalidError for no scope."""
         self.check_enabled(caller)
-        _check_form(scope)
+        check_scope(scope)
         if caller.is_person or await self._is_its_own(caller, scope):
             return
         raise RefusedError(f"{caller.agent} may not write to {one_line(scope)}")
@@ -118,7 +118,7 @@ class Access:
     async def check_read(self, caller: Caller, scope: str) -> None:
         """The same for reading."""
         self.check_enabled(caller)
-        _check_form(scope)
+        check_scope(scope)
         if caller.is_person or await self._is_its_own(caller, scope):
             return
         if _named(self._readers.get(scope, ()), caller.agent):
@@ -171,11 +171,3 @@ class Access:
 
 def _named(names: Sequence[str], agent: str) -> bool:
     return agent in names or "*" in names
-
-
-def _check_form(scope: str) -> None:
-    if not SCOPE.fullmatch(scope):
-        raise InvalidError(
-            f"{one_line(scope)[:80]!r} is no scope",
-            hint="agent:NAME, run:ID, owner:NAME, group:NAME or mesh",
-        )

@@ -7,13 +7,16 @@ import logging
 
 from sparkplug.memory import exchange
 from sparkplug.memory.access import Caller
+from sparkplug.memory.folders import put_back
 from sparkplug.memory.gate import Gate
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.knowledge import Knowledge
-from sparkplug.memory.moving import hand_over
+from sparkplug.memory.moving import FOLDERS, hand_over
 from sparkplug.memory.parts import Parts
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import ConflictError
+from sparkplug.schema.memory_documents import ForgetRequest, IngestRequest, KnowledgeFolder
+from sparkplug.schema.memory_export import ExportReply, ExportRequest, ImportReply, ImportRequest
+from sparkplug.schema.memory_home import MoveReply, MoveRequest
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +34,12 @@ class Carrying:
         self._gate = gate
         self.knowledge = Knowledge(parts.catalogue, parts.settings, parts.node, parts.indexing.wake)
 
-    async def export(self, _: Caller, request: m.ExportRequest) -> m.ExportReply:
+    async def export(self, _: Caller, request: ExportRequest) -> ExportReply:
         """A page of lines."""
         parts = self._parts
         return await parts.on_reader(exchange.export, parts.catalogue, request, parts.half_life)
 
-    async def take_in(self, caller: Caller, request: m.ImportRequest) -> m.ImportReply:
+    async def take_in(self, caller: Caller, request: ImportRequest) -> ImportReply:
         """Lines of an export, all of them or none."""
         reply = await self._parts.on_writer(exchange.take_in, self._parts.catalogue, request)
         self._parts.indexing.wake()
@@ -45,7 +48,7 @@ class Carrying:
             self._parts.events.emit("memory:added", "memory", actor=caller.author, data=data)
         return reply
 
-    async def ingest(self, caller: Caller, request: m.IngestRequest) -> m.KnowledgeFolder:
+    async def ingest(self, caller: Caller, request: IngestRequest) -> KnowledgeFolder:
         """Read a folder of documents, and watch it."""
         await self._parts.access.check_write(caller, request.scope)
         made = await asyncio.to_thread(self.knowledge.ingest, request, caller.author)
@@ -54,14 +57,14 @@ class Carrying:
         self._parts.events.emit("memory:added", made.scope, actor=caller.author, data=data)
         return made
 
-    async def forget(self, caller: Caller, request: m.ForgetRequest) -> m.KnowledgeFolder:
+    async def forget(self, caller: Caller, request: ForgetRequest) -> KnowledgeFolder:
         """Let go of a folder and of all that was read from it."""
         made = await asyncio.to_thread(self.knowledge.forget, request)
         data = {"folder": made.path, "count": made.chunks}
         self._parts.events.emit("memory:deleted", made.scope, actor=caller.author, data=data)
         return made
 
-    async def hand_over(self, _: Caller, request: m.MoveRequest) -> m.MoveReply:
+    async def hand_over(self, _: Caller, request: MoveRequest) -> MoveReply:
         """Give all of it to another node: what was taken in goes with it, or is left waiting."""
         parts, hearing = self._parts, self._hearing
         self._gate.shut(request.node)
@@ -94,9 +97,14 @@ class Carrying:
             for line in file:
                 lines.append(line)
                 if len(lines) == _LINES_AT_ONCE:
-                    added += exchange.take_in(catalogue, m.ImportRequest(lines=lines)).added
+                    added += exchange.take_in(catalogue, ImportRequest(lines=lines)).added
                     lines = []
             if lines:
-                added += exchange.take_in(catalogue, m.ImportRequest(lines=lines)).added
+                added += exchange.take_in(catalogue, ImportRequest(lines=lines)).added
+        left = self._parts.folder / FOLDERS
+        if left.exists():
+            with catalogue.change() as db:
+                put_back(db, left.read_text(encoding="utf-8"))
+            left.unlink()
         path.unlink()
         log.info("%d memories came from elsewhere", added)

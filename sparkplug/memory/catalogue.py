@@ -11,65 +11,17 @@ import json
 import sqlite3
 import threading
 import time
-import uuid
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparkplug.memory import happened, settled
+from sparkplug.memory import happened, outcomes, retention, settled
 from sparkplug.memory.rows import digest
 from sparkplug.memory.tables import FILE, open_catalogue
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError
-from sparkplug.schema.memory import UNDO_S, MemoryOutcome, MemoryState
+from sparkplug.schema.memory import UNDO_S, MemoryState
 from sparkplug.schema.memory_timeline import HappeningKind as Kind
-
-#: Names of items are made of the write that brought them, so that one that comes again is known.
-_NAMES = uuid.UUID("6f2f0d46-54a8-4e0e-9a1d-2f0f1a5c7b10")
-_KEEP_OUTCOMES_S = 2 * 86400.0
-
-
-def item_id(write: str, number: int = 0) -> str:
-    """The id of the item that a write brings; of several, the one of that number."""
-    return str(uuid.uuid5(_NAMES, f"{write}/{number}"))
-
-
-@dataclass(slots=True)
-class NewItem:
-    """A memory that is to be stored."""
-
-    id: str
-    text: str
-    scope: str
-    agent: str = ""
-    owner: str = ""
-    run: str = ""
-    step: str = ""
-    message: str = ""
-    host: str = ""
-    author: str = ""
-    source: str = "agent"
-    made: str = "verbatim"
-    note: str = ""
-    confidence: float = 1.0
-    flags: list[str] = field(default_factory=list)
-    quarantined: bool = False
-    importance: float = 0.5
-    expires: float | None = None
-    path: str = ""
-    line_from: int = 0
-    line_to: int = 0
-    labels: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Stored:
-    """What became of a new item: its id, and whether the same was known already."""
-
-    id: str
-    same: bool
-    quarantined: bool
 
 
 class Catalogue:
@@ -125,97 +77,6 @@ class Catalogue:
             self._writer.execute("VACUUM")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    # Adding
-
-    def store(self, items: Iterable[NewItem], db: sqlite3.Connection) -> list[Stored]:
-        """Store items. What is known in its scope is noted to have been said again."""
-        now = time.time()
-        return [self._store(item, db, now) for item in items]
-
-    def _store(self, item: NewItem, db: sqlite3.Connection, now: float) -> Stored:
-        key = digest(item.text)
-        known = db.execute(
-            "SELECT row, id, state FROM items"
-            " WHERE scope = ? AND digest = ? AND state != 'deleted'",
-            (item.scope, key),
-        ).fetchone()
-        who = (item.author, item.agent, item.run, item.step, item.message)
-        if known is not None:
-            if known["id"] != item.id:
-                db.execute("UPDATE items SET said = said + 1 WHERE row = ?", (known["row"],))
-                db.execute(
-                    "INSERT INTO sayings (item, time, author, agent, run, step, message)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (known["row"], now, *who),
-                )
-            return Stored(known["id"], True, known["state"] == MemoryState.QUARANTINED)
-        state = MemoryState.QUARANTINED if item.quarantined else MemoryState.KEPT
-        cursor = db.execute(
-            "INSERT OR IGNORE INTO items (id, scope, digest, state, version, agent, owner, run,"
-            " step, message, host, author, source, made, note, confidence, flags, importance,"
-            " created, updated, expires, deleted, deleted_by, deleted_why, was, said, reads,"
-            " read_last, size, path, line_from, line_to, labels, text)"
-            " VALUES (?,?,?,?,1,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,'','','',1,0,NULL,"
-            "?,?,?,?,?,?)",
-            (
-                *(item.id, item.scope, key, str(state), item.agent, item.owner, item.run),
-                *(item.step, item.message, item.host, item.author, item.source, item.made),
-                *(item.note, item.confidence, json.dumps(item.flags) if item.flags else ""),
-                *(item.importance, now, now, item.expires),
-                *(len(item.text.encode(errors="surrogatepass")), item.path),
-                *(item.line_from, item.line_to, json.dumps(item.labels) if item.labels else ""),
-                item.text,
-            ),
-        )
-        if not cursor.rowcount:  # it was stored before, and deleted since
-            return Stored(item.id, True, item.quarantined)
-        row = cursor.lastrowid
-        db.execute(
-            "INSERT INTO versions (item, version, text, time, author, why)"
-            " VALUES (?, 1, ?, ?, ?, '')",
-            (row, item.text, now, item.author),
-        )
-        if state is MemoryState.KEPT:
-            db.execute(
-                "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, index_words(item.text))
-            )
-        else:
-            happened.note(db, Kind.QUARANTINED, self.find(item.id, db), "", ", ".join(item.flags))
-        return Stored(item.id, False, item.quarantined)
-
-    # Outcomes of writes
-
-    def outcome(self, write: str, db: sqlite3.Connection | None = None) -> MemoryOutcome | None:
-        """What became of a write; None when it never came."""
-        found = (
-            (db or self.reader)
-            .execute("SELECT outcome FROM writes WHERE id = ?", (write,))
-            .fetchone()
-        )
-        return MemoryOutcome.model_validate_json(found["outcome"]) if found else None
-
-    def set_outcome(self, db: sqlite3.Connection, outcome: MemoryOutcome) -> None:
-        """Note what became of a write."""
-        db.execute(
-            "INSERT INTO writes (id, time, outcome) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome",
-            (outcome.write, time.time(), outcome.model_dump_json()),
-        )
-
-    def answer(self, db: sqlite3.Connection, request: str) -> str | None:
-        """How a request was answered; None when it was not yet."""
-        found = db.execute(
-            "SELECT outcome FROM writes WHERE id = ?", (f"ask {request}",)
-        ).fetchone()
-        return str(found["outcome"]) if found else None
-
-    def set_answer(self, db: sqlite3.Connection, request: str, reply: str) -> None:
-        """Note how a request was answered, in the transaction that did what it asks."""
-        db.execute(
-            "INSERT OR REPLACE INTO writes (id, time, outcome) VALUES (?, ?, ?)",
-            (f"ask {request}", time.time(), reply),
-        )
-
     # Changing
 
     def edit(
@@ -265,6 +126,7 @@ class Catalogue:
                     " VALUES (?, ?, ?, ?, ?, ?)",
                     (row["row"], row["version"] + 1, new_text, now, author, why),
                 )
+                retention.trim_versions(db, row["row"])
             if scope is not None and scope != row["scope"]:
                 changed["scope"] = scope
             if new_text is not None or "scope" in changed:
@@ -349,7 +211,13 @@ class Catalogue:
             if row["state"] != MemoryState.DELETED:
                 self._unindex(db, row)
                 happened.note(db, Kind.DELETED, row, "", "no longer in its document")
-            for table in ("versions", "sayings", "readings", "vectors"):
+            # What other documents say as well is theirs now: they are read again for it.
+            db.execute(
+                "UPDATE files SET digest = x'' WHERE path IN"
+                " (SELECT path FROM also_in WHERE item = ?)",
+                (row["row"],),
+            )
+            for table in ("versions", "sayings", "readings", "vectors", "also_in"):
                 db.execute(f"DELETE FROM {table} WHERE item = ?", (row["row"],))  # noqa: S608
             happened.forget(db, row["row"])
             settled.forget(db, row["id"])
@@ -362,7 +230,8 @@ class Catalogue:
             "SELECT * FROM items WHERE deleted IS NOT NULL AND deleted < ?", (now - UNDO_S,)
         ).fetchall()
         self.purge(db, rows)
-        db.execute("DELETE FROM writes WHERE time < ?", (now - _KEEP_OUTCOMES_S,))
+        outcomes.forget_old(db)
+        retention.trim_all(db)
         return len(rows)
 
     def note_reads(self, rows: Sequence[int], agent: str, run: str) -> None:

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sparkplug.memory import upkeep
+from sparkplug.memory import outcomes, upkeep
 from sparkplug.memory.access import Caller
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.rows import item_of
 from sparkplug.memory.suspicion import flags_of
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import NotFoundError, RefusedError, SparkplugError
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryItem, MemorySource, MemoryState
+from sparkplug.schema.memory_pruning import PruneReply, PruneRequest
+from sparkplug.schema.memory_requests import EditRequest, ManyReply, ManyRequest
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ class Changing:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def edit(self, caller: Caller, request: m.EditRequest) -> m.MemoryItem:
+    async def edit(self, caller: Caller, request: EditRequest) -> MemoryItem:
         """Other words, another scope, another weight. An agent changes what it wrote itself."""
         parts = self._parts
         row = await parts.on_reader(parts.catalogue.find, request.id)
@@ -46,12 +48,14 @@ class Changing:
         text = request.text
         if text is not None and not text.strip():
             raise SparkplugError("a memory cannot be empty", hint="delete it instead")
-        if text is not None and len(text.encode(errors="surrogatepass")) > m.MOST_TEXT_BYTES:
-            raise SparkplugError(f"a memory has at most {m.MOST_TEXT_BYTES >> 20} MiB")
+        if text is not None and len(text.encode(errors="surrogatepass")) > MOST_TEXT_BYTES:
+            raise SparkplugError(f"a memory has at most {MOST_TEXT_BYTES >> 20} MiB")
         flags = flags_of(text) if text is not None else []
-        source = m.MemorySource.PERSON if caller.is_person else m.MemorySource(row["source"])
+        source = MemorySource.PERSON if caller.is_person else MemorySource(row["source"])
 
-        def work() -> m.MemoryItem:
+        def work() -> MemoryItem:
+            if text is not None and not caller.is_person:
+                parts.writing.check_edit(caller.agent, row["id"], text)
             parts.catalogue.edit(
                 row["id"],
                 caller.author,
@@ -87,30 +91,31 @@ class Changing:
     async def _each(
         self,
         caller: Caller,
-        request: m.ManyRequest,
+        request: ManyRequest,
         event: str,
         work: Callable[[Any, str], bool],
-    ) -> m.ManyReply:
+    ) -> ManyReply:
         """Do something to each, all in one transaction; what cannot be done is told of."""
         catalogue = self._parts.catalogue
-        reply = m.ManyReply(changed=[])
+        reply = ManyReply(changed=[])
         allowed: list[str] = []
         for one in dict.fromkeys(request.ids):
             try:
                 row = await self._parts.on_reader(catalogue.find, one)
                 if not caller.is_person:
-                    deleted = row["state"] == m.MemoryState.DELETED
-                    if row["agent"] != caller.agent or (deleted and event != "memory:added"):
+                    deleted = row["state"] == MemoryState.DELETED
+                    undone = event == "memory:added" and _of(row["deleted_by"]) == caller.agent
+                    if row["agent"] != caller.agent or (deleted and not undone):
                         raise NotFoundError("no memory of that id")
                 allowed.append(row["id"])
             except SparkplugError as error:
                 reply.left[one] = error.message
 
-        def change() -> m.ManyReply:
+        def change() -> ManyReply:
             with catalogue.change() as db:
-                before = catalogue.answer(db, request.request)
+                before = outcomes.answer(db, request.request)
                 if before is not None:
-                    return m.ManyReply.model_validate_json(before)
+                    return ManyReply.model_validate_json(before)
                 for known in allowed:
                     try:
                         if work(db, known):
@@ -119,7 +124,7 @@ class Changing:
                             reply.left[known] = "nothing to do"
                     except SparkplugError as error:
                         reply.left[known] = error.message
-                catalogue.set_answer(db, request.request, reply.model_dump_json())
+                outcomes.set_answer(db, request.request, reply.model_dump_json())
             return reply
 
         reply = await self._parts.on_writer(change)
@@ -129,7 +134,7 @@ class Changing:
             self._parts.tell(event, "memory", caller.author, reply.changed, **why)
         return reply
 
-    async def delete(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
+    async def delete(self, caller: Caller, request: ManyRequest) -> ManyReply:
         """Delete several; they can be had back for a while."""
 
         def work(db: Any, known: str) -> bool:
@@ -137,7 +142,7 @@ class Changing:
 
         return await self._each(caller, request, "memory:deleted", work)
 
-    async def undo(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
+    async def undo(self, caller: Caller, request: ManyRequest) -> ManyReply:
         """Have deleted ones back."""
 
         def work(db: Any, known: str) -> bool:
@@ -146,15 +151,15 @@ class Changing:
 
         return await self._each(caller, request, "memory:added", work)
 
-    async def release(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
+    async def release(self, caller: Caller, request: ManyRequest) -> ManyReply:
         """Let several out of quarantine."""
         return await self._judge(caller, request, keep=True)
 
-    async def quarantine(self, caller: Caller, request: m.ManyRequest) -> m.ManyReply:
+    async def quarantine(self, caller: Caller, request: ManyRequest) -> ManyReply:
         """Put several into quarantine."""
         return await self._judge(caller, request, keep=False)
 
-    async def _judge(self, caller: Caller, request: m.ManyRequest, *, keep: bool) -> m.ManyReply:
+    async def _judge(self, caller: Caller, request: ManyRequest, *, keep: bool) -> ManyReply:
         def work(db: Any, known: str) -> bool:
             why = request.why[:500]
             self._parts.catalogue.judge(db, known, caller.author, why, keep=keep)
@@ -162,19 +167,23 @@ class Changing:
 
         return await self._each(caller, request, "memory:updated", work)
 
-    async def prune(self, caller: Caller, request: m.PruneRequest) -> m.PruneReply:
+    async def prune(self, caller: Caller, request: PruneRequest) -> PruneReply:
         """What could be tidied; with `apply`, tidied."""
         parts = self._parts
-        if request.apply:
-            reply = await parts.on_writer(
-                upkeep.prune, parts.catalogue, request, parts.half_life, caller.author
+        async with parts.comparisons.begin(request.request) as comparison:
+            # Not where others write: it takes its time.
+            reply = await parts.on_reader(
+                upkeep.propose, parts.catalogue, request, parts.half_life, comparison
             )
+        if request.apply:
+            await parts.on_writer(self._apply, reply, caller.author, request.compact)
             parts.indexing.wake()
             if reply.deleted:
                 parts.tell("memory:deleted", "memory", caller.author, reply.deleted)
-            return reply
-        found = await parts.on_reader(upkeep.propose, parts.catalogue, request, parts.half_life)
-        return m.PruneReply(proposals=found)
+        return reply
+
+    def _apply(self, reply: PruneReply, author: str, compacts: bool) -> None:
+        upkeep.apply(self._parts.catalogue, reply, author, compacts=compacts)
 
     async def keep_up(self) -> None:
         """Take out what has expired, and let go of what cannot be had back; for ever."""
@@ -193,3 +202,9 @@ class Changing:
     def _purge(self) -> None:
         with self._parts.catalogue.change() as db:
             self._parts.catalogue.purge_old(db)
+
+
+def _of(author: str) -> str:
+    """The agent of an author; what a person or the memory itself did is of none."""
+    agent, slash, _ = author.partition("/")
+    return agent if slash else ""

@@ -11,15 +11,16 @@ from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.looking import exported
 from sparkplug.memory.rows import digest
+from sparkplug.memory.suspicion import flags_of
 from sparkplug.memory.wording import index_words
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.memory import (
+from sparkplug.schema.memory import MemoryState
+from sparkplug.schema.memory_export import (
     ExportedMemory,
     ExportReply,
     ExportRequest,
     ImportReply,
     ImportRequest,
-    MemoryState,
 )
 from sparkplug.schema.memory_lines import LONG, pack, read_line, unpack
 
@@ -108,6 +109,8 @@ def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
             ],
         )
         return False
+    # A file that leaves out what is odd about a text does not pass it off as harmless.
+    flags = list(dict.fromkeys([*item.flags, *flags_of(item.text)]))
     was = str(one.was) if item.state == MemoryState.DELETED else ""
     cursor = db.execute(
         "INSERT OR IGNORE INTO items (id, scope, digest, state, version, agent, owner, run, step,"
@@ -119,7 +122,7 @@ def _take(db: sqlite3.Connection, one: ExportedMemory) -> bool:
             *(item.id, item.scope, digest(item.text), str(item.state), item.version, item.agent),
             *(item.owner, item.run, item.step, item.message, item.host, item.author),
             *(str(item.source), item.made, item.note, item.confidence),
-            *(json.dumps(item.flags) if item.flags else "", item.importance),
+            *(json.dumps(flags) if flags else "", item.importance),
             *(_at(item.created), _at(item.updated), _at(item.expires), _at(item.deleted)),
             *(item.deleted_by, item.deleted_why, was, item.said, item.reads),
             *(_at(item.read_last), len(item.text.encode(errors="surrogatepass")), item.path),

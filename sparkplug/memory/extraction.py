@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from sparkplug.memory import outcomes
 from sparkplug.memory.access import Caller, caller_of
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.indexing import Indexing
+from sparkplug.memory.storing import store
 from sparkplug.memory.writing import Taken, Write, Writing, outcome_of, read_request
-from sparkplug.schema.memory import MemoryOutcome
+from sparkplug.schema.memory_requests import MemoryOutcome
 from sparkplug.schema.settings import LlmSection
 
 log = logging.getLogger(__name__)
@@ -145,9 +147,9 @@ class Extraction:
         ]
         taken = Taken()
         with self._catalogue.change() as db:
-            stored = self._catalogue.store(items, db)
+            stored = store(items, db)
             outcome = outcome_of(write.request.id, stored)
-            self._catalogue.set_outcome(db, outcome)
+            outcomes.set_outcome(db, outcome)
             db.execute("DELETE FROM extractions WHERE write = ?", (write.request.id,))
         taken.outcomes.append(outcome)
         new = [one.id for one in stored if not one.same]
@@ -159,6 +161,6 @@ class Extraction:
     def _finish(self, write: Write, outcome: MemoryOutcome, note: str) -> None:
         log.info("nothing to keep of a write of %s (%s)", write.caller.author, note)
         with self._catalogue.change() as db:
-            self._catalogue.set_outcome(db, outcome)
+            outcomes.set_outcome(db, outcome)
             db.execute("DELETE FROM extractions WHERE write = ?", (write.request.id,))
         self._told(Taken(outcomes=[outcome]))

@@ -14,8 +14,15 @@ from sparkplug.memory.fitting import fit, room
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.search import BESIDE_MEANINGS, BESIDE_WORDS, POOL, by_words, hybrid
 from sparkplug.memory.vectors import Space
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import RefusedError
+from sparkplug.schema.memory import MemoryDescription, MemoryItem, MemoryState, MemoryVersion
+from sparkplug.schema.memory_requests import (
+    ItemRequest,
+    ListReply,
+    ListRequest,
+    SearchReply,
+    SearchRequest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +46,7 @@ class Finding:
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
 
-    async def search(self, caller: Caller, request: m.SearchRequest) -> m.SearchReply:
+    async def search(self, caller: Caller, request: SearchRequest) -> SearchReply:
         """What is like a question, by meaning and by words, of what the caller may read."""
         began = time.perf_counter()
         parts, indexing = self._parts, self._parts.indexing
@@ -60,7 +67,7 @@ class Finding:
             self._read_noted.set()
         hits = [hit for _, hit in pairs]
         self._fit(hits)
-        return m.SearchReply.model_construct(
+        return SearchReply.model_construct(
             v=1,
             hits=hits,
             took_ms=round((time.perf_counter() - began) * 1000, 2),
@@ -148,13 +155,13 @@ class Finding:
         sql = "SELECT scope, count(*) AS n FROM items WHERE state = 'kept' GROUP BY scope"
         return {row["scope"]: row["n"] for row in self._parts.catalogue.reader.execute(sql)}
 
-    async def list(self, caller: Caller, request: m.ListRequest) -> m.ListReply:
+    async def list(self, caller: Caller, request: ListRequest) -> ListReply:
         """A page of items, the newest first."""
         scopes = await self._parts.access.readable(caller, request.scopes, "")
-        if not caller.is_person and request.state is not m.MemoryState.KEPT:
+        if not caller.is_person and request.state is not MemoryState.KEPT:
             raise RefusedError("what is in quarantine or deleted is for people")
 
-        def work() -> m.ListReply:
+        def work() -> ListReply:
             reader = self._parts.catalogue.reader
             return looking.list_items(reader, request, scopes, self._parts.half_life)
 
@@ -162,7 +169,7 @@ class Finding:
         self._fit(made.items)
         return made
 
-    async def describe(self, caller: Caller, request: m.ItemRequest) -> m.MemoryDescription:
+    async def describe(self, caller: Caller, request: ItemRequest) -> MemoryDescription:
         """All that is known of one item, and how the runs that read it ended."""
         parts = self._parts
         row = await parts.on_reader(parts.catalogue.find, request.id)
@@ -175,7 +182,7 @@ class Finding:
         self._fit([made.item, *made.versions])
         return made
 
-    def _fit(self, records: Sequence[m.MemoryItem | m.MemoryVersion]) -> None:
+    def _fit(self, records: Sequence[MemoryItem | MemoryVersion]) -> None:
         """Have an answer be one that a message holds."""
         fit(records, lambda one: one.text, _cut, room(self._parts.bus.nc.max_payload))
 
@@ -189,5 +196,5 @@ class Finding:
                 await self._parts.on_writer(self._parts.catalogue.note_reads, rows, agent, run)
 
 
-def _cut(record: m.MemoryItem | m.MemoryVersion, text: str) -> None:
+def _cut(record: MemoryItem | MemoryVersion, text: str) -> None:
     record.text = text

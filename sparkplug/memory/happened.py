@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sparkplug.schema.memory import ExportedHappening, MemoryItem
+from sparkplug.schema.memory import MemoryItem
+from sparkplug.schema.memory_export import ExportedHappening
 from sparkplug.schema.memory_timeline import HappeningKind
 
 #: As many are kept, the newest; readings of one item by one agent in one run within a minute are

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
+from sparkplug.memory import outcomes
 from sparkplug.memory.access import Caller, caller_of
 from sparkplug.memory.extraction import Extraction
 from sparkplug.memory.intake import Intake
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.writing import Taken, Write
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome, OutcomeRequest
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class Hearing:
         """A write as it came; one that may not be is told so. None for what is none."""
         caller = caller_of(message.subject.split(".")[3:])
         try:
-            request = m.MemoryAdd.model_validate_json(message.data)
+            request = MemoryAdd.model_validate_json(message.data)
         except ValidationError as error:
             log.warning("no write on %s: %s", message.subject, error.errors()[:1])
             return None
@@ -78,18 +79,21 @@ class Hearing:
         async with self._outcomes:
             self._outcomes.notify_all()
 
-    async def outcome(self, caller: Caller, request: m.OutcomeRequest) -> m.MemoryOutcome:
+    def _found(self, write: str) -> MemoryOutcome | None:
+        return outcomes.outcome(self._parts.catalogue.reader, write)
+
+    async def outcome(self, caller: Caller, request: OutcomeRequest) -> MemoryOutcome:
         """What became of a write, waited for as long as is asked."""
         self._parts.access.check_enabled(caller)
         deadline = time.monotonic() + request.wait
         async with self._outcomes:
             while True:
-                found = await self._parts.on_reader(self._parts.catalogue.outcome, request.write)
+                found = await self._parts.on_reader(self._found, request.write)
                 if found is not None and found.state != "extracting":
                     return found
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    return found or m.MemoryOutcome(write=request.write, state="waiting")
+                    return found or MemoryOutcome(write=request.write, state="waiting")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):
                         await self._outcomes.wait()

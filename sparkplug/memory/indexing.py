@@ -14,7 +14,7 @@ from collections.abc import Callable
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.vectors import Space
 from sparkplug.schema.errors import SparkplugError
-from sparkplug.schema.memory import Reembedding
+from sparkplug.schema.memory_stats import Reembedding
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,10 @@ from datetime import UTC, datetime
 from sparkplug.memory import happened, settled
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.rows import item_of, read_of, saying_of, version_of, when
-from sparkplug.schema.memory import (
-    UNDO_S,
-    AgentUse,
-    ExportedMemory,
-    GrowthPoint,
-    KnowledgeFolder,
-    ListReply,
-    ListRequest,
-    MemoryDescription,
-    MemoryState,
-    ScopeUse,
-)
+from sparkplug.schema.memory import UNDO_S, MemoryDescription, MemoryState
+from sparkplug.schema.memory_export import ExportedMemory
+from sparkplug.schema.memory_requests import ListReply, ListRequest
+from sparkplug.schema.memory_stats import AgentUse, GrowthPoint, ScopeUse
 
 _POINTS = 60
 _DAY = 86400.0
@@ -164,24 +156,3 @@ def growth(db: sqlite3.Connection) -> list[GrowthPoint]:
         size += point.bytes
         point.items, point.bytes = items, size
     return points
-
-
-def folders(db: sqlite3.Connection) -> list[KnowledgeFolder]:
-    """The folders of documents, and what was read from each."""
-    return [
-        KnowledgeFolder(
-            path=row["path"],
-            scope=row["scope"],
-            watched=bool(row["watched"]),
-            read=when(row["read"]),
-            error=row["error"],
-            files=row["files"],
-            chunks=row["chunks"],
-        )
-        for row in db.execute(
-            "SELECT folders.*, (SELECT count(*) FROM files WHERE folder = folders.path) AS files,"
-            " (SELECT count(*) FROM items JOIN files ON files.path = items.path"
-            "  WHERE files.folder = folders.path AND items.state = 'kept') AS chunks"
-            " FROM folders ORDER BY path"
-        )
-    ]

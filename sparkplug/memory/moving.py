@@ -7,6 +7,7 @@ from then on it takes no lease. The other reads it, then takes what waits in the
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 
@@ -18,13 +19,19 @@ from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.exchange import lines_of
+from sparkplug.memory.folders import folders
 from sparkplug.paths import write_private
 from sparkplug.schema.errors import InvalidError, NotFoundError, SparkplugError
-from sparkplug.schema.memory import MemoryHome, MoveReply
+from sparkplug.schema.memory_documents import KnowledgeFolder
+from sparkplug.schema.memory_home import MemoryHome, MoveReply
+from sparkplug.schema.plain import plain
 
 log = logging.getLogger(__name__)
 
 _OBJECT = "memory-handover"
+_FOLDERS = "folders"
+#: Beside the lines that came: the folders of documents, each with the host that it is of.
+FOLDERS = "folders.json"
 
 
 async def read_home(bus: Bus) -> tuple[MemoryHome | None, int]:
@@ -55,15 +62,23 @@ async def hand_over(
             hint="`sparkplug memory export` and `import` move it through a file",
         ) from error
     _, revision = await read_home(bus)
-    home = MemoryHome(node=to, handover=_OBJECT)
+    folders = await asyncio.to_thread(_folders_of, catalogue)
+    home = MemoryHome(node=to, handover=_OBJECT, detail={_FOLDERS: [plain(f) for f in folders]})
     await Bucket(bus, subjects.BUCKET_MESH).put(subjects.MEMORY_HOME, home, revision=revision)
-    return MoveReply(node=to, items=len(lines))
+    left = [folder.path for folder in folders if folder.host != to]
+    return MoveReply(node=to, items=len(lines), folders=left)
+
+
+def _folders_of(catalogue: Catalogue) -> list[KnowledgeFolder]:
+    return folders(catalogue.reader)
 
 
 async def receive(bus: Bus, home: MemoryHome, into: Path) -> None:
     """Fetch what was handed over, to be taken in when the service starts."""
     store = await bus.js.object_store(subjects.OBJECTS_FILES)
     found = await store.get(home.handover)
+    told = json.dumps(home.detail.get(_FOLDERS, []))
+    await asyncio.to_thread(write_private, into.with_name(FOLDERS), told)
     await asyncio.to_thread(write_private, into, found.data or b"")
     _, revision = await read_home(bus)
     settled = MemoryHome(node=home.node)

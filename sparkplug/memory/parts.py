@@ -14,6 +14,7 @@ from sparkplug.config import Settings
 from sparkplug.memory.access import Access
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.company import Company
+from sparkplug.memory.comparison import Comparisons
 from sparkplug.memory.embedders.choose import choose_embedder
 from sparkplug.memory.embedders.lexical import LexicalEmbedder
 from sparkplug.memory.indexing import Indexing
@@ -44,6 +45,7 @@ class Parts:
             self.company.run_agents,
         )
         self.events = EventLog(bus, node, "memory")
+        self.comparisons = Comparisons()
         self.indexing = Indexing(self.catalogue, self._wanted_space, self._earlier_space)
         self.writing = Writing(self.catalogue, settings.memory, node, self._extracts)
         self._writer = ThreadPoolExecutor(1, "memory-write")

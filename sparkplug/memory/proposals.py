@@ -6,16 +6,19 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 
-from sparkplug.memory import happened, settled, upkeep
+from sparkplug.memory import happened, outcomes, pairs, settled, upkeep
 from sparkplug.memory.catalogue import Catalogue, short
+from sparkplug.memory.comparison import Comparison
 from sparkplug.memory.rows import item_of
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import MemoryState, Proposal, PruneRequest
+from sparkplug.schema.memory import MemoryState
+from sparkplug.schema.memory_pruning import Proposal, PruneRequest
 from sparkplug.schema.memory_review import (
     ProposalsReply,
     ProposalsRequest,
     SettleReply,
     SettleRequest,
+    pair_ids,
 )
 from sparkplug.schema.memory_timeline import HappeningKind
 
@@ -23,7 +26,12 @@ _CHARS = 600
 _SURE = {"duplicate": 0, "contradiction": 1}
 
 
-def read(catalogue: Catalogue, request: ProposalsRequest, half_life: float) -> ProposalsReply:
+def read(
+    catalogue: Catalogue,
+    request: ProposalsRequest,
+    half_life: float,
+    comparison: Comparison | None = None,
+) -> ProposalsReply:
     """Pairs that are proposed now, or that were decided about."""
     began = time.perf_counter()
     if request.decided:
@@ -35,10 +43,9 @@ def read(catalogue: Catalogue, request: ProposalsRequest, half_life: float) -> P
             scopes=request.scopes,
             limit=request.limit,
         )
-        found = upkeep.propose(catalogue, wanted, half_life, chars=request.chars)
-        found.sort(key=lambda one: (_SURE.get(one.kind, 2), -one.likeness))
-        items, compared = upkeep.comparable(catalogue.reader, request.scopes)
-        reply = ProposalsReply(proposals=found, items=items, compared=compared)
+        made = upkeep.propose(catalogue, wanted, half_life, comparison, chars=request.chars)
+        found = sorted(made.proposals, key=lambda one: (_SURE.get(one.kind, 2), -one.likeness))
+        reply = ProposalsReply(proposals=found, items=made.items, compared=made.compared)
     reply.took_ms = round((time.perf_counter() - began) * 1000, 1)
     return reply
 
@@ -70,7 +77,7 @@ def _told(db: sqlite3.Connection, row: sqlite3.Row, half_life: float) -> Proposa
         one, other = other, one
     return Proposal(
         kind=row["kind"],
-        id=upkeep.name_of(*ids),
+        id=pairs.name_of(*ids),
         keep=item_of(one, half_life, _CHARS),
         drop=item_of(other, half_life, _CHARS),
         likeness=row["likeness"],
@@ -91,7 +98,7 @@ def settle(
     ConflictError when one of both is not there any more, or nothing was decided.
     """
     with catalogue.change() as db:
-        before = catalogue.answer(db, request.request)
+        before = outcomes.answer(db, request.request)
         if before is not None:
             return SettleReply.model_validate_json(before)
         one, other = _both(catalogue, db, request.proposal)
@@ -99,7 +106,7 @@ def settle(
             reply = _take_back(catalogue, db, one, other, author, half_life)
         else:
             reply = _decide(catalogue, db, request, (one, other), author, half_life)
-        catalogue.set_answer(db, request.request, reply.model_dump_json())
+        outcomes.set_answer(db, request.request, reply.model_dump_json())
     return reply
 
 
@@ -107,13 +114,7 @@ def _both(
     catalogue: Catalogue, db: sqlite3.Connection, name: str
 ) -> tuple[sqlite3.Row, sqlite3.Row]:
     """The rows of a pair. Raises InvalidError, NotFoundError."""
-    ids = name.split(".")
-    if len(ids) != 2 or any(len(known) < 4 for known in ids):
-        raise InvalidError(
-            f"{name[:80]!r} is no pair of memories",
-            hint="`sparkplug memory proposals` shows their names, like 1a2b3c4d.5e6f7a8b",
-        )
-    one, other = (catalogue.find(known, db) for known in ids)
+    one, other = (catalogue.find(known, db) for known in pair_ids(name))
     if one["id"] == other["id"]:
         raise InvalidError(f"{short(one['id'])} twice is no pair of memories")
     return one, other
@@ -135,7 +136,7 @@ def _decide(
             f"{short(pair[0]['id'])} is of {pair[0]['scope']}, and {short(pair[1]['id'])} of"
             f" {pair[1]['scope']}: of two scopes nothing is one memory"
         )
-    found = upkeep.judge_pair(*pair, half_life)
+    found = pairs.judge_pair(*pair, half_life)
     kept, dropped = _sides(request, pair, found)
     kind = found.kind if found is not None else "duplicate"
     why = request.why[:500]
@@ -201,13 +202,13 @@ def _take_back(
     ids = settled.pair(one["id"], other["id"])
     row = settled.get(db, ids)
     if row is None:
-        raise ConflictError(f"nothing was decided about {upkeep.name_of(*ids)}")
+        raise ConflictError(f"nothing was decided about {pairs.name_of(*ids)}")
     told = _told(db, row, half_life)
     if row["dropped"]:
         catalogue.undo(db, row["dropped"], author)
     settled.open_again(db, ids)
     one, other = (catalogue.find(known, db) for known in ids)
-    found = upkeep.judge_pair(one, other, half_life)
+    found = pairs.judge_pair(one, other, half_life)
     return SettleReply(
         proposal=found or told.model_copy(update={"decided": "", "decided_at": None})
     )

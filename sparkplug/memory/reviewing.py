@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from sparkplug.memory import proposals, timeline
 from sparkplug.memory.access import Caller
 from sparkplug.memory.parts import Parts
 from sparkplug.schema.memory_review import (
+    ComparingReply,
+    ComparingRequest,
     ProposalsReply,
     ProposalsRequest,
     SettleReply,
@@ -24,8 +24,6 @@ class Reviewing:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        # All are compared with all, which takes its time: not for several at once.
-        self._comparing = asyncio.Lock()
 
     async def timeline(self, caller: Caller, request: TimelineRequest) -> TimelineReply:
         """What happened, the newest first; of readings how their run ended."""
@@ -47,8 +45,17 @@ class Reviewing:
         await parts.access.readable(caller, request.scopes, "")
         if request.decided:
             return await parts.on_reader(proposals.read, parts.catalogue, request, parts.half_life)
-        async with self._comparing:
-            return await parts.on_reader(proposals.read, parts.catalogue, request, parts.half_life)
+        async with parts.comparisons.begin(request.request) as comparison:
+            return await parts.on_reader(
+                proposals.read, parts.catalogue, request, parts.half_life, comparison
+            )
+
+    async def comparing(self, _: Caller, request: ComparingRequest) -> ComparingReply:
+        """How far a comparison is that somebody waits for; with `stop` it ends."""
+        found = self._parts.comparisons.find(request.request)
+        if found is not None and request.stop:
+            found.stop()
+        return ComparingReply(going=found is not None, share=found.share if found else 0.0)
 
     async def settle(self, caller: Caller, request: SettleRequest) -> SettleReply:
         """Decide about a pair, or take that back."""

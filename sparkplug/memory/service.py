@@ -26,9 +26,20 @@ from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.reviewing import Reviewing
 from sparkplug.memory.stats import Stats
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import RefusedError
-from sparkplug.schema.memory_review import ProposalsRequest, SettleRequest
+from sparkplug.schema.memory_documents import ForgetRequest, IngestRequest
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
+from sparkplug.schema.memory_home import MoveRequest
+from sparkplug.schema.memory_pruning import PruneRequest
+from sparkplug.schema.memory_requests import (
+    EditRequest,
+    ItemRequest,
+    ListRequest,
+    ManyRequest,
+    OutcomeRequest,
+    SearchRequest,
+)
+from sparkplug.schema.memory_review import ComparingRequest, ProposalsRequest, SettleRequest
 from sparkplug.schema.memory_timeline import TimelineRequest
 
 Handler = Callable[[Caller, Any], Awaitable[BaseModel]]
@@ -99,27 +110,28 @@ class MemoryService:
         """Take requests: of everyone, of people alone."""
         finding, changing, carrying = self._finding, self._changing, self._carrying
         everyone: tuple[tuple[str, type[BaseModel], Handler], ...] = (
-            ("search", m.SearchRequest, finding.search),
-            ("list", m.ListRequest, finding.list),
-            ("describe", m.ItemRequest, finding.describe),
-            ("outcome", m.OutcomeRequest, self._hearing.outcome),
-            ("edit", m.EditRequest, changing.edit),
-            ("delete", m.ManyRequest, changing.delete),
-            ("undo", m.ManyRequest, changing.undo),
+            ("search", SearchRequest, finding.search),
+            ("list", ListRequest, finding.list),
+            ("describe", ItemRequest, finding.describe),
+            ("outcome", OutcomeRequest, self._hearing.outcome),
+            ("edit", EditRequest, changing.edit),
+            ("delete", ManyRequest, changing.delete),
+            ("undo", ManyRequest, changing.undo),
         )
         people: tuple[tuple[str, type[BaseModel], Handler], ...] = (
-            ("release", m.ManyRequest, changing.release),
-            ("quarantine", m.ManyRequest, changing.quarantine),
-            ("stats", m.ItemRequest, self._stats.answer),
-            ("prune", m.PruneRequest, changing.prune),
-            ("export", m.ExportRequest, carrying.export),
-            ("import", m.ImportRequest, carrying.take_in),
-            ("ingest", m.IngestRequest, carrying.ingest),
-            ("forget", m.ForgetRequest, carrying.forget),
-            ("handover", m.MoveRequest, carrying.hand_over),
+            ("release", ManyRequest, changing.release),
+            ("quarantine", ManyRequest, changing.quarantine),
+            ("stats", ItemRequest, self._stats.answer),
+            ("prune", PruneRequest, changing.prune),
+            ("export", ExportRequest, carrying.export),
+            ("import", ImportRequest, carrying.take_in),
+            ("ingest", IngestRequest, carrying.ingest),
+            ("forget", ForgetRequest, carrying.forget),
+            ("handover", MoveRequest, carrying.hand_over),
             ("timeline", TimelineRequest, self._reviewing.timeline),
             ("proposals", ProposalsRequest, self._reviewing.proposals),
             ("settle", SettleRequest, self._reviewing.settle),
+            ("comparing", ComparingRequest, self._reviewing.comparing),
         )
         for verb, model, handler in everyone:
             await self._serve_one(verb, model, handler, agents=True)

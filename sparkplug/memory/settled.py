@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sparkplug.schema.memory import ExportedDecision
+from sparkplug.memory import retention
+from sparkplug.schema.memory_export import ExportedDecision
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS settled (
@@ -89,6 +90,7 @@ def take_in(db: sqlite3.Connection, kept: sqlite3.Row, other: sqlite3.Row) -> No
         mine,
     )
     db.execute("UPDATE items SET said = said + ? WHERE row = ?", (other["said"], kept["row"]))
+    retention.trim_sayings_of(db, kept["row"])
 
 
 def take_back(db: sqlite3.Connection, dropped: sqlite3.Row) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
+from sparkplug.memory.folders import folders
 from sparkplug.memory.hearing import Hearing
 from sparkplug.memory.parts import Parts
-from sparkplug.schema import memory as m
+from sparkplug.schema.memory_requests import ItemRequest
+from sparkplug.schema.memory_stats import MemoryStats
 
 
 class Stats:
@@ -19,13 +21,13 @@ class Stats:
         self._parts = parts
         self._hearing = hearing
 
-    async def answer(self, _caller: Caller, _request: m.ItemRequest) -> m.MemoryStats:
+    async def answer(self, _caller: Caller, _request: ItemRequest) -> MemoryStats:
         """All of it, now."""
         made = await self._parts.on_reader(self._read)
         made.waiting = await self._hearing.intake.waiting()
         return made
 
-    def _read(self) -> m.MemoryStats:
+    def _read(self) -> MemoryStats:
         parts, indexing = self._parts, self._parts.indexing
         db = parts.catalogue.reader
         scopes = looking.scopes_in_use(db)
@@ -33,7 +35,7 @@ class Stats:
         flagged = db.execute(
             "SELECT count(*) AS n FROM items WHERE state = 'kept' AND flags != ''"
         ).fetchone()["n"]
-        return m.MemoryStats(
+        return MemoryStats(
             node=parts.node,
             items=sum(use.items for use in scopes),
             bytes=sum(use.bytes for use in scopes),
@@ -53,7 +55,7 @@ class Stats:
             extraction=self._hearing.extraction.model,
             extracting=self._hearing.extraction.waiting(),
             disk_bytes=_disk(parts.folder),
-            folders=looking.folders(db),
+            folders=folders(db),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sparkplug.memory import happened, settled
+from sparkplug.memory import happened, retention, settled
 from sparkplug.memory.wording import index_words
 
 FILE = "catalogue.db"
@@ -71,10 +71,13 @@ CREATE TABLE IF NOT EXISTS vectors (
 CREATE TABLE IF NOT EXISTS strays (space TEXT NOT NULL, id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS folders (
     path TEXT PRIMARY KEY, scope TEXT NOT NULL, watched INTEGER NOT NULL,
-    read REAL, error TEXT NOT NULL
+    read REAL, error TEXT NOT NULL, host TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, folder TEXT NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS also_in (
+    item INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (item, path)
 ) WITHOUT ROWID;
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     text, content='', tokenize='porter unicode61'
@@ -99,7 +102,9 @@ def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.create_function("index_words", 1, index_words, deterministic=True)
         connection.executescript(_TABLES)
         connection.executescript(settled.TABLE)
+        connection.executescript(retention.TABLE)
         happened.lay_out(connection)
+        _add_hosts(connection)
         _make_words_anew(connection)
         path.chmod(0o600)
     else:
@@ -107,6 +112,13 @@ def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA mmap_size = 268435456")
     return connection
+
+
+def _add_hosts(connection: sqlite3.Connection) -> None:
+    """A catalogue of a release before does not say on which host its folders are."""
+    names = {row["name"] for row in connection.execute("PRAGMA table_info(folders)")}
+    if "host" not in names:
+        connection.execute("ALTER TABLE folders ADD COLUMN host TEXT NOT NULL DEFAULT ''")
 
 
 def _make_words_anew(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sparkplug.memory import happened
+from sparkplug.memory import happened, retention
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.schema.errors import InvalidError, NotFoundError
 from sparkplug.schema.memory_timeline import (
@@ -173,6 +173,8 @@ def read(catalogue: Catalogue, request: TimelineRequest) -> TimelineReply:
     )
     oldest = happened.reads_since(db)
     reply.reads_since = None if oldest is None else _moment(oldest)
+    said = retention.said_since(db)
+    reply.said_since = None if said is None else _moment(said)
     if request.spans:
         _count(db, request, sources, item, reply)
     return reply

@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sparkplug.memory import looking
+from sparkplug.memory import looking, outcomes
 from sparkplug.memory.access import Caller
-from sparkplug.memory.catalogue import Catalogue, NewItem, Stored, item_id
+from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.storing import NewItem, Stored, item_id, store
 from sparkplug.memory.suspicion import INSTRUCTIONS, flags_of
-from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryAdd, MemoryOutcome, MemorySource
+from sparkplug.schema.errors import RefusedError
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemorySource
+from sparkplug.schema.memory_requests import MemoryAdd, MemoryOutcome
 from sparkplug.schema.settings import MemorySection
 
 log = logging.getLogger(__name__)
@@ -71,10 +74,10 @@ class Writing:
         taken: Taken,
     ) -> MemoryOutcome:
         request = write.request
-        known = self._catalogue.outcome(request.id, db)
+        known = outcomes.outcome(db, request.id)
         if known is not None:
             return known
-        refused = write.refused or self._over_quota(db, write, used)
+        refused = write.refused or self._too_much(db, write, used)
         if refused:
             made = MemoryOutcome(write=request.id, state="refused", error=refused)
         elif self._extracts(write):
@@ -90,12 +93,12 @@ class Writing:
             made = MemoryOutcome(write=request.id, state="extracting")
         else:
             item = self.item(write, request.text, note=self._verbatim_note(write))
-            stored = self._catalogue.store([item], db)[0]
+            stored = store([item], db)[0]
             made = outcome_of(request.id, [stored])
             if not stored.same:
                 key = (write.scope, write.caller.author)
                 taken.added.setdefault(key, []).append(stored.id)
-        self._catalogue.set_outcome(db, made)
+        outcomes.set_outcome(db, made)
         return made
 
     def item(self, write: Write, text: str, *, number: int = 0, **more: str) -> NewItem:
@@ -149,9 +152,25 @@ class Writing:
             return "kept as it is: no model is configured to extract facts"
         return ""
 
-    def _over_quota(
+    def check_edit(self, agent: str, known: str, text: str) -> None:
+        """Raise RefusedError when other words of a memory are beyond the quota of its agent."""
+        row = self._catalogue.find(known)
+        size = len(text.encode(errors="surrogatepass"))
+        items, total = looking.used_by(self._catalogue.reader, agent)
+        if size > row["size"] and total - row["size"] + size > self._settings.quota_bytes:
+            raise RefusedError(self._used_up(agent, items, total))
+
+    def _used_up(self, agent: str, items: int, total: int) -> str:
+        return (
+            f"{agent} has used its quota: {items} of {self._settings.quota_items} memories,"
+            f" {total} of {self._settings.quota_bytes} bytes"
+        )
+
+    def _too_much(
         self, db: sqlite3.Connection, write: Write, used: dict[str, tuple[int, int]]
     ) -> str:
+        if not write.request.text.strip():
+            return "a memory cannot be empty"
         size = len(write.request.text.encode(errors="surrogatepass"))
         if size > MOST_TEXT_BYTES:
             return f"a memory has at most {MOST_TEXT_BYTES >> 20} MiB, and this has {size} bytes"
@@ -160,10 +179,7 @@ class Writing:
             return ""
         items, total = used.get(agent) or looking.used_by(db, agent)
         if items >= self._settings.quota_items or total + size > self._settings.quota_bytes:
-            return (
-                f"{agent} has used its quota: {items} of {self._settings.quota_items} memories,"
-                f" {total} of {self._settings.quota_bytes} bytes"
-            )
+            return self._used_up(agent, items, total)
         used[agent] = (items + 1, total + size)
         return ""
 

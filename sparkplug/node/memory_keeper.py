@@ -33,7 +33,7 @@ from sparkplug.memory.moving import read_home, receive
 from sparkplug.node.asked import Asked
 from sparkplug.paths import Paths
 from sparkplug.schema.errors import AskAgainError, ConflictError, SparkplugError
-from sparkplug.schema.memory import MemoryHome
+from sparkplug.schema.memory_home import MemoryHome
 
 log = logging.getLogger(__name__)
 

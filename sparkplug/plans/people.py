@@ -13,6 +13,7 @@ import nats.js.errors
 
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.questions import outcome
+from sparkplug.bus.synadia import WAITS
 from sparkplug.plans import showing
 from sparkplug.plans.templates import render, render_text
 from sparkplug.schema.errors import ConflictError, NotFoundError, SparkplugError, WaitingError
@@ -159,7 +160,7 @@ async def agents_answer(unit: Unit, waiting: WaitingError) -> str:
     question = RunQuestion(
         id=secrets.token_hex(6),
         kind="agent",
-        text=waiting.message[:_LONGEST],
+        text=waiting.message.removeprefix(WAITS)[:_LONGEST],
         asked=now,
         questions=waiting.questions,
     )

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from sparkplug.schema.errors import InvalidError
-from sparkplug.schema.memory import MOST_TEXT_BYTES, SCOPE, ExportedMemory
+from sparkplug.schema.memory import MOST_TEXT_BYTES, SCOPE
+from sparkplug.schema.memory_export import ExportedMemory
 
 #: A line from this length on goes alone, packed: what it says may have to be escaped twice.
 LONG = 1 << 20

@@ -85,3 +85,6 @@ class TimelineReply(Record):
     reads_since: datetime | None = Field(
         None, description="readings before are not kept one by one; None: all are"
     )
+    said_since: datetime | None = Field(
+        None, description="who said the same again before is not kept; None: all are"
+    )

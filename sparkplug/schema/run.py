@@ -243,6 +243,12 @@ class RunView(Record):
     #: How many steps, or values of steps, run and wait; None: to be counted.
     _active: tuple[int, int] | None = PrivateAttr(None)
 
+    @property
+    def state_words(self) -> str:
+        """How it is, in words: one that is to pause goes on with what it has in hand."""
+        ends = self.paused and self.state is RunState.RUNNING
+        return f"{self.state}, pauses when what it has in hand has ended" if ends else self.state
+
     def step(self, name: str, item: int | None = None) -> StepView | None:
         """A step, or one value or round of it; None when there is none."""
         if self._by_id is None or len(self._by_id) != len(self.steps):

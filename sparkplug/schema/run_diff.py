@@ -50,6 +50,8 @@ def diff_runs(before: RunView, after: RunView) -> RunDiff:
             compare(f"steps.{name}", *(one and one.state.value for one in (old, new)))
             continue
         for field, left, right in zip(_FIELDS, _shown(old), _shown(new), strict=True):
+            if field == "attempts" and (old.shared or new.shared):
+                continue  # one of both only has what the other did
             compare(f"steps.{name}.{field}", left, right)
         found.seconds[name] = (_seconds(old), _seconds(new))
     compare("output", before.output, after.output)
@@ -73,8 +75,7 @@ _FIELDS = ("state", "agent", "attempts", "error", "fallback", "output")
 
 def _shown(step: StepView) -> tuple[Any, ...]:
     output = step.output if step.stored is None else f"stored apart: {step.stored}"
-    attempts = None if step.shared else step.attempts
-    return (step.state.value, step.agent, attempts, step.error, step.fallback, output)
+    return (step.state.value, step.agent, step.attempts, step.error, step.fallback, output)
 
 
 def _seconds(step: StepView) -> float | None:

@@ -28,7 +28,7 @@ from sparkplug.memory.embedders.port import Embedder, Vectors
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
 from sparkplug.memory.vectors import Space
-from sparkplug.schema import memory as m
+from sparkplug.schema.memory_requests import MemoryAdd, SearchReply, SearchRequest
 from sparkplug.schema.settings import LlmSection, MemorySection
 
 _WRITERS, _ADDS = 16, 60
@@ -107,7 +107,7 @@ async def _small(
 
     async def writer(number: int) -> None:
         for text in texts[number::_WRITERS]:
-            await wire.write(bus, _AGENT, m.MemoryAdd(text=text, scope="mesh", infer=False))
+            await wire.write(bus, _AGENT, MemoryAdd(text=text, scope="mesh", infer=False))
 
     began = time.perf_counter()
     await asyncio.gather(*(writer(number) for number in range(_WRITERS)))
@@ -118,9 +118,9 @@ async def _small(
     spent: list[float] = []
     bare_spent: list[float] = []
     for query in queries:
-        request = m.SearchRequest(query=query, scopes=["mesh"], limit=10)
+        request = SearchRequest(query=query, scopes=["mesh"], limit=10)
         began = time.perf_counter()
-        await wire.ask(bus, "search", _PERSON, request, m.SearchReply)
+        await wire.ask(bus, "search", _PERSON, request, SearchReply)
         spent.append((time.perf_counter() - began) * 1000)
         began = time.perf_counter()
         bare.search(query, filters={"user_id": "mesh"}, top_k=10)
@@ -203,7 +203,7 @@ async def _ours(
         await ready.wait()
         try:
             for text in memories:
-                request = m.MemoryAdd(text=text, scope="mesh", infer=False)
+                request = MemoryAdd(text=text, scope="mesh", infer=False)
                 await wire.write(bus, _PERSON, request)
             expected = len({text.casefold() for text in memories})
             deadline = time.monotonic() + 600
@@ -212,8 +212,8 @@ async def _ours(
                 await asyncio.sleep(0.2)
             found = 0
             for question in wanted:
-                asked = m.SearchRequest(query=question.text, scopes=["mesh"], limit=10)
-                reply = await wire.ask(bus, "search", _PERSON, asked, m.SearchReply)
+                asked = SearchRequest(query=question.text, scopes=["mesh"], limit=10)
+                reply = await wire.ask(bus, "search", _PERSON, asked, SearchReply)
                 found += any(hit.text == question.answer for hit in reply.hits)
             return found
         finally:

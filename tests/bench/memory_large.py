@@ -22,7 +22,9 @@ from bench.pty_meter import Meter
 from fakes.node import Node
 from sparkplug.client import memory
 from sparkplug.client.session import Client
-from sparkplug.schema import memory as m
+from sparkplug.schema.memory import MemoryItem, MemoryVersion
+from sparkplug.schema.memory_export import ExportedMemory
+from sparkplug.schema.memory_requests import ListRequest, SearchRequest
 
 _WORDS = "disk cable fan rack probe kernel driver tensor batch queue token shard cache".split()  # noqa: SIM905
 _SEARCHES = 100
@@ -57,14 +59,14 @@ async def _asked(node: Node, folder: Path, count: int) -> list[Figure]:
         for title, scopes in (("all", []), ("one scope", ["agent:a3"]), ("mesh", ["mesh"])):
             spent = []
             for number in range(_SEARCHES):
-                request = m.SearchRequest(query=_question(number), scopes=scopes, limit=10)
+                request = SearchRequest(query=_question(number), scopes=scopes, limit=10)
                 began = time.perf_counter()
                 await memory.search(client, request)
                 spent.append((time.perf_counter() - began) * 1000)
             name = f"search among {count}, {title}, p95"
             figures.append(Figure(name, p95(spent), "ms", bar=100))
         began = time.perf_counter()
-        await memory.list_items(client, m.ListRequest(limit=200))
+        await memory.list_items(client, ListRequest(limit=200))
         spent_list = (time.perf_counter() - began) * 1000
         figures.append(Figure("what the pane asks before its first rows", spent_list, "ms"))
         return figures
@@ -98,7 +100,7 @@ def _write_lines(path: Path, count: int) -> None:
             if n == count - 1:
                 text = f"{_NEWEST}: {text}"
             created = now - timedelta(seconds=count - n)
-            item = m.MemoryItem(
+            item = MemoryItem(
                 id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"large {n}")),
                 text=text,
                 scope="mesh" if n % 3 else f"agent:a{n % 40}",
@@ -107,8 +109,8 @@ def _write_lines(path: Path, count: int) -> None:
                 created=created,
                 updated=created,
             )
-            version = m.MemoryVersion(version=1, text=text, time=created, author="bench")
-            file.write(m.ExportedMemory(item=item, versions=[version]).model_dump_json() + "\n")
+            version = MemoryVersion(version=1, text=text, time=created, author="bench")
+            file.write(ExportedMemory(item=item, versions=[version]).model_dump_json() + "\n")
 
 
 def _openings(node: Node) -> Iterator[float]:

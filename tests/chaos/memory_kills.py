@@ -21,8 +21,8 @@ from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.client import memory
 from sparkplug.client.session import Client
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.memory_requests import ListRequest, MemoryAdd
 
 _SETTLE_S = 240.0
 _PAGE = 2000
@@ -72,7 +72,7 @@ class MemoryArena:
         caller = subjects.memory_face(client.actor)
         for number in todo:  # type: ignore[attr-defined]  # an iterator that all writers share
             text = f"event {number} of {scope} was seen by a writer"
-            request = m.MemoryAdd(text=text, scope=scope, infer=False)
+            request = MemoryAdd(text=text, scope=scope, infer=False)
             while True:
                 try:
                     await wire.write(client.bus, caller, request)
@@ -93,14 +93,14 @@ class MemoryArena:
 
     async def _stored(self, client: Client, scope: str, count: int) -> bool:
         with contextlib.suppress(SparkplugError):
-            request = m.ListRequest(scopes=[scope], limit=1)
+            request = ListRequest(scopes=[scope], limit=1)
             return (await memory.list_items(client, request)).total >= count
         return False
 
     async def _all(self, client: Client, scope: str) -> dict[str, str]:
         found: dict[str, str] = {}
         while True:
-            request = m.ListRequest(scopes=[scope], offset=len(found), limit=_PAGE)
+            request = ListRequest(scopes=[scope], offset=len(found), limit=_PAGE)
             page = await memory.list_items(client, request)
             found |= {item.id: item.text for item in page.items}
             if not page.items:

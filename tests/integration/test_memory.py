@@ -24,13 +24,34 @@ from sparkplug.bus.keys import ensure_keys
 from sparkplug.client import memory
 from sparkplug.client.session import Client
 from sparkplug.node.permissions import agent_permissions
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
     RefusedError,
     SparkplugError,
+)
+from sparkplug.schema.memory import (
+    MOST_TEXT_BYTES,
+    MemoryDescription,
+    MemoryHit,
+    MemoryItem,
+    MemorySource,
+)
+from sparkplug.schema.memory_documents import IngestRequest
+from sparkplug.schema.memory_home import MemoryHome
+from sparkplug.schema.memory_requests import (
+    EditRequest,
+    ItemRequest,
+    ListReply,
+    ListRequest,
+    ManyReply,
+    ManyRequest,
+    MemoryAdd,
+    MemoryOutcome,
+    OutcomeRequest,
+    SearchReply,
+    SearchRequest,
 )
 
 HOSTILE = [
@@ -97,19 +118,19 @@ def process_of(node: Node) -> psutil.Process | None:
     return None
 
 
-async def add(client: Client, text: str, **more: Any) -> m.MemoryOutcome:
-    return await memory.add(client, m.MemoryAdd(text=text, **more))
+async def add(client: Client, text: str, **more: Any) -> MemoryOutcome:
+    return await memory.add(client, MemoryAdd(text=text, **more))
 
 
-async def search(client: Client, query: str, **more: Any) -> list[m.MemoryHit]:
-    return (await memory.search(client, m.SearchRequest(query=query, **more))).hits
+async def search(client: Client, query: str, **more: Any) -> list[MemoryHit]:
+    return (await memory.search(client, SearchRequest(query=query, **more))).hits
 
 
-async def say(bus: Bus, who: str, text: str, **more: Any) -> m.MemoryOutcome:
-    request = m.MemoryAdd(text=text, **more)
+async def say(bus: Bus, who: str, text: str, **more: Any) -> MemoryOutcome:
+    request = MemoryAdd(text=text, **more)
     await wire.write(bus, who, request)
-    asked = m.OutcomeRequest(write=request.id, wait=20)
-    return await wire.ask(bus, "outcome", who, asked, m.MemoryOutcome)
+    asked = OutcomeRequest(write=request.id, wait=20)
+    return await wire.ask(bus, "outcome", who, asked, MemoryOutcome)
 
 
 def test_nothing_runs_until_somebody_asks_and_the_verbs_do_what_they_say(
@@ -145,36 +166,36 @@ async def test_two_agents_cannot_read_each_other_s_scope(node: Node, client: Cli
         assert made.state == "stored"
         known = made.ids[0]
         shared = await say(ana, caller("ana"), "the blue flag is for all", scope="mesh")
-        asked = m.SearchRequest(query="blue key")
-        own = await wire.ask(ana, "search", caller("ana"), asked, m.SearchReply)
+        asked = SearchRequest(query="blue key")
+        own = await wire.ask(ana, "search", caller("ana"), asked, SearchReply)
         assert own.hits[0].id == known
-        seen = await wire.ask(bob, "search", caller("bob"), asked, m.SearchReply)
+        seen = await wire.ask(bob, "search", caller("bob"), asked, SearchReply)
         assert [hit.id for hit in seen.hits] == shared.ids
         for request in (
-            m.SearchRequest(query="blue key", scopes=["agent:ana"]),
-            m.SearchRequest(query="blue key", scopes=["mesh", "agent:ana"]),
+            SearchRequest(query="blue key", scopes=["agent:ana"]),
+            SearchRequest(query="blue key", scopes=["mesh", "agent:ana"]),
         ):
             with pytest.raises(RefusedError):
-                await wire.ask(bob, "search", caller("bob"), request, m.SearchReply)
-        listed = m.ListRequest(scopes=["agent:ana"])
+                await wire.ask(bob, "search", caller("bob"), request, SearchReply)
+        listed = ListRequest(scopes=["agent:ana"])
         with pytest.raises(RefusedError):
-            await wire.ask(bob, "list", caller("bob"), listed, m.ListReply)
+            await wire.ask(bob, "list", caller("bob"), listed, ListReply)
         # An id tells nothing: it is as if it were not there.
         for verb, what, reply in (
-            ("describe", m.ItemRequest(id=known), m.MemoryDescription),
-            ("edit", m.EditRequest(id=known, text="stolen"), m.MemoryItem),
+            ("describe", ItemRequest(id=known), MemoryDescription),
+            ("edit", EditRequest(id=known, text="stolen"), MemoryItem),
         ):
             with pytest.raises(NotFoundError):
                 await wire.ask(bob, verb, caller("bob"), what, reply)
         for verb in ("delete", "undo"):
-            gone = await wire.ask(bob, verb, caller("bob"), m.ManyRequest(ids=[known]), m.ManyReply)
+            gone = await wire.ask(bob, verb, caller("bob"), ManyRequest(ids=[known]), ManyReply)
             assert gone.changed == []
         written = await say(bob, caller("bob"), "poison for ana", scope="agent:ana")
         assert written.state == "refused" and written.ids == []
         for verb in ("stats", "export", "prune", "release", "ingest"):
-            body = m.ManyRequest(ids=[known])
+            body = ManyRequest(ids=[known])
             with pytest.raises(SparkplugError):
-                await wire.ask(bob, verb, caller("bob"), body, m.ManyReply)
+                await wire.ask(bob, verb, caller("bob"), body, ManyReply)
         await _speaks_as_nobody_else_and_hears_nobody(bob, known)
     finally:
         await ana.close()
@@ -190,8 +211,8 @@ async def _speaks_as_nobody_else_and_hears_nobody(bob: Bus, known: str) -> None:
 
     bob.nc._error_cb = note
     stream, objects = subjects.STREAM_MEMORY, subjects.OBJECTS_FILES
-    asked = m.ItemRequest(id=known).model_dump_json().encode()
-    said = m.MemoryAdd(text="poison for ana").model_dump_json().encode()
+    asked = ItemRequest(id=known).model_dump_json().encode()
+    said = MemoryAdd(text="poison for ana").model_dump_json().encode()
     tried = []
     for who in (caller("ana"), caller("bob", "somebody"), subjects.memory_face("root")):
         tried += [(subjects.memory_call("describe", who), asked)]
@@ -234,14 +255,14 @@ async def test_the_same_fact_said_at_once_by_many_is_one_memory(client: Client) 
 
 async def test_hostile_text_is_kept_shown_safely_and_flagged(node: Node, client: Client) -> None:
     states = [
-        await add(client, text, scope="group:hostile", source=m.MemorySource.OUTSIDE)
+        await add(client, text, scope="group:hostile", source=MemorySource.OUTSIDE)
         for text in HOSTILE
     ]
     assert [one.state for one in states] == ["stored"] * 3 + ["quarantined", "stored"]
     for made, text in zip(states, HOSTILE, strict=True):
         told = await memory.describe(client, made.ids[0])
         assert told.item.text == text
-        assert told.item.flags and told.item.source is m.MemorySource.OUTSIDE
+        assert told.item.flags and told.item.source is MemorySource.OUTSIDE
     listed = node.cli("memory", "list", "--scope", "group:hostile").stdout
     assert not any(mark in listed for mark in "\x1b\x07\u202e\0")
     assert all(len(line) < 300 for line in listed.splitlines())
@@ -249,16 +270,16 @@ async def test_hostile_text_is_kept_shown_safely_and_flagged(node: Node, client:
         shown = node.cli("memory", "describe", made.ids[0]).stdout
         assert not any(mark in shown for mark in "\x1b\x07\u202e\0")
     with pytest.raises(InvalidError, match="2 MiB"):
-        await add(client, "y" * (m.MOST_TEXT_BYTES + 1))
+        await add(client, "y" * (MOST_TEXT_BYTES + 1))
     hits = await search(client, "ignore instructions", scopes=["group:hostile"])
     assert states[3].ids[0] not in [hit.id for hit in hits]
 
 
 async def test_an_old_version_is_not_written_over(client: Client) -> None:
     known = (await add(client, "the tide is low", scope="group:tide")).ids[0]
-    await memory.edit(client, m.EditRequest(id=known, text="the tide is high", version=1))
+    await memory.edit(client, EditRequest(id=known, text="the tide is high", version=1))
     with pytest.raises(ConflictError):
-        await memory.edit(client, m.EditRequest(id=known, text="there is no tide", version=1))
+        await memory.edit(client, EditRequest(id=known, text="there is no tide", version=1))
 
     # The vector follows the words.
     async def follows() -> bool:
@@ -277,7 +298,7 @@ async def test_killed_in_the_middle_nothing_is_lost_or_twice(node: Node, client:
         count = 0
         while not stop.is_set():
             text = f"writer {number} saw event number {count} of its own"
-            await wire.write(bus, caller("writer"), m.MemoryAdd(text=text))
+            await wire.write(bus, caller("writer"), MemoryAdd(text=text))
             accepted.append(text)
             count += 1
             await asyncio.sleep(0.004)
@@ -299,13 +320,13 @@ async def test_killed_in_the_middle_nothing_is_lost_or_twice(node: Node, client:
         await bus.close()
 
     async def stored() -> bool:
-        found = await memory.list_items(client, m.ListRequest(agent="writer", limit=1))
+        found = await memory.list_items(client, ListRequest(agent="writer", limit=1))
         return found.total >= len(accepted)
 
     assert await eventually(stored, 60)
     texts: list[str] = []
     while True:
-        request = m.ListRequest(agent="writer", offset=len(texts), limit=2000)
+        request = ListRequest(agent="writer", offset=len(texts), limit=2000)
         page = await memory.list_items(client, request)
         texts += [item.text for item in page.items]
         if not page.items:
@@ -317,11 +338,11 @@ async def test_killed_in_the_middle_nothing_is_lost_or_twice(node: Node, client:
         return stats.indexed == stats.items and stats.waiting == 0
 
     assert await eventually(compared, 60)
-    page = await memory.list_items(client, m.ListRequest(agent="writer", limit=5))
+    page = await memory.list_items(client, ListRequest(agent="writer", limit=5))
     ids = [item.id for item in page.items]
     assert sorted((await memory.many(client, "delete", ids)).changed) == sorted(ids)
     # However much was asked before, what is asked while no process serves is answered.
-    asked = m.ListRequest(agent="writer", limit=1)
+    asked = ListRequest(agent="writer", limit=1)
     await asyncio.gather(*(memory.list_items(client, asked) for _ in range(300)))
     seen: list[str] = []
 
@@ -337,7 +358,7 @@ async def test_killed_in_the_middle_nothing_is_lost_or_twice(node: Node, client:
     assert sorted((await memory.many(client, "undo", ids)).changed) == sorted(ids)
     await calls.unsubscribe()
     assert set(seen) == {"undo"}
-    again = await memory.list_items(client, m.ListRequest(agent="writer", limit=1))
+    again = await memory.list_items(client, ListRequest(agent="writer", limit=1))
     assert again.total == len(accepted)
 
 
@@ -393,7 +414,7 @@ async def test_a_folder_of_documents_is_cited_and_watched(client: Client, tmp_pa
     (tmp_path / "guide.md").write_text(
         "# Guide\n\nintro\n\n## Lantern\n\nLight the lantern at dusk\n"
     )
-    made = await memory.ingest(client, m.IngestRequest(path=str(tmp_path), scope="group:docs"))
+    made = await memory.ingest(client, IngestRequest(path=str(tmp_path), scope="group:docs"))
     assert (made.files, made.watched) == (1, True)
     hit = (await search(client, "when to light the lantern", scopes=["group:docs"]))[0]
     assert (Path(hit.path).name, hit.line_from, hit.line_to) == ("guide.md", 5, 7)
@@ -414,7 +435,7 @@ def test_what_is_asked_while_its_host_is_away_is_no_empty_answer(node: Node) -> 
             home = await wire.home_of(client.bus)
             # The same mesh, as one sees it from elsewhere when the memory's node is gone.
             bucket = subjects.BUCKET_MESH
-            record = m.MemoryHome(node="far-away").model_dump_json().encode()
+            record = MemoryHome(node="far-away").model_dump_json().encode()
             await client.bus.js.publish(f"$KV.{bucket}.{subjects.MEMORY_HOME}", record)
             try:
                 await eventually(lambda: process_of(node) is None, 60)
@@ -425,10 +446,10 @@ def test_what_is_asked_while_its_host_is_away_is_no_empty_answer(node: Node) -> 
                     return "away" in error.value.message and "far-away" in error.value.message
 
                 assert await eventually(away, 60)
-                made = await memory.add(client, m.MemoryAdd(text="said meanwhile"), wait=0.1)
+                made = await memory.add(client, MemoryAdd(text="said meanwhile"), wait=0.1)
                 assert made.state == "waiting"
             finally:
-                record = m.MemoryHome(node=home).model_dump_json().encode()
+                record = MemoryHome(node=home).model_dump_json().encode()
                 await client.bus.js.publish(f"$KV.{bucket}.{subjects.MEMORY_HOME}", record)
 
             async def back() -> bool:

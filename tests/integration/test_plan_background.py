@@ -218,6 +218,7 @@ async def test_what_an_agent_asks_a_person_is_waited_for_and_not_asked_again(
     await mesh.reached(run, "step-waiting")
     view = await mesh.view(run)
     assert (view.state, view.steps[0].state) == (RunState.WAITING, StepState.WAITING)
+    assert [one.text for _, one in view.questions] == ["question abc-0: may I?"]
     with pytest.raises(ConflictError, match="its agent asks"):
         await mesh.answer(run, "answer", value="x")
     # Another planner goes on waiting.

@@ -18,7 +18,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.client.plan_files import find_plan, plan_names
 from sparkplug.plans.teams import TEAM_LABEL
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.run import RunState, RunView
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,6 +93,8 @@ async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PlanMe
             ("judge-2", judge("blue"), "judging"),
             ("judge-3", judge("red"), "judging"),
             ("judge-4", judge("!"), "judging"),
+            ("juror-1", judge("1"), "jury"),
+            ("juror-2", judge("2"), "jury"),
             ("lawyer", specialist("lawyer", True), "law"),
             ("doctor", specialist("doctor", False), "medicine"),
             ("sentinel", sentinel, ""),
@@ -157,7 +160,14 @@ async def test_fan_out_vote(mesh: PlanMesh) -> None:
         {"option": "red", "votes": 2},
     ]
     view = await ran(mesh, "fan-out-vote", question="which?", options=["x", "y"])
-    assert view.output["winner"] is None
+    assert view.output["winner"] is None and view.output["tied"] == []
+    # What two say as often nobody has decided; numbers are counted as what was said.
+    tied = await ran(mesh, "fan-out-vote", question="which?", options=[1, 2, 3], voters="jury")
+    assert (tied.output["winner"], tied.output["tied"]) == (None, [1, 2])
+    alone = {"options": [1, 3], "voters": "jury", "quorum": 1}
+    view = await ran(mesh, "fan-out-vote", question="which?", **alone)
+    assert (view.output["winner"], view.output["tied"]) == (1, [])
+    assert (await ran(mesh, "fan-out-vote", question="?", options=[])).output["winner"] is None
 
 
 async def test_multi_specialist_analysis(mesh: PlanMesh) -> None:

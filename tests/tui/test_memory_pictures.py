@@ -15,7 +15,8 @@ from tui_snapshots import MOMENT, still_time, stop_the_clock
 from sparkplug.memory import catalogue, rows, timeline
 from sparkplug.memory.service import MemoryService
 from sparkplug.memory.writing import Write
-from sparkplug.schema.memory import MemoryAdd, MemorySource
+from sparkplug.schema.memory import MemorySource
+from sparkplug.schema.memory_requests import MemoryAdd
 
 _PATIENCE_S = 10.0
 _SAID = (

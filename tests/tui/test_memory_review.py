@@ -13,7 +13,7 @@ from tui_mesh import Mesh
 from fakes.node import eventually
 from sparkplug.memory.service import MemoryService
 from sparkplug.memory.writing import Write
-from sparkplug.schema.memory import MemoryAdd
+from sparkplug.schema.memory_requests import MemoryAdd
 
 HOSTILE = "the \x1b]0;owned\x07 lamp \u202egnp.exe says " + "x" * 3000
 

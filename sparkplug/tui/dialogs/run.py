@@ -128,7 +128,7 @@ class RunPage(RunKeys, Reading):
         symbol, pen = symbols.of_step(str(view.state))
         lines: list[Line] = [
             (
-                (pen, f"{symbol} {view.state}"),
+                (pen, f"{symbol} {view.state_words}"),
                 ("text", f"  {one_line(view.plan)}"),
                 ("dim", f"  {took(view.created, view.finished, now)}"),
                 ("dim", f"  on {view.node}" if view.node else ""),

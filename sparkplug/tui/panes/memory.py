@@ -28,7 +28,8 @@ from sparkplug.tui.widgets.page import Page
 from sparkplug.tui.widgets.tree import Tree
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryDescription, MemoryStats
+    from sparkplug.schema.memory import MemoryDescription
+    from sparkplug.schema.memory_stats import MemoryStats
     from sparkplug.tui.panes.memory_pairs import MemoryPairs
     from sparkplug.tui.panes.memory_timeline import MemoryTimeline
     from sparkplug.tui.store import Topics

@@ -12,7 +12,8 @@ from sparkplug.tui.widgets.table import Column
 from sparkplug.tui.widgets.tree_nodes import Node
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryItem, MemoryStats, ScopeUse
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_stats import MemoryStats, ScopeUse
 
 #: Characters of a text that a row is made of.
 _LOOKED_AT = 400
@@ -134,6 +135,8 @@ def _node(
 
 def usage_lines(stats: MemoryStats, width: int) -> list[Line]:
     """Where it is and how it grew: figures, quotas, growth as blocks, folders."""
+    from sparkplug.schema.memory_documents import folder_state
+
     lines: list[Line] = [
         (
             ("title", f"{stats.items} memories"),
@@ -173,7 +176,7 @@ def usage_lines(stats: MemoryStats, width: int) -> list[Line]:
         told = f"{use.items:>7} of {use.most_items}, {figures.size(use.bytes)}"
         lines.append((("text", f"{name:<24} "), (pen, told)))
     for folder in stats.folders:
-        state = folder.error or ("watched" if folder.watched else "read once")
+        state = folder_state(folder, stats.node)
         text = f"  {folder.files} files, {folder.chunks} pieces, {state}"
         lines.append((("text", one_line(folder.path)), ("dim", text)))
     return lines

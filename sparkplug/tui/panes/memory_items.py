@@ -113,7 +113,8 @@ class MemoryItems(MemoryView):
 
     async def _read_page(self, *, afresh: bool, limit: int = _FIRST) -> None:
         from sparkplug.client import memory
-        from sparkplug.schema.memory import ListRequest, MemoryState
+        from sparkplug.schema.memory import MemoryState
+        from sparkplug.schema.memory_requests import ListRequest
 
         client = self.client
         if client is None:
@@ -245,7 +246,7 @@ class MemoryItems(MemoryView):
 
     async def _search(self, query: str, *, again: bool = False) -> None:
         from sparkplug.client import memory
-        from sparkplug.schema.memory import SearchRequest
+        from sparkplug.schema.memory_requests import SearchRequest
 
         await asyncio.sleep(_PAUSE_S)
         client = self.client

@@ -13,7 +13,8 @@ from sparkplug.tui.cells import Line, Span, clip, length, wrap
 from sparkplug.tui.figures import since
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryItem, Proposal
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal
 
 #: Characters of a text that are compared: what is longer is read on its page.
 _COMPARED = 1000

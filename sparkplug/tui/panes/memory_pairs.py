@@ -19,7 +19,8 @@ from sparkplug.tui.widgets.page import Layout
 from sparkplug.tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
-    from sparkplug.schema.memory import MemoryDescription, Proposal
+    from sparkplug.schema.memory import MemoryDescription
+    from sparkplug.schema.memory_pruning import Proposal
 
 _MOST = 500
 #: All are compared with all, which takes its time: not while one only passes by.
@@ -108,7 +109,7 @@ class MemoryPairs(MemoryView):
         scopes = scopes_of(self.choice)
         try:
             request = ProposalsRequest(scopes=scopes, decided=self._decided, limit=_MOST)
-            reply = await memory.proposals(client, request)
+            reply = await memory.proposals(client, request, self._tell)
         except SparkplugError as error:
             self.fail(error)
             return
@@ -118,6 +119,10 @@ class MemoryPairs(MemoryView):
         if not self._decided and not scopes:
             self.count = len(reply.proposals)
         self._show(reply.proposals)
+
+    def _tell(self, how_far: str) -> None:
+        if how_far and not self._rows.shown:
+            self._rows.set_empty(how_far)
 
     def _show(self, found: list[Proposal]) -> None:
         name = title_of(self.choice)

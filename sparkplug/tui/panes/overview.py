@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
 from textual.message import Message
 
 from sparkplug.schema.host_needs import HostNeed, host_needs
@@ -27,6 +28,7 @@ from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.rows import Rows
+from sparkplug.tui.widgets.selecting import RIGHT
 from sparkplug.tui.widgets.steps import run_lines, took
 from sparkplug.tui.widgets.table import Table
 
@@ -57,6 +59,7 @@ class RunBox(Lines, can_focus=True):
             super().__init__()
             self.run = run
 
+    takes_right = True
     run: RunView | None = None
 
     def action_open(self) -> None:
@@ -64,9 +67,12 @@ class RunBox(Lines, can_focus=True):
         if self.run is not None:
             self.post_message(self.Opened(self.run.id))
 
-    def on_click(self) -> None:
-        """As enter."""
-        self.action_open()
+    def on_click(self, event: Click) -> None:
+        """As enter; the right button asks what can be done with the run."""
+        if event.button != RIGHT:
+            self.action_open()
+        elif self.run is not None:
+            self.ask(event)
 
 
 _BORDER = 2

@@ -67,7 +67,7 @@ class Editing(Part):
         """Write a memory anew, from its newest version."""
         from sparkplug.actions.registry import refuse_if_readonly
         from sparkplug.client import memory
-        from sparkplug.schema.memory import EditRequest
+        from sparkplug.schema.memory_requests import EditRequest
         from sparkplug.tui.dialogs.memory import MemoryEditor
 
         app = self._centre

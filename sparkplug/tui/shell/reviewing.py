@@ -11,7 +11,7 @@ from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Action
-    from sparkplug.schema.memory import Proposal
+    from sparkplug.schema.memory_pruning import Proposal
     from sparkplug.tui.panes.memory import MemoryPane
 
 

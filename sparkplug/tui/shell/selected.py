@@ -58,7 +58,8 @@ def subject_of(value: Any) -> Subject | None:
         return None
     from sparkplug.actions.registry import Subject
     from sparkplug.schema.agent import ObservedAgent
-    from sparkplug.schema.memory import MemoryItem, Proposal
+    from sparkplug.schema.memory import MemoryItem
+    from sparkplug.schema.memory_pruning import Proposal
     from sparkplug.schema.memory_timeline import Happening
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.question import Question

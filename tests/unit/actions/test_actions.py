@@ -47,6 +47,13 @@ def test_verbs_are_unique_and_keys_are_among_what_can_be_selected() -> None:
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.parametrize(
+    "action", [a for a in ACTIONS.values() if a.danger and a.target], ids=lambda a: a.id
+)
+def test_what_is_dangerous_is_looked_up_before_a_person_is_asked(action: Action) -> None:
+    assert action.check is not None
+
+
 def test_what_can_be_done_with_an_agent_depends_on_its_state() -> None:
     start, stop = ACTIONS["agents.start"], ACTIONS["agents.stop"]
     prompt = ACTIONS["agents.prompt"]

@@ -8,20 +8,16 @@ import pytest
 
 from sparkplug.memory import exchange, looking, upkeep
 from sparkplug.memory.access import Caller
-from sparkplug.memory.catalogue import Catalogue, NewItem, Stored, item_id
+from sparkplug.memory.catalogue import Catalogue
 from sparkplug.memory.search import by_words, hybrid
+from sparkplug.memory.storing import NewItem, Stored, item_id, store
 from sparkplug.memory.wording import index_words, words_of
 from sparkplug.memory.writing import Write, Writing
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import (
-    ExportRequest,
-    ImportRequest,
-    ListRequest,
-    MemoryAdd,
-    MemorySource,
-    MemoryState,
-    PruneRequest,
-)
+from sparkplug.schema.memory import MemorySource, MemoryState
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
+from sparkplug.schema.memory_pruning import PruneRequest
+from sparkplug.schema.memory_requests import ListRequest, MemoryAdd
 from sparkplug.schema.settings import MemorySection
 
 DAY = 86400.0
@@ -36,7 +32,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def add(catalogue: Catalogue, text: str, scope: str = "mesh", **more: object) -> Stored:
     item = NewItem(id=item_id(f"{scope} {text}"), text=text, scope=scope, **more)  # type: ignore[arg-type]
     with catalogue.change() as db:
-        return catalogue.store([item], db)[0]
+        return store([item], db)[0]
 
 
 def found(catalogue: Catalogue, query: str) -> list[str]:
@@ -49,7 +45,7 @@ def test_the_same_said_again_is_one_memory_with_who_said_it(catalogue: Catalogue
     first = add(catalogue, "The door is blue", agent="ana")
     with catalogue.change() as db:
         again = NewItem(id=item_id("other"), text=" the  DOOR is blue", scope="mesh", agent="bob")
-        second = catalogue.store([again], db)[0]
+        second = store([again], db)[0]
     elsewhere = add(catalogue, "The door is blue", "agent:ana")
     assert second == Stored(first.id, True, False)
     assert elsewhere.id != first.id and not elsewhere.same
@@ -106,7 +102,7 @@ def test_after_seven_days_it_is_gone_for_ever(catalogue: Catalogue) -> None:
 
 def test_a_transaction_that_fails_changes_nothing(catalogue: Catalogue) -> None:
     with pytest.raises(ZeroDivisionError), catalogue.change() as db:
-        catalogue.store([NewItem(id="one-one", text="x", scope="mesh")], db)
+        store([NewItem(id="one-one", text="x", scope="mesh")], db)
         raise ZeroDivisionError
     assert looking.list_items(catalogue.reader, ListRequest(), None, DAY).total == 0
 
@@ -114,7 +110,7 @@ def test_a_transaction_that_fails_changes_nothing(catalogue: Catalogue) -> None:
 def test_an_id_s_beginning_is_enough_when_it_is_one_s(catalogue: Catalogue) -> None:
     for name in ("aaaa1111", "aaaa2222"):
         with catalogue.change() as db:
-            catalogue.store([NewItem(id=name, text=name, scope="mesh")], db)
+            store([NewItem(id=name, text=name, scope="mesh")], db)
     assert catalogue.find("aaaa1")["id"] == "aaaa1111"
     with pytest.raises(ConflictError, match="several"):
         catalogue.find("aaaa")
@@ -208,9 +204,10 @@ def test_what_is_said_twice_and_what_contradicts_is_proposed(catalogue: Catalogu
     add(catalogue, "Something entirely different about whales")
     add(catalogue, "Ana likes green tea in the morning", "agent:ana")
     asked = PruneRequest(duplicates=True, contradictions=True)
-    kinds = sorted(p.kind for p in upkeep.propose(catalogue, asked, DAY))
+    kinds = sorted(p.kind for p in upkeep.propose(catalogue, asked, DAY).proposals)
     assert kinds == ["contradiction", "contradiction", "duplicate"]
-    done = upkeep.prune(catalogue, asked.model_copy(update={"apply": True}), DAY, "root")
+    done = upkeep.propose(catalogue, asked, DAY)
+    upkeep.apply(catalogue, done, "root", compacts=False)
     assert len(done.deleted) == 1
     assert catalogue.find(done.deleted[0])["state"] == MemoryState.DELETED
 
@@ -224,8 +221,17 @@ def test_what_is_over_goes_and_what_is_weak_is_proposed(catalogue: Catalogue) ->
             db.execute("UPDATE items SET updated = updated - ? WHERE id = ?", (90 * DAY, known))
     catalogue.note_reads([catalogue.find(used)["row"]], "ana", "")
     assert [row["text"] for row in upkeep.expire(catalogue)] == ["over"]
-    found_weak = upkeep.propose(catalogue, PruneRequest(weak_below=0.2), 30 * DAY)
+    found_weak = upkeep.propose(catalogue, PruneRequest(weak_below=0.2), 30 * DAY).proposals
     assert [p.drop.id for p in found_weak] == [old]
+
+
+def test_an_empty_text_is_nothing_to_remember(catalogue: Catalogue) -> None:
+    writing = Writing(catalogue, MemorySection(), "here", lambda _: False)
+    made = writing.take([Write(ANA, MemoryAdd(text=text), "mesh") for text in ("", " \n\t")])
+    assert {(one.state, one.error) for one in made.outcomes} == {
+        ("refused", "a memory cannot be empty")
+    }
+    assert catalogue.reader.execute("SELECT count(*) FROM items").fetchone()[0] == 0
 
 
 def test_identifiers_are_found_by_their_parts_and_a_long_line_takes_no_time() -> None:
@@ -241,7 +247,7 @@ def test_identifiers_are_found_by_their_parts_and_a_long_line_takes_no_time() ->
 def test_an_index_of_words_of_a_release_before_is_made_anew(tmp_path: Path) -> None:
     catalogue = Catalogue(tmp_path)
     with catalogue.change() as db:
-        catalogue.store([NewItem(id="aaaa0001", text="call readText", scope="mesh")], db)
+        store([NewItem(id="aaaa0001", text="call readText", scope="mesh")], db)
         db.execute("INSERT INTO words (words) VALUES ('delete-all')")
         db.execute("INSERT INTO words (rowid, text) VALUES (1, 'call readText')")
         db.execute("PRAGMA user_version = 1")

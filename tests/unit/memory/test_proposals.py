@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from sparkplug.memory import exchange, looking, proposals, timeline, upkeep
-from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
-from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
-from sparkplug.schema.memory import ExportRequest, ImportRequest, Proposal, PruneRequest
+from sparkplug.memory import exchange, looking, pairs, proposals, timeline, upkeep
+from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.comparison import Comparison
+from sparkplug.memory.storing import NewItem, item_id, store
+from sparkplug.schema.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    SparkplugError,
+)
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
+from sparkplug.schema.memory_pruning import Proposal, PruneRequest
 from sparkplug.schema.memory_review import ProposalsRequest, SettleRequest
 from sparkplug.schema.memory_timeline import TimelineRequest
 
@@ -24,7 +33,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def add(catalogue: Catalogue, text: str, scope: str = "mesh", **more: object) -> str:
     item = NewItem(id=item_id(f"{scope} {text}"), text=text, scope=scope, **more)  # type: ignore[arg-type]
     with catalogue.change() as db:
-        return catalogue.store([item], db)[0].id
+        return store([item], db)[0].id
 
 
 def proposed(catalogue: Catalogue, **asked: object) -> list[Proposal]:
@@ -114,8 +123,8 @@ def test_both_are_kept_for_good_as_long_as_they_say_what_they_said(catalogue: Ca
         made = settle(catalogue, one.id, "both", why="they differ")
         assert made.decided == "both"
     assert proposed(catalogue) == []
-    pruned = upkeep.prune(catalogue, PruneRequest(duplicates=True, apply=True), DAY, "root")
-    assert pruned.deleted == [], "what is to be kept is not pruned either"
+    pruned = upkeep.propose(catalogue, PruneRequest(duplicates=True), DAY)
+    assert pruned.proposals == [], "what is to be kept is not pruned either"
     catalogue.edit(same.drop.id, "root", text="The backup of the archive runs every night !!")
     assert [one.id for one in proposed(catalogue)] == [same.id]
     settle(catalogue, other.id, "open")
@@ -168,3 +177,68 @@ def test_an_export_has_what_was_decided(catalogue: Catalogue, tmp_path: Path) ->
     assert {one.decided for one in proposed(copy, decided=True)} == {"both", "merge"}
     assert settle(copy, other.id, "open").decided == ""
     assert len(proposed(copy)) == 1
+
+
+def test_a_comparison_tells_how_far_it_is_and_ends_when_it_is_stopped(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "_BLOCK", 4)
+    for number in range(40):
+        add(catalogue, f"{chr(97 + number % 26)}{number} stands alone {number * 7919}")
+    shares: list[float] = []
+    comparison = Comparison()
+
+    class Watched(Comparison):
+        def went_on(self, done: int) -> None:
+            comparison.went_on(done)
+            shares.append(comparison.share)
+
+        def begin(self, total: int) -> None:
+            comparison.begin(total)
+
+    asked = PruneRequest(duplicates=True, contradictions=True)
+    upkeep.propose(catalogue, asked, DAY, Watched())
+    assert shares == sorted(shares) and 0.9 < shares[-1] <= 1 and len(shares) == 20
+    comparison.stop()
+    with pytest.raises(SparkplugError, match="stopped"):
+        upkeep.propose(catalogue, asked, DAY, Watched())
+
+
+def test_what_changed_since_it_was_proposed_is_not_pruned(catalogue: Catalogue) -> None:
+    same, _ = two_pairs(catalogue)
+    assert same.keep is not None
+    made = upkeep.propose(catalogue, PruneRequest(duplicates=True), DAY)
+    assert [one.drop.id for one in made.proposals] == [same.drop.id]
+    catalogue.edit(same.keep.id, "root", text="the one that was to stay says something else")
+    upkeep.apply(catalogue, made, "root", compacts=False)
+    assert made.deleted == [] and catalogue.find(same.drop.id)["state"] == "kept"
+
+
+def test_the_weak_are_found_among_all_and_it_is_told_what_was_not_compared(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "_COMPARED", 5)
+    for number in range(20):
+        add(catalogue, f"{chr(97 + number) * 9} {number * 7919} alone")
+    old = add(catalogue, "of long ago")
+    with catalogue.change() as db:
+        db.execute("UPDATE items SET created = 1, updated = 1 WHERE id = ?", (old,))
+    asked = PruneRequest(weak_below=0.01, duplicates=True)
+    made = upkeep.propose(catalogue, asked, DAY)
+    assert [(one.kind, one.drop.id) for one in made.proposals] == [("weak", old)]
+    assert (made.compared, made.items, made.more) == (5, 21, False)
+    assert upkeep.propose(catalogue, PruneRequest(weak_below=1, limit=3), DAY).more
+
+
+def test_a_list_of_numbers_is_compared_in_a_time_that_ends(catalogue: Catalogue) -> None:
+    with catalogue.change() as db:
+        store(
+            [
+                NewItem(id=item_id(str(n)), text=f"sensor reading of the day is {n}", scope="mesh")
+                for n in range(1500)
+            ],
+            db,
+        )
+    made = upkeep.propose(catalogue, PruneRequest(contradictions=True, limit=10_000), DAY)
+    told = Counter(i.id for one in made.proposals for i in (one.keep, one.drop) if i)
+    assert len(made.proposals) > 1500 and max(told.values()) <= 3

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from sparkplug.memory import exchange, happened, timeline, upkeep
-from sparkplug.memory.catalogue import Catalogue, NewItem, item_id
+from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.storing import NewItem, item_id, store
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import InvalidError, NotFoundError
-from sparkplug.schema.memory import ExportRequest, ImportRequest
+from sparkplug.schema.memory_export import ExportRequest, ImportRequest
 from sparkplug.schema.memory_timeline import Happening, HappeningKind, TimelineRequest
 
 DAY = 86400.0
@@ -27,7 +28,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 def add(catalogue: Catalogue, text: str, scope: str = "mesh", **more: object) -> str:
     item = NewItem(id=item_id(f"{scope} {text} {more}"), text=text, scope=scope, **more)  # type: ignore[arg-type]
     with catalogue.change() as db:
-        return catalogue.store([item], db)[0].id
+        return store([item], db)[0].id
 
 
 def told(catalogue: Catalogue, **asked: object) -> list[Happening]:
@@ -97,7 +98,7 @@ def test_a_page_goes_on_where_the_one_before_ended(catalogue: Catalogue) -> None
         NewItem(id=item_id(str(n)), text=f"number {n}", scope=f"run:r{n % 3}") for n in range(50)
     ]
     with catalogue.change() as db:
-        stored = catalogue.store(items, db)  # all at one moment
+        stored = store(items, db)  # all at one moment
         for one in stored[:20]:
             catalogue.delete(db, one.id, "root", "")
     for one in stored[20:40]:

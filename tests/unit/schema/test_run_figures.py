@@ -95,6 +95,18 @@ def test_two_runs_are_compared_by_what_they_did() -> None:
         "+2",
     ]
     assert diff_text(diff_runs(before, before)) == ""
+    # A replay did not do again what it shares with the run before.
+    after.steps[1].shared, after.steps[1].attempts = True, 0
+    assert "steps.b.attempts" not in {one.where for one in diff_runs(before, after).differences}
+
+
+def test_a_run_that_is_to_pause_says_so_until_it_does() -> None:
+    view = RunView(id="r", plan="p", state=RunState.RUNNING)
+    assert view.state_words == "running"
+    view.paused = True
+    assert view.state_words == "running, pauses when what it has in hand has ended"
+    view.state = RunState.PAUSED
+    assert view.state_words == "paused"
 
 
 def test_a_plan_made_in_code_is_the_plan_of_its_file() -> None:
