@@ -133,3 +133,16 @@ def test_a_process_is_told_with_who_owns_it_and_as_what_it_was_started() -> None
     [brief] = [text(line) for line in small_gpu(one) if "research/0" in text(line)]
     assert "bus" not in brief
     assert any("bus 00000000:1B:00.0" in text(line) for line in gpu_lines(one, [], 10, 0))
+
+
+def test_all_of_its_links_and_clocks_is_told_where_figures_have_the_room_alone() -> None:
+    links = {"links": 18, "active": 17, "inactive": [4], "speed_bytes_per_second": 25e9}
+    one = gpu(
+        graphics_clock_mhz=1950,
+        video_clock_mhz=1545,
+        nvlink={**links, "remote": "switch"},
+        fabric={"state": "completed", "health": "healthy", "clique": 0},
+    )
+    told = [text(line) for line in gpu_lines(one, [], 10, 0)]
+    assert any("graphics 1950 MHz · video 1545 MHz" in line for line in told)
+    assert any("/s a link · to switch · down: 4 · clique 0" in line for line in told)
