@@ -105,6 +105,13 @@ class Indexing:
 
     def _load(self) -> None:
         wanted = self._open_wanted()
+        known = self._catalogue.reader.execute(
+            "SELECT 1 FROM spaces WHERE name = ?", (wanted.name,)
+        ).fetchone()
+        if known is None and wanted.left_over:
+            wanted.drop()
+            wanted.close()
+            wanted = self._open_wanted()
         with self._catalogue.change() as db:
             rows = db.execute("SELECT name FROM spaces WHERE serving = 1").fetchall()
             db.execute(

@@ -259,3 +259,18 @@ def test_an_index_of_words_of_a_release_before_is_made_anew(tmp_path: Path) -> N
         again.delete(db, "aaaa0001", "root", "")
     assert by_words(again.reader, "read call", None, total=1).likeness == {}
     again.close()
+
+
+def test_vectors_of_words_of_a_release_before_are_made_anew(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path)
+    with catalogue.change() as db:
+        for name in ("lexical-512", "model-abc"):
+            db.execute("INSERT INTO spaces VALUES (?, '', 1)", (name,))
+            db.execute("INSERT INTO vectors VALUES (?, 1)", (name,))
+        db.execute("PRAGMA user_version = 2")
+    catalogue.close()
+    again = Catalogue(tmp_path)
+    for table, column in (("spaces", "name"), ("vectors", "space")):
+        rows = again.reader.execute(f"SELECT {column} FROM {table}").fetchall()
+        assert [row[0] for row in rows] == ["model-abc"]
+    again.close()
