@@ -151,7 +151,9 @@ class Indexing:
     def _fill(self, space: Space) -> bool:
         rows = self._catalogue.reader.execute(
             "SELECT row, id, text, scope, version FROM items WHERE state = 'kept' AND NOT EXISTS"
-            " (SELECT 1 FROM vectors WHERE space = ? AND item = items.row) ORDER BY row LIMIT ?",
+            # The newest first: what was just said is asked about next.
+            " (SELECT 1 FROM vectors WHERE space = ? AND item = items.row)"
+            " ORDER BY row DESC LIMIT ?",
             (space.name, _BATCH),
         ).fetchall()
         if not rows:
