@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +39,9 @@ class Argument:
 
     Without a `flag` it is positional. A `switch` is true or false, `pairs` are key=value texts,
     `repeated` takes several; `short` is another name of the flag. `seconds` are written like
-    30s or 5m.
+    30s or 5m. What is required need not be given where the argument named `unless` is. `stdin`
+    is for what may be long: on a command line `-` reads it from there, for `pairs` as a JSON
+    object.
     """
 
     name: str
@@ -51,6 +53,12 @@ class Argument:
     choices: tuple[str, ...] = ()
     repeated: bool = False
     short: str | None = None
+    unless: str = ""
+    stdin: bool = False
+
+    def needed(self, given: Mapping[str, Any]) -> bool:
+        """Whether it must be given, too, beside what was."""
+        return self.required and not (self.unless and given.get(self.unless))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,8 @@ class ActionResult:
     """What an action did, in a sentence and as data.
 
     `chunks` is an answer still coming, a line of it each where it is a `stream`; `text` something
-    to read in full instead of the sentence.
+    to read in full instead of the sentence. `cancel` ends what the answer comes of, and says what
+    became of it.
     `exit_code` is what a command leaves with where that is an answer of its own, as of `diff`.
     """
 
@@ -78,6 +87,7 @@ class ActionResult:
     text: str = ""
     exit_code: int = 0
     stream: bool = False
+    cancel: Callable[[], Awaitable[str]] | None = None
 
 
 def always(subject: Subject | None) -> str | None:
@@ -92,7 +102,8 @@ class Action:
     `applies` says why it does not fit a subject, or None when it does. `run` is awaited as
     `run(client, **arguments)`; `preview(**arguments)` says in a sentence what it would do.
     `check(client, **arguments)` raises what would keep it from being done, and changes nothing;
-    what it returns says in full what would be done, where looking at the mesh tells more.
+    what it returns says in full what would be done, where looking at the mesh tells more. It is
+    asked before a person is: what is dangerous and has a name needs one.
     `trial(client, **arguments)` says more of what it would do, asked of the mesh, for a dry run.
     `confirm(client, **arguments)` returns what to ask about before it is done, or None.
     `many` actions are run once for each name given, or with `together(client, calls)` once for

@@ -22,7 +22,7 @@ from sparkplug.schema.errors import InvalidError, NotFoundError
 if TYPE_CHECKING:
     from sparkplug.client.applying import Planned
     from sparkplug.client.session import Client
-    from sparkplug.schema.agent import AgentSpec
+    from sparkplug.schema.agent_spec import AgentSpec
     from sparkplug.schema.errors import SparkplugError
 
 

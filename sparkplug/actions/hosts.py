@@ -1,4 +1,4 @@
-"""Actions on hosts: cordon, uncordon, drain."""
+"""Actions on hosts: cordon, uncordon, drain; acknowledge what their drivers reported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
+from sparkplug.schema.host_needs import host_needs
 
 if TYPE_CHECKING:
     from sparkplug.client.prompts import PromptChunk
@@ -37,6 +38,14 @@ async def _uncordon(client: Client, host: str) -> ActionResult:
 
     changed = await node_orders.uncordon(client, host)
     text = "takes agents again" if changed else "nothing changed"
+    return ActionResult(f"{host}: {text}", {"host": host, "changed": changed}, changed=changed)
+
+
+async def _acknowledge(client: Client, host: str) -> ActionResult:
+    from sparkplug.client import hosts
+
+    changed = await hosts.acknowledge(client, host)
+    text = "what its driver reported was seen to" if changed else "nothing changed"
     return ActionResult(f"{host}: {text}", {"host": host, "changed": changed}, changed=changed)
 
 
@@ -110,6 +119,14 @@ def _can_uncordon(subject: Subject | None) -> str | None:
     return None if view.order and view.order.cordoned else "it is not cordoned"
 
 
+def _can_acknowledge(subject: Subject | None) -> str | None:
+    view = _host(subject)
+    if view is None or isinstance(view, str):
+        return view
+    reported = any(need.since is not None for need in host_needs(view))
+    return None if reported else "its driver reported nothing that needs you"
+
+
 def _can_drain(subject: Subject | None) -> str | None:
     view = _host(subject)
     if view is None or isinstance(view, str):
@@ -173,5 +190,19 @@ HOST_ACTIONS: tuple[Action, ...] = (
         preview=lambda host, **_: (
             f"would move agents off {host}; each stops before it starts again"
         ),
+    ),
+    Action(
+        id="hosts.acknowledge",
+        title="Acknowledge reports",
+        help="note that the XIDs and other events of a host's driver were seen to",
+        verb=("hosts", "acknowledge"),
+        key="A",
+        target="host",
+        arguments=(_HOST,),
+        many=True,
+        applies=_can_acknowledge,
+        check=_check,
+        run=_acknowledge,
+        preview=lambda host: f"would have what the driver of {host} reported need nobody any more",
     ),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agent_arguments import (
@@ -123,6 +124,19 @@ async def _remove(
     return changed_result(agent, "removed", True)
 
 
+def _look(would: str) -> Callable[..., Awaitable[str | None]]:
+    """What would become of an agent that has several replicas: all of them are meant."""
+
+    async def look(client: Client, agent: str, **_: Any) -> str | None:
+        from sparkplug.client import agents
+
+        await check_managed(client, agent)
+        count = sum(one.pid is not None for one in await agents.replicas(client, agent))
+        return would.format(f"{agent}, all {count} replicas of it") if count > 1 else None
+
+    return look
+
+
 def _can_start(subject: Subject | None) -> str | None:
     why = managed(subject)
     if why or subject is None or subject.value is None:
@@ -155,7 +169,7 @@ RESTART = Action(
     many=True,
     danger=True,
     applies=managed,
-    check=check_managed,
+    check=_look("would replace the processes of {}; work in hand ends"),
     run=_restart,
     preview=lambda agent, **_: f"would replace the processes of {agent}; work in hand ends",
 )
@@ -186,7 +200,7 @@ STOP = Action(
     many=True,
     danger=True,
     applies=_can_stop,
-    check=check_managed,
+    check=_look("would stop {}; work in hand ends"),
     run=_stop,
     preview=lambda agent, **_: f"would stop {agent}; work in hand ends",
 )
@@ -222,7 +236,7 @@ REMOVE = Action(
     many=True,
     danger=True,
     applies=managed,
-    check=check_managed,
+    check=_look("would stop {} and forget its spec"),
     run=_remove,
     preview=lambda agent, **_: f"would stop {agent} and forget its spec",
 )

@@ -199,7 +199,7 @@ MEMORY_ACTIONS: tuple[Action, ...] = (
         help="have something remembered",
         verb=("memory", "add"),
         arguments=(
-            Argument("text", "text", "what is to be remembered, - is stdin", required=True),
+            Argument("text", "text", "what is to be remembered", required=True, stdin=True),
             Argument("scope", "text", "whose it is (mesh)", default="mesh", flag="--scope"),
             Argument("importance", "text", "0 to 1 (0.5)", flag="--importance"),
             Argument("expires", "seconds", "forget it after so long", flag="--expires"),
@@ -218,7 +218,7 @@ MEMORY_ACTIONS: tuple[Action, ...] = (
         target="memory",
         arguments=(
             _ID,
-            Argument("text", "text", "the new words", flag="--text"),
+            Argument("text", "text", "the new words", flag="--text", stdin=True),
             Argument(
                 "version", "integer", "refuse when it is another by now", flag="--version-was"
             ),

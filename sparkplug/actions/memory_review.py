@@ -219,6 +219,14 @@ async def _settle(
     return ActionResult(f"{made.id}: {told}", pair_data(made))
 
 
+async def _check_pair(client: Client, proposal: str, **_: Any) -> None:
+    from sparkplug.client import memory as room
+    from sparkplug.schema.memory_review import pair_ids
+
+    for known in pair_ids(proposal):
+        await room.describe(client, known)
+
+
 async def _accept(
     client: Client, proposal: str, *, keep: str | None = None, why: str = ""
 ) -> ActionResult:
@@ -312,6 +320,7 @@ MEMORY_REVIEW_ACTIONS: tuple[Action, ...] = (
         danger=True,
         many=True,
         applies=_pair(decided=False),
+        check=_check_pair,
         run=_accept,
         preview=_accepts,
     ),

@@ -137,11 +137,28 @@ async def _ingest(
     return ActionResult(text, plain(made))
 
 
+async def _check_folder(client: Client, folder: str) -> None:
+    from sparkplug.client import memory as room
+    from sparkplug.schema.errors import NotFoundError
+
+    if _whole(folder) not in {known.path for known in (await room.stats(client)).folders}:
+        raise NotFoundError(
+            f"{_whole(folder)} is not part of what is known",
+            hint="`sparkplug memory stats` lists the folders",
+        )
+
+
 async def _forget(client: Client, folder: str) -> ActionResult:
     from sparkplug.client import memory as room
 
     made = await room.forget(client, _whole(folder))
     return ActionResult(f"{made.path}: forgotten", {"path": made.path, "chunks": made.chunks})
+
+
+async def _check_host(client: Client, host: str) -> None:
+    from sparkplug.client import node_orders
+
+    await node_orders.require_host(client, host)
 
 
 async def _move(client: Client, host: str) -> ActionResult:
@@ -221,6 +238,7 @@ MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
         verb=("memory", "forget"),
         arguments=(Argument("folder", "path", "the folder", required=True),),
         danger=True,
+        check=_check_folder,
         run=_forget,
         preview=lambda folder, **_: f"would forget all that was read from {folder}",
     ),
@@ -231,6 +249,7 @@ MEMORY_UPKEEP_ACTIONS: tuple[Action, ...] = (
         verb=("memory", "move"),
         arguments=(Argument("host", "host", "the host that is to keep it", required=True),),
         danger=True,
+        check=_check_host,
         run=_move,
         preview=lambda host, **_: f"would have {host} keep the memory",
     ),

@@ -29,7 +29,7 @@ async def _check_prompt(client: Client, agent: str, **given: Any) -> None:
 async def _prompt(
     client: Client,
     agent: str,
-    text: str,
+    text: str = "",
     *,
     files: Sequence[str] = (),
     action: str | None = None,
@@ -38,14 +38,24 @@ async def _prompt(
     thread: str = "",
     timeout: float = _PROMPT_S,
 ) -> ActionResult:
-    from sparkplug.client import agents, prompts
+    import secrets
+
+    from sparkplug.client import agents, cancelling, prompts
     from sparkplug.client.plan_files import parse_inputs
     from sparkplug.schema.errors import InvalidError
 
     values: dict[str, Any] = parse_inputs(inputs)
     if values and action is None:
         raise InvalidError("--input goes with --action", hint="a plain prompt is only text")
+    if action is None and not text.strip():
+        raise InvalidError("a prompt says something", hint="or names an action: --action")
     target = await agents.target(client, agent, replica)
+    who, call = f"{target.name}/{target.replica}", secrets.token_hex(16)
+
+    async def cancel() -> str:
+        ended = await cancelling.cancel_asked(client, target, call)
+        return f"{who}: cancelled" if ended else f"{who}: it had ended"
+
     chunks = prompts.prompt(
         client,
         target,
@@ -54,10 +64,11 @@ async def _prompt(
         input=values,
         files=[Path(file) for file in files],
         thread=thread,
+        call=call,
         deadline=timeout,
     )
     data = {"agent": target.name, "replica": target.replica}
-    return ActionResult(f"{target.name}/{target.replica} answers", data, chunks=chunks)
+    return ActionResult(f"{who} answers", data, chunks=chunks, cancel=cancel)
 
 
 def _can_prompt(subject: Subject | None) -> str | None:
@@ -139,11 +150,24 @@ PROMPT = Action(
     target="agent",
     arguments=(
         AGENT,
-        Argument("text", "text", "what to say; - reads it from stdin", required=True),
+        Argument(
+            "text",
+            "text",
+            "what to say",
+            required=True,
+            default="",
+            unless="action",
+            stdin=True,
+        ),
         Argument("files", "path", "attach a file", flag="--file", repeated=True),
         Argument("action", "text", "call this typed action instead", flag="--action"),
         Argument(
-            "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
+            "inputs",
+            "pairs",
+            "input of the action, key=value",
+            flag="--input",
+            repeated=True,
+            stdin=True,
         ),
         Argument("replica", "text", "this replica, not the least busy", flag="--replica"),
         Argument(

@@ -100,7 +100,9 @@ QUESTION_ACTIONS: tuple[Action, ...] = (
         target="question",
         arguments=(
             _QUESTION,
-            Argument("text", "text", "the answer: text, or one of the options", required=True),
+            Argument(
+                "text", "text", "the answer: text, or one of the options", required=True, stdin=True
+            ),
             _NOTE,
             _WAIT,
         ),

@@ -233,7 +233,12 @@ RUN_ACTIONS: tuple[Action, ...] = (
         arguments=(
             Argument("plan", "plan", "plan file, or the name of a shipped plan", required=True),
             Argument(
-                "inputs", "pairs", "input of the plan, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the plan, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
             Argument(
                 "priority",
@@ -310,7 +315,12 @@ RUN_ACTIONS: tuple[Action, ...] = (
             _RUN,
             Argument("start", "text", "the step to begin from", required=True),
             Argument(
-                "inputs", "pairs", "input of the plan, changed", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the plan, changed",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
             Argument("edit", "pairs", "input of that step, changed", flag="--edit", repeated=True),
         ),
@@ -369,7 +379,9 @@ RUN_ACTIONS: tuple[Action, ...] = (
         target="run",
         arguments=(
             _RUN,
-            Argument("text", "text", "the answer, or one of the options", required=True),
+            Argument(
+                "text", "text", "the answer, or one of the options", required=True, stdin=True
+            ),
             _STEP,
             _NOTE,
         ),

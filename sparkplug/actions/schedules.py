@@ -105,6 +105,19 @@ def _change(
     return change
 
 
+async def _check_there(client: Client, name: str) -> None:
+    from sparkplug.client import schedules
+    from sparkplug.schema.errors import NotFoundError
+    from sparkplug.schema.problems import did_you_mean
+
+    names = [one.schedule.name for one in await schedules.list_schedules(client)]
+    if name not in names:
+        raise NotFoundError(
+            f"no schedule {name}{did_you_mean(name, names)}",
+            hint="`sparkplug schedules list` shows them",
+        )
+
+
 async def _run_now(client: Client, name: str) -> ActionResult:
     from sparkplug.client import schedules
 
@@ -171,7 +184,12 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
                 choices=("skip", "once", "all"),
             ),
             Argument(
-                "inputs", "pairs", "input of the plan, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the plan, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
             Argument("priority", "integer", "of its runs, 0 to 9", flag="--priority"),
             Argument(
@@ -203,6 +221,7 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
         arguments=(_NAME,),
         many=True,
         applies=_applies(),
+        check=_check_there,
         run=_run_now,
         preview=lambda name, **_: f"would begin a run of the schedule {name}",
     ),
@@ -218,6 +237,7 @@ SCHEDULE_ACTIONS: tuple[Action, ...] = (
             many=True,
             danger=what == "remove",
             applies=_applies(paused),
+            check=_check_there,
             run=_change(what, told),
             preview=lambda name, would=would, **_: f"would {would.format(name=name)}",
         )

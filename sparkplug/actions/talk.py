@@ -83,7 +83,7 @@ async def _lines(
 _SILENT_GROUPS = "agent, agent/replica, all, capability:X, type:X, group:X, label:K=V or topic:X"
 
 
-async def _check_send(client: Client, agent: str, text: str, **_: Any) -> None:
+async def _check_send(client: Client, agent: str, **_: Any) -> None:
     if ":" not in agent and agent != "all":
         from sparkplug.client import agents
 
@@ -94,7 +94,7 @@ async def _check_send(client: Client, agent: str, text: str, **_: Any) -> None:
 async def _send(
     client: Client,
     agent: str,
-    text: str,
+    text: str = "",
     *,
     action: str | None = None,
     inputs: Sequence[str] = (),
@@ -106,6 +106,8 @@ async def _send(
     values = parse_inputs(inputs)
     if values and action is None:
         raise InvalidError("--input goes with --action", hint="a message is only text")
+    if action is None and not text:
+        raise InvalidError("a message says something", hint="or names an action: --action")
     sent = await send(client, agent, text, action=action, input=values)
     taken = [one.to for one in sent if not one.error]
     data = {
@@ -148,14 +150,27 @@ TALK_ACTIONS: tuple[Action, ...] = (
         target="agent",
         arguments=(
             Argument("agent", "agent", _SILENT_GROUPS, required=True),
-            Argument("text", "text", "what to say", required=True),
+            Argument(
+                "text",
+                "text",
+                "what to say",
+                required=True,
+                default="",
+                unless="action",
+                stdin=True,
+            ),
             Argument("action", "text", "call this typed action instead", flag="--action"),
             Argument(
-                "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the action, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
         ),
         check=_check_send,
         run=_send,
-        preview=lambda agent, text, **_: f"would tell {agent}: {text}",
+        preview=lambda agent, text="", action=None, **_: f"would tell {agent}: {text or action}",
     ),
 )

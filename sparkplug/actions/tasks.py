@@ -29,7 +29,7 @@ _ALL = "all"
 
 def _new_task(
     capability: str,
-    text: str,
+    text: str = "",
     *,
     action: str | None = None,
     inputs: Sequence[str] = (),
@@ -88,7 +88,7 @@ def _time(text: str) -> datetime:
 
 
 async def _check_submit(
-    client: Client, capability: str, text: str, *, wait: bool = False, **given: Any
+    client: Client, capability: str, text: str = "", *, wait: bool = False, **given: Any
 ) -> str | None:
     from sparkplug.client import agents
 
@@ -102,7 +102,7 @@ async def _check_submit(
 async def _submit(
     client: Client,
     capability: str,
-    text: str,
+    text: str = "",
     *,
     action: str | None = None,
     inputs: Sequence[str] = (),
@@ -274,10 +274,23 @@ TASK_ACTIONS: tuple[Action, ...] = (
         key="N",
         arguments=(
             Argument("capability", "text", "what an agent must be able to do", required=True),
-            Argument("text", "text", "what to do", required=True),
+            Argument(
+                "text",
+                "text",
+                "what to do",
+                required=True,
+                default="",
+                unless="action",
+                stdin=True,
+            ),
             Argument("action", "text", "call this typed action instead", flag="--action"),
             Argument(
-                "inputs", "pairs", "input of the action, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "input of the action, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
             Argument(
                 "priority",
@@ -332,9 +345,14 @@ TASK_ACTIONS: tuple[Action, ...] = (
         arguments=(
             _DEAD,
             _OF,
-            Argument("text", "text", "what it says from now on", flag="--text"),
+            Argument("text", "text", "what it says from now on", flag="--text", stdin=True),
             Argument(
-                "inputs", "pairs", "its input from now on, key=value", flag="--input", repeated=True
+                "inputs",
+                "pairs",
+                "its input from now on, key=value",
+                flag="--input",
+                repeated=True,
+                stdin=True,
             ),
         ),
         many=True,

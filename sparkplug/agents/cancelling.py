@@ -139,7 +139,7 @@ class Requests:
             self.drain = asked.drain
         if not asked.cancel:
             return ControlReply(requests=self._views())
-        chosen = [r for r in self._hand.values() if asked.request in (None, r.id)]
+        chosen = [r for r in self._hand.values() if asked.request in (None, r.id, r.call or r.id)]
         why = f"cancelled by {asked.by or 'somebody'}"
         stuck = await self._cancel(chosen, f"{why}: {asked.reason}" if asked.reason else why)
         return ControlReply(

@@ -46,10 +46,9 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
         raise
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        last = traceback.extract_tb(error.__traceback__)[-1]
         raise InvalidError(
             f"importing {module_name} fails: {type(error).__name__}: {error}",
-            where=f"{last.filename}:{last.lineno}",
+            where=_place(error),
             hint="the whole traceback is in the agent's log",
         ) from error
     for part in attribute.split("."):
@@ -62,6 +61,14 @@ def load_entrypoint(entrypoint: str, folders: list[str]) -> Any:
                 hint=f"it has: {', '.join(_public(found)[:12]) or 'no public names'}",
             ) from error
     return found
+
+
+def _place(error: BaseException) -> str:
+    """Where code failed, as file:line; of what Python cannot even read, there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def load_module_file(path: Path, attribute: str, where: str) -> Any:

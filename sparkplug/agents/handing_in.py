@@ -12,12 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus import subjects
 from sparkplug.bus.connection import Bus
-from sparkplug.bus.service import call
+from sparkplug.bus.keepers import ask_keeper
 from sparkplug.schema.errors import (
     CancelledRequestError,
     DeadlineError,
     InvalidError,
-    NoMeshError,
     RefusedError,
     SparkplugError,
 )
@@ -34,8 +33,6 @@ from sparkplug.schema.task_services import (
 ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _DEADLINE_S = 10.0
-_TAKEOVER_S = 15.0
-_AGAIN_S = 0.2
 #: A node that is killed does not say so to who waits for a task's end: asked anew so often.
 _WAIT_S = 5.0
 
@@ -126,14 +123,12 @@ class Tasks:
 
         `wait`: seconds that may pass, as asked, before there is an answer.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _TAKEOVER_S + wait
-        subject = subjects.tasks_by(self._agent, self._replica, verb)
-        while True:
-            try:
-                return await call(self._bus, subject, request, reply, deadline=_DEADLINE_S + wait)
-            except (NoMeshError, DeadlineError):
-                # Whoever was asked may have been killed before it answered.
-                if loop.time() >= until:
-                    raise
-            await asyncio.sleep(_AGAIN_S)
+        return await ask_keeper(
+            self._bus,
+            subjects.tasks_by(self._agent, self._replica, verb),
+            request,
+            reply,
+            lease=None,
+            deadline=_DEADLINE_S,
+            wait=wait,
+        )

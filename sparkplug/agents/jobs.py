@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sparkplug.schema.agent import Health
+from sparkplug.schema.agent_spec import Health
 from sparkplug.schema.base import Record
 
 

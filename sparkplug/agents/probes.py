@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sparkplug.agents.entrypoint import load_entrypoint
-from sparkplug.schema.agent import Health
+from sparkplug.schema.agent_spec import Health
 from sparkplug.schema.errors import InvalidError
 
 log = logging.getLogger("sparkplug.agent")

@@ -329,6 +329,7 @@ class AgentProcess:
             served=activity.served,
             failed=activity.failed,
             breakers=self._answering.routes.breakers.views(),
+            models_left_alone=self._thinking.model.models.left_alone(),
         )
 
     def _own_state(self) -> tuple[AgentState, str | None, ReasonKind | None]:

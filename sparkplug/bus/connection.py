@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import ssl
 import time
@@ -374,7 +375,10 @@ def _take_websockets() -> None:
 
 
 def _said(error: Exception | None) -> str:
-    """What an error says; a timeout says nothing itself."""
+    """What an error says, the system's in plain words; a timeout says nothing itself."""
+    if isinstance(error, OSError) and error.errno:
+        named = os.strerror(error.errno) if error.errno > 0 else error.strerror or str(error)
+        return named[:1].lower() + named[1:]
     return str(error or "") or "no answer in time"
 
 

@@ -193,6 +193,10 @@ def journal_fence(run: str) -> str:
     return f"sparkplug.journal.{run}.fence"
 
 
+#: The keys of the leases of who keeps the tasks, and who the decisions.
+TASKS_LEASE = "tasks"
+DECISIONS_LEASE = "decisions"
+
 #: The key of the memory's lease, and of the record that says which node keeps the memory.
 MEMORY_LEASE = "memory"
 MEMORY_HOME = "memory.home"

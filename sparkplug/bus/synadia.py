@@ -298,7 +298,8 @@ async def prompt(
     except ValidationError as error:
         raise InvalidError(str(error), where=where) from error
     except StreamMaxWaitExceededError as error:
-        raise DeadlineError(f"no complete answer within {deadline:g} s", where=where) from error
+        within = f"{round(deadline, 1):g} s"
+        raise DeadlineError(f"no complete answer within {within}", where=where) from error
     except StreamStalledError as error:
         raise DeadlineError(
             f"no word from the agent for {min(_SILENCE_S, deadline):g} s", where=where

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import json
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult
-from sparkplug.actions.registry import refuse_if_readonly
+from sparkplug.actions.registry import look_first, refuse_if_readonly
 from sparkplug.cli.context import Cli
-from sparkplug.schema.errors import InvalidError, RefusedError, WaitingError
+from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError, WaitingError
 from sparkplug.schema.text import strip_controls
 
 if TYPE_CHECKING:
@@ -24,17 +26,16 @@ async def run_action(cli: Cli) -> int:
     """Run the action that was parsed, once for each of its subjects."""
     action: Action = cli.args.action_object
     refuse_if_readonly(action, readonly=cli.readonly)
-    calls = _calls(action, cli)
+    calls = calls_of(action, cli.args)
     if action.id == "agents.edit" and cli.args.file is None:
         from sparkplug.cli.edit import edit_in_editor
 
         return await edit_in_editor(cli, calls[0])
     if cli.option("dry_run", False):
         return await _preview(cli, action, calls)
-    if action.danger:
-        told = "; ".join(action.preview(**arguments) for arguments in calls)
-        ask(cli, action.title.lower(), told)
     async with cli.connect() as client:
+        if action.danger:
+            await _ask_about(cli, client, action, calls)
         results = []
         if action.together is not None and len(calls) > 1:
             result = await action.together(client, calls)
@@ -67,25 +68,66 @@ async def run_action(cli: Cli) -> int:
     return max((result.exit_code for result in results), default=0)
 
 
-def _calls(action: Action, cli: Cli) -> list[dict[str, Any]]:
+def calls_of(action: Action, args: argparse.Namespace) -> list[dict[str, Any]]:
     """The arguments of each call: one, or one for each subject that was named."""
-    given = {a.name: getattr(cli.args, a.name) for a in action.arguments}
-    if given.get("text") == "-" and action.id in ("agents.prompt", "memory.add"):
-        given["text"] = _read_stdin()
+    given = {a.name: getattr(args, a.name) for a in action.arguments}
+    for argument in action.arguments:
+        if argument.unless and argument.needed(given) and not given[argument.name]:
+            raise InvalidError(
+                f"{argument.name.upper()} is missing: {argument.help}",
+                hint=f"it can be left out with --{argument.unless}",
+            )
+    _take_stdin(action, given)
     target = action.target_argument
     if not action.many or target is None:
         return [given]
     return [{**given, target.name: name} for name in dict.fromkeys(given[target.name])]
 
 
+def _take_stdin(action: Action, given: dict[str, Any]) -> None:
+    """Read what stands as `-` from stdin. Raises InvalidError."""
+    taken = ""
+    for argument in action.arguments:
+        value = given.get(argument.name) if argument.stdin else None
+        if value != "-" and not (isinstance(value, list) and "-" in value):
+            continue
+        if taken:
+            raise InvalidError(f"{taken} and {argument.name} cannot both be read from stdin")
+        taken = argument.name
+        text = _read_stdin()
+        if argument.kind == "pairs":
+            pairs = [pair for pair in given[taken] if pair != "-"]
+            given[taken] = _pairs(text) + pairs
+        else:
+            given[taken] = text
+
+
+def _pairs(text: str) -> list[str]:
+    """The pairs of a JSON object."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InvalidError(f"it is no JSON: {error}", where="stdin") from error
+    if not isinstance(found, dict):
+        raise InvalidError("it is no JSON object", where="stdin", hint='like {"host": "gpu-1"}')
+    return [f"{key}={json.dumps(value)}" for key, value in found.items()]
+
+
 def _read_stdin() -> str:
     data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     if len(data) > _MOST_STDIN_BYTES:
-        raise InvalidError(f"what is on stdin is larger than {_MOST_STDIN_BYTES >> 20} MiB")
+        raise InvalidError(f"it is larger than {_MOST_STDIN_BYTES >> 20} MiB", where="stdin")
     try:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
-        raise InvalidError("what is on stdin is not UTF-8 text") from error
+        raise InvalidError("it is not UTF-8 text", where="stdin") from error
+
+
+async def _ask_about(cli: Cli, client: Client, action: Action, calls: list[dict[str, Any]]) -> None:
+    """Look that it could be done, then ask whether it is to be."""
+    looked = await look_first(client, action, calls)
+    told = [full or action.preview(**given) for full, given in zip(looked, calls, strict=True)]
+    ask(cli, action.title.lower(), "; ".join(told))
 
 
 async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int:
@@ -94,11 +136,10 @@ async def _preview(cli: Cli, action: Action, calls: list[dict[str, Any]]) -> int
     tried: list[ActionResult] = []
     if action.check is not None or action.trial is not None:
         async with cli.connect() as client:
-            for number, arguments in enumerate(calls):
-                if action.check is not None:
-                    told[number] = await action.check(client, **arguments) or told[number]
-                if action.trial is not None:
-                    tried.append(await action.trial(client, **arguments))
+            looked = await look_first(client, action, calls)
+            told = [full or known for full, known in zip(looked, told, strict=True)]
+            if action.trial is not None:
+                tried = [await action.trial(client, **arguments) for arguments in calls]
     if cli.out.structured:
         data: dict[str, Any] = {"dry_run": told}
         for result in tried:
@@ -180,6 +221,15 @@ async def _stream(cli: Cli, client: Client, result: ActionResult) -> None:
         cli.out.piece("\n")
 
 
+async def _cancel(cli: Cli, cancel: Callable[[], Awaitable[str]]) -> None:
+    """End what was asked for, and say what became of it."""
+    cli.out.talk("\ncancelling; Ctrl-C again leaves it as it is")
+    try:
+        cli.out.talk(await cancel())
+    except SparkplugError as error:
+        cli.out.talk(str(error))
+
+
 async def _answered(cli: Cli, client: Client, result: ActionResult) -> AsyncGenerator[str, None]:
     """The text of an answer; status goes to stderr, a question to the person at the terminal.
 
@@ -202,10 +252,23 @@ async def _answered(cli: Cli, client: Client, result: ActionResult) -> AsyncGene
                     await chunk.reply(await _ask(cli, chunk.text))
                 else:
                     await chunk.reply(await _have_answered(cli, client, chunk.text, agent))
+    except asyncio.CancelledError:
+        if result.cancel is not None:
+            # In a task of its own: this one is cancelled. A second Ctrl-C leaves at once.
+            await asyncio.create_task(_cancel(cli, result.cancel))
+        raise
     except WaitingError as error:
         if not here:
             raise
-        yield await _answer_here(cli, client, error)
+        asked = error.questions[0]
+        try:
+            yield await _answer_here(cli, client, asked)
+        except asyncio.CancelledError:
+            cli.out.talk(
+                f"\nquestion {asked} goes on: `sparkplug questions describe {asked}` tells of it, "
+                f"`sparkplug questions withdraw {asked}` ends it"
+            )
+            raise
 
 
 async def _have_answered(cli: Cli, client: Client, question: str, agent: str) -> str:
@@ -215,11 +278,10 @@ async def _have_answered(cli: Cli, client: Client, question: str, agent: str) ->
     return await questions.hold(client, question, agent)
 
 
-async def _answer_here(cli: Cli, client: Client, error: WaitingError) -> str:
+async def _answer_here(cli: Cli, client: Client, asked: str) -> str:
     """Ask the person at the terminal what the agent asks people, and wait for what comes of it."""
     from sparkplug.client import questions
 
-    asked = error.questions[0]
     while asked:
         question = await questions.describe(client, asked)
         if question.waits:

@@ -11,7 +11,8 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels
 from sparkplug.cli.usage import in_words, usage_data, with_usage
-from sparkplug.schema.agent import AgentSpec, ObservedAgent
+from sparkplug.schema.agent import ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.circuits import breaker_words, breakers_of
 from sparkplug.schema.errors import InvalidError

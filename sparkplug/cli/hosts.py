@@ -10,6 +10,7 @@ from sparkplug.cli.context import Cli
 from sparkplug.cli.listing import show
 from sparkplug.cli.output import Column, Listing, has_labels, select
 from sparkplug.schema.host import DriverState, Gpu, HostSample
+from sparkplug.schema.host_needs import HostNeed, host_needs
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.plain import plain
 
@@ -45,6 +46,7 @@ def host_data(view: HostView) -> dict[str, Any]:
         "cordoned": bool(view.order and view.order.cordoned),
         "draining": bool(view.order and view.order.draining),
         "order": _order(view),
+        "needs": [_need(need) for need in host_needs(view)],
         "simulated": _simulated(view),
         "cpu_percent": sample.cpu.percent if sample else None,
         "memory": plain(sample.memory) if sample else None,
@@ -52,6 +54,17 @@ def host_data(view: HostView) -> dict[str, Any]:
         "driver": plain(sample.driver) if sample else None,
         "gpus": [gpu_data(gpu) for gpu in sample.gpus] if sample else [],
         "inference": [plain(server) for server in sample.inference] if sample else [],
+    }
+
+
+def _need(need: HostNeed) -> dict[str, Any]:
+    since = need.since.isoformat() if need.since else None
+    return {
+        "place": need.place,
+        "what": need.what,
+        "detail": need.detail or None,
+        "remedy": need.remedy or None,
+        "since": since,
     }
 
 

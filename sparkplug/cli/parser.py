@@ -106,7 +106,8 @@ def add_action(parser: argparse.ArgumentParser, action: Action) -> None:
 
 
 def _add_argument(parser: argparse.ArgumentParser, argument: Argument, *, many: bool) -> None:
-    options: dict[str, Any] = {"help": argument.help}
+    stdin = "; - reads it from stdin" if argument.stdin else ""
+    options: dict[str, Any] = {"help": argument.help + stdin}
     if argument.kind == "switch":
         options["action"] = "store_true"
     else:
@@ -127,7 +128,7 @@ def _add_argument(parser: argparse.ArgumentParser, argument: Argument, *, many: 
     else:
         if many:
             options["nargs"] = "+"
-        elif not argument.required:
+        elif not argument.required or argument.unless:
             options["nargs"] = "?"
         added = parser.add_argument(argument.name, metavar=argument.name.upper(), **options)
     added.kind = argument.kind  # type: ignore[attr-defined]

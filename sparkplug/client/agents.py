@@ -32,7 +32,6 @@ from sparkplug.client.specs import (
     replace as write,
 )
 from sparkplug.schema.agent import (
-    AgentSpec,
     AgentState,
     DesiredAgent,
     ObservedAgent,
@@ -41,6 +40,7 @@ from sparkplug.schema.agent import (
     ScaledAgent,
     Target,
 )
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.base import Record
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, RefusedError
 

@@ -22,7 +22,8 @@ from sparkplug.client.specs import (
     succeeding,
     tell,
 )
-from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent
+from sparkplug.schema.agent import AgentState, DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import unified, wanted_text
 from sparkplug.schema.errors import ConflictError, InvalidError, SparkplugError
 

@@ -10,13 +10,14 @@ from sparkplug.bus import subjects
 from sparkplug.bus.service import call
 from sparkplug.client.agents import replicas, require_managed
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent
+from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent, Target
 from sparkplug.schema.agent_control import LET_GO_S, ControlReply, ControlRequest, RequestView
 from sparkplug.schema.errors import (
     ConflictError,
     DeadlineError,
     NoMeshError,
     NotFoundError,
+    RefusedError,
     SparkplugError,
 )
 
@@ -85,15 +86,36 @@ async def cancel(
     ask = ControlRequest(cancel=True, request=request, by=client.actor, reason=reason)
     done = await asyncio.gather(*(_cancel(client, name, one.replica, ask) for one in busy))
     for one in done:
-        await client.emit(
-            "agent:cancelled",
-            f"{name}/{one.replica}",
-            requests=one.cancelled,
-            **({"stuck": one.stuck} if one.stuck else {}),
-            **({"reason": reason} if reason else {}),
-        )
+        await _tell(client, name, one, reason)
     _raise_stuck(name, done)
     return done
+
+
+async def cancel_asked(client: Client, target: Target, call: str, reason: str = "") -> bool:
+    """Cancel one prompt, by the id that its caller asked it under; False: nothing of it goes on.
+
+    Raises SparkplugError when code did not let go in time, RefusedError for a foreign agent: it
+    cannot be told.
+    """
+    where = f"{target.name}/{target.replica}"
+    if target.foreign:
+        raise RefusedError(f"{where} is foreign: what it was asked cannot be cancelled")
+    ask = ControlRequest(cancel=True, request=call, by=client.actor, reason=reason)
+    done = await _cancel(client, target.name, target.replica, ask)
+    if done.cancelled or done.stuck:
+        await _tell(client, target.name, done, reason)
+    _raise_stuck(target.name, [done])
+    return bool(done.cancelled)
+
+
+async def _tell(client: Client, name: str, done: Cancelled, reason: str) -> None:
+    await client.emit(
+        "agent:cancelled",
+        f"{name}/{done.replica}",
+        requests=done.cancelled,
+        **({"stuck": done.stuck} if done.stuck else {}),
+        **({"reason": reason} if reason else {}),
+    )
 
 
 async def _replicas(client: Client, name: str, replica: str | None) -> list[ObservedAgent]:

@@ -39,9 +39,8 @@ def proposal(question: str, options: Sequence[str], rule: Mapping[str, Any]) -> 
 async def propose(client: Client, wanted: Proposal) -> DecisionView:
     """Open a decision: it is kept when this returns."""
     made = wanted.model_copy(update={"actor": client.actor})
-    return await deciding.propose(
-        client.bus, ProposeRequest(proposal=made, id=secrets.token_hex(4))
-    )
+    request = ProposeRequest(proposal=made, id=secrets.token_hex(4))
+    return await deciding.propose(client.bus, request, lease=subjects.DECISIONS_LEASE)
 
 
 async def vote(
@@ -64,7 +63,7 @@ async def vote(
         why=why,
         actor=client.actor,
     )
-    return await deciding.vote(client.bus, request)
+    return await deciding.vote(client.bus, request, lease=subjects.DECISIONS_LEASE)
 
 
 async def close(client: Client, decision: str, reason: str = "") -> DecisionView:
@@ -76,7 +75,8 @@ async def close(client: Client, decision: str, reason: str = "") -> DecisionView
 
 async def wait_decided(client: Client, decision: str, seconds: float) -> DecisionView:
     """A decision once it has ended, or as it is when the time is up."""
-    return await deciding.wait_decided(client.bus, decision, seconds)
+    lease = subjects.DECISIONS_LEASE
+    return await deciding.wait_decided(client.bus, decision, seconds, lease=lease)
 
 
 async def list_decisions(client: Client, limit: int = 100) -> list[DecisionView]:

@@ -20,7 +20,8 @@ from sparkplug.client.specs import (
     signed,
     tell,
 )
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import (
     agent_text,
     read_agent_text,

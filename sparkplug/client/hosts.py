@@ -13,14 +13,15 @@ from pydantic import BaseModel, ValidationError
 from sparkplug.bus import subjects
 from sparkplug.bus.cancellation import end
 from sparkplug.bus.service import call
+from sparkplug.client import node_orders
 from sparkplug.client.hearing import Hearing
-from sparkplug.client.node_orders import read_orders
 from sparkplug.client.nodes import node_age, node_state, read_nodes
 from sparkplug.client.session import Client
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
 from sparkplug.schema.history import HistoryReply, HistoryRequest
 from sparkplug.schema.host import HostSample, Process
+from sparkplug.schema.host_needs import newest_report
 from sparkplug.schema.host_orders import (
     PowerLimitReply,
     PowerLimitRequest,
@@ -55,7 +56,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 async def list_hosts(client: Client) -> list[HostView]:
     """Every host by name, each with its latest sample when it answers within a second."""
     nodes = await read_nodes(client.bus)
-    orders = await read_orders(client.bus)
+    orders = await node_orders.read_orders(client.bus)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_view(client, node, orders.get(node.name))) for node in nodes]
     return [task.result() for task in tasks]
@@ -69,7 +70,7 @@ async def describe(client: Client, name: str) -> HostView:
             f"no host {name}{did_you_mean(name, nodes)}",
             hint="`sparkplug hosts` shows all there are",
         )
-    return await _view(client, nodes[name], (await read_orders(client.bus)).get(name))
+    return await _view(client, nodes[name], (await node_orders.read_orders(client.bus)).get(name))
 
 
 async def window(client: Client, host: str, seconds: float) -> WindowReply:
@@ -147,6 +148,23 @@ async def kernel_log(client: Client, host: str) -> KernelLogReply:
     """The OOM and Xid lines of a host's kernel log."""
     subject = subjects.node_service(host, "kernel-log")
     return await call(client.bus, subject, Nothing(), KernelLogReply, deadline=_TABLE_DEADLINE_S)
+
+
+async def acknowledge(client: Client, host: str) -> bool:
+    """Note that what a host's driver reported so far was seen to: it needs nobody any more.
+
+    False when there is nothing new. Raises NotFoundError; DeadlineError of a host that does not
+    answer; ConflictError when somebody else changed what is wanted of it just now.
+    """
+    await node_orders.require_host(client, host)
+    sample = await _latest(client, host)
+    if sample is None:
+        raise DeadlineError(
+            f"{host} told no sample within {_SAMPLE_DEADLINE_S:g} s",
+            hint="`sparkplug hosts` shows whether it is there",
+        )
+    newest = newest_report(sample)
+    return newest is not None and await node_orders.acknowledge(client, host, newest)
 
 
 async def follow(client: Client, host: str | None = None) -> AsyncGenerator[HostSample, None]:

@@ -14,8 +14,11 @@ from nats.js.api import ConsumerConfig, DeliverPolicy
 from sparkplug.bus import subjects
 from sparkplug.bus.reading import Mark, follow
 from sparkplug.bus.service import call
+from sparkplug.client.deadline import within
 from sparkplug.client.nodes import node_state, read_nodes
+from sparkplug.client.observed import read_observed
 from sparkplug.client.session import Client
+from sparkplug.schema.agent import SERVING, ObservedAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NoMeshError, NotFoundError
 from sparkplug.schema.ledger_pack import unpack
@@ -32,6 +35,7 @@ from sparkplug.schema.llm import (
 )
 from sparkplug.schema.node import NodeState
 from sparkplug.schema.problems import did_you_mean
+from sparkplug.schema.text import one_line
 
 _DEADLINE_S = 3.0
 _LOAD_DEADLINE_S = 600.0
@@ -67,7 +71,10 @@ async def explain(
     context: int = 0,
     host: str | None = None,
 ) -> RouteReply:
-    """Whom an agent on `host` would ask. None: this host, or the first of the mesh."""
+    """Whom an agent on `host` would ask. None: this host, or the first of the mesh.
+
+    The agents there that leave a model alone for a while are among its reasons.
+    """
     up = await _up(client)
     if host is None:
         own = client.settings.node.name
@@ -79,7 +86,28 @@ async def explain(
         )
     request = RouteRequest(wanted=wanted, abilities=list(abilities), context=context)
     subject = subjects.node_service(host, "model-route")
-    return await call(client.bus, subject, request, RouteReply, deadline=_DEADLINE_S)
+    reply = await call(client.bus, subject, request, RouteReply, deadline=_DEADLINE_S)
+    async with within(_DEADLINE_S, "the agents"):
+        there = (await read_observed(client.bus)).agents.values()
+    told = _left_alone(agent for agent in there if agent.node == host)
+    for choice in reply.choices:
+        choice.reasons.extend(told.get(choice.model.identity, ()))
+    return reply
+
+
+def _left_alone(agents: Iterable[ObservedAgent]) -> dict[str, list[str]]:
+    """By model, which agents do not ask it now, how long still, and why."""
+    now = utc_now()
+    told: dict[str, list[str]] = {}
+    for agent in agents:
+        for one in agent.models_left_alone if agent.state in SERVING else ():
+            left = (one.until - now).total_seconds()
+            if left > 0:
+                why = f": {one_line(one.why)}" if one.why else ""
+                told.setdefault(one.model, []).append(
+                    f"left alone by {agent.name}/{agent.replica} for {left:.0f} s{why}"
+                )
+    return told
 
 
 async def load(client: Client, name: str, host: str | None = None) -> ModelView:

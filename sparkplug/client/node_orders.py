@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
@@ -57,8 +59,8 @@ async def cordon(client: Client, name: str, reason: str = "") -> bool:
     before = found[0]
     if before.cordoned and not before.draining and (not reason or reason == before.reason):
         return False
-    await _write(client, found, NodeOrder(name=name, cordoned=True, reason=reason))
-    await client.emit("host:cordoned", name, reason=reason)
+    await _write(client, found, _plain(before, cordoned=True, reason=reason))
+    await client.emit("host:cordoned", name, **({"reason": reason} if reason else {}))
     return True
 
 
@@ -67,7 +69,7 @@ async def uncordon(client: Client, name: str) -> bool:
     found = await _read(client, name)
     if not found[0].cordoned:
         return False
-    await _write(client, found, NodeOrder(name=name))
+    await _write(client, found, _plain(found[0]))
     await client.emit("host:uncordoned", name)
     return True
 
@@ -78,12 +80,24 @@ async def drain(client: Client, name: str, reason: str = "", *, stop_pinned: boo
     before = found[0]
     if before.draining and before.stop_pinned == stop_pinned:
         return False
-    order = NodeOrder(
-        name=name, cordoned=True, draining=True, stop_pinned=stop_pinned, reason=reason
-    )
+    order = _plain(before, cordoned=True, draining=True, stop_pinned=stop_pinned, reason=reason)
     await _write(client, found, order)
     if not before.cordoned:
         await client.emit("host:cordoned", name, reason=reason or "drain")
+    return True
+
+
+async def acknowledge(client: Client, name: str, until: datetime) -> bool:
+    """Note that what a host's driver reported until then was seen to. False: it was before.
+
+    Raises NotFoundError; ConflictError as `cordon` does.
+    """
+    found = await _read(client, name)
+    before = found[0].acknowledged
+    if before is not None and until <= before:
+        return False
+    await _write(client, found, found[0].model_copy(update={"acknowledged": until}))
+    await client.emit("host:acknowledged", name)
     return True
 
 
@@ -128,6 +142,11 @@ async def _left(client: Client, name: str, *, stop_pinned: bool) -> Left:
 def _pinned(specs: Mapping[str, DesiredAgent], assignment: Assignment, host: str) -> bool:
     desired = specs.get(assignment.agent)
     return desired is not None and desired.spec.placement.pinned_to(host)
+
+
+def _plain(before: NodeOrder, **wanted: Any) -> NodeOrder:
+    """Another order for the same node; what was seen to of its trouble stays so."""
+    return NodeOrder(name=before.name, acknowledged=before.acknowledged, **wanted)
 
 
 async def _read(client: Client, name: str) -> tuple[NodeOrder, int]:

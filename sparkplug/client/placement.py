@@ -9,7 +9,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.service import call
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import AgentSpec, ScaledAgent
+from sparkplug.schema.agent import ScaledAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import NoMeshError, NotFoundError
 from sparkplug.schema.placement import PreviewedReplica, PreviewReply, PreviewRequest
 from sparkplug.schema.plain import plain

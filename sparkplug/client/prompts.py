@@ -50,11 +50,13 @@ async def prompt(
     input: Mapping[str, Any] | None = None,  # noqa: A002  the envelope's own name for it
     files: Sequence[Path] = (),
     thread: str = "",
+    call: str = "",
     deadline: float = _DEADLINE_S,
 ) -> AsyncGenerator[PromptChunk, None]:
     """Prompt a replica (see `agents.target`) and yield its answer as it comes.
 
-    `thread` names the conversation it belongs to; `deadline` in seconds for all of it. Raises
+    `thread` names the conversation it belongs to, `call` is the id it is asked under (see
+    `cancelling.cancel_asked`); `deadline` in seconds for all of it. Raises
     InvalidError before anything is sent when text and files together are larger than the agent
     takes, NotFoundError for a missing file, and what `bus.synadia.prompt` raises.
     """
@@ -71,6 +73,7 @@ async def prompt(
         text,
         action=action,
         input=input,
+        context={"call": call} if call and not target.foreign else None,
         attachments=attachments or None,
         thread=thread,
         deadline=deadline,

@@ -99,7 +99,7 @@ async def _follow(
                         return observed
     except TimeoutError as error:
         raise DeadlineError(
-            f"{missing(observed)} after {deadline:g} s",
+            f"after {deadline:g} s {missing(observed)}",
             hint="`sparkplug agents list` shows the states, `sparkplug hosts` whether a node is up",
         ) from error
     raise SparkplugError("the connection was closed while waiting")

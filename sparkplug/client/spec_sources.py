@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import agent_text
 from sparkplug.schema.documents import load_agents
 from sparkplug.schema.errors import InvalidError, NotFoundError

@@ -11,7 +11,8 @@ from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.client.deadline import READ_S, within
 from sparkplug.client.observed import read_observed, read_observed_of
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import LIVE_FIELDS, AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import LIVE_FIELDS, AgentSpec
 from sparkplug.schema.agent_text import unified, wanted_text
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError, RefusedError

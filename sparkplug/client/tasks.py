@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 import time
@@ -12,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sparkplug.bus import subjects
+from sparkplug.bus.keepers import ask_keeper
 from sparkplug.bus.service import call
 from sparkplug.client.hosts import receive
 from sparkplug.client.session import Client
@@ -36,9 +36,6 @@ ReplyT = TypeVar("ReplyT", bound=BaseModel)
 
 _DEADLINE_S = 10.0
 _CHANGE_DEADLINE_S = 60.0
-#: While another node takes the tasks over nobody answers; what is asked twice is done once.
-_TAKEOVER_S = 15.0
-_AGAIN_S = 0.2
 #: A node that is killed does not say so to who waits for a task's end: asked anew so often.
 _WAIT_S = 5.0
 
@@ -178,18 +175,18 @@ async def _ask(
 
     `wait`: seconds that may pass, as asked, before there is an answer.
     """
-    until = time.monotonic() + _TAKEOVER_S + wait
-    while True:
-        try:
-            return await call(client.bus, subject, request, reply, deadline=deadline + wait)
-        except DeadlineError:
-            # Whoever was asked may have been killed before it answered.
-            if time.monotonic() >= until:
-                raise
-        except NoMeshError as error:
-            if time.monotonic() >= until:
-                raise NoMeshError(
-                    "no node keeps the tasks now",
-                    hint="`sparkplug status` shows the nodes; a node takes them over in seconds",
-                ) from error
-        await asyncio.sleep(_AGAIN_S)
+    try:
+        return await ask_keeper(
+            client.bus,
+            subject,
+            request,
+            reply,
+            lease=subjects.TASKS_LEASE,
+            deadline=deadline,
+            wait=wait,
+        )
+    except NoMeshError as error:
+        raise NoMeshError(
+            "no node keeps the tasks now",
+            hint="`sparkplug status` shows the nodes; a node takes them over in seconds",
+        ) from error

@@ -83,7 +83,7 @@ class Decisions:
         self._node = node
         self._events = events
         self._voters = Voters(named, user_of)
-        self._lease = Lease(bus, "decisions", holder, _LEASE_S, own=True)
+        self._lease = Lease(bus, subjects.DECISIONS_LEASE, holder, _LEASE_S, own=True)
         self._writer = DecisionWriter(bus, lambda: self._lease.held)
         self._invitations = Invitations(bus, find)
         self._open: dict[str, Open] = {}

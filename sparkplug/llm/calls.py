@@ -34,7 +34,7 @@ from sparkplug.llm.port import (
     Usage,
 )
 from sparkplug.llm.repair import Unfit, check, read_call, read_json
-from sparkplug.llm.routing import AUTO, Choice, Needs, identity_of
+from sparkplug.llm.routing import AUTO, Choice, Needs
 from sparkplug.llm.waits import backoff
 from sparkplug.schema.llm import Ability, ModelView
 
@@ -131,11 +131,11 @@ class Call:
         last: NoModelError | None = None
         while True:
             found = await self._models.route(self._wanted, needs)
-            open_ = [c for c in found.choices if identity_of(c.view) not in out]
+            open_ = [c for c in found.choices if c.view.identity not in out]
             if not open_:
                 raise last or _none(self._wanted, found.left_out)
-            view = min(open_, key=lambda c: (failed.get(identity_of(c.view), 0), c.rank)).view
-            key = identity_of(view)
+            view = min(open_, key=lambda c: (failed.get(c.view.identity, 0), c.rank)).view
+            key = view.identity
             if last is not None and failed.get(key):
                 await self._wait(tries, last)
             health = self._models.health_of(view)

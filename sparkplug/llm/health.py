@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sparkplug.llm.errors import NoModelError, RateLimitedError
+from sparkplug.schema.base import utc_now
 
 #: Failures in a row before a model is left alone, and for how long at first and at most.
 _FAILURES = 3
@@ -19,22 +21,28 @@ class Health:
 
     failures: int = 0
     until: float = 0.0
+    #: The same by the clock, as others are told.
+    until_told: datetime | None = None
     why: str = ""
     inflight: int = 0
 
     def ok(self) -> None:
         """A call ended well."""
-        self.failures, self.until, self.why = 0, 0.0, ""
+        self.failures, self.until, self.until_told, self.why = 0, 0.0, None, ""
 
     def failed(self, error: NoModelError) -> None:
         """A call failed by the model's fault."""
         self.failures += 1
         self.why = error.message
         if isinstance(error, RateLimitedError) and error.retry_after:
-            self.until = time.monotonic() + min(error.retry_after, _LONGEST_S)
+            self._leave(min(error.retry_after, _LONGEST_S))
         elif self.failures >= _FAILURES:
             wait = _COOLDOWN_S * 2 ** min(self.failures - _FAILURES, 8)
-            self.until = time.monotonic() + min(wait, _LONGEST_S)
+            self._leave(min(wait, _LONGEST_S))
+
+    def _leave(self, seconds: float) -> None:
+        self.until = time.monotonic() + seconds
+        self.until_told = utc_now() + timedelta(seconds=seconds)
 
     @property
     def cooling(self) -> float:

@@ -16,7 +16,8 @@ from sparkplug.llm.health import Health
 from sparkplug.llm.metering import Counts, Sink
 from sparkplug.llm.port import Provider
 from sparkplug.llm.providers import provider_for
-from sparkplug.llm.routing import DEFAULT, Needs, Route, identity_of, route
+from sparkplug.llm.routing import DEFAULT, Needs, Route, route
+from sparkplug.schema.agent import ModelLeftAlone
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.llm import CallRecord, ModelSection, ModelView, Reach
 from sparkplug.schema.settings import LlmSection
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 #: How old what the node told may be before it is asked again, while what is known serves on.
 _AGE_S = 3.0
+#: Characters of what is told of a model that is left alone.
+_LONGEST_NAME = 1000
+_LONGEST_WHY = 300
 _LOOPBACKS = ("127.", "localhost", "[::1]")
 
 
@@ -87,7 +91,17 @@ class Models:
 
     def health_of(self, view: ModelView) -> Health:
         """How a model has done here."""
-        return self.health.setdefault(identity_of(view), Health())
+        return self.health.setdefault(view.identity, Health())
+
+    def left_alone(self) -> list[ModelLeftAlone]:
+        """The models that are not asked now, for they failed here."""
+        return [
+            ModelLeftAlone(
+                model=key[:_LONGEST_NAME], until=one.until_told, why=one.why[:_LONGEST_WHY]
+            )
+            for key, one in self.health.items()
+            if one.cooling and one.until_told is not None
+        ]
 
     async def route(self, wanted: str, needs: Needs) -> Route:
         """Who may be asked, best first."""
@@ -111,7 +125,7 @@ class Models:
                 ) from error
         if view.model:
             return view
-        key = identity_of(view)
+        key = view.identity
         if key not in self._names:
             provider = await self.provider(view)
             names = await provider.models()

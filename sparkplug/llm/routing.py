@@ -47,12 +47,6 @@ class Route:
     left_out: list[Choice] = field(default_factory=list)
 
 
-def identity_of(view: ModelView) -> str:
-    """What tells a model at an endpoint from all others."""
-    where = view.endpoint or f"{view.provider}@{view.host}"
-    return f"{where}#{view.model or view.name}"
-
-
 def route(
     wanted: str,
     needs: Needs,
@@ -67,7 +61,7 @@ def route(
     found = Route(wanted)
     named = [] if wanted == AUTO else _named(wanted, views)
     for place, view in enumerate(views if wanted == AUTO else named):
-        choice = _weigh(view, needs, host, health.get(identity_of(view)), by_need=wanted == AUTO)
+        choice = _weigh(view, needs, host, health.get(view.identity), by_need=wanted == AUTO)
         if choice.why_not:
             found.left_out.append(choice)
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparkplug.schema.agent import AgentMemory
+from sparkplug.schema.agent_spec import AgentMemory
 from sparkplug.schema.errors import InvalidError, NotFoundError, RefusedError
 from sparkplug.schema.memory import MemoryState, check_scope
 from sparkplug.schema.text import one_line

@@ -10,7 +10,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.journal import read_journal
-from sparkplug.schema.agent import AgentMemory, AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentMemory, AgentSpec
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.journal_fold import fold
 from sparkplug.schema.run import RUN_ENDED, RunView

@@ -18,6 +18,7 @@ from sparkplug.schema.memory_review import (
     ProposalsRequest,
     SettleReply,
     SettleRequest,
+    pair_ids,
 )
 from sparkplug.schema.memory_timeline import HappeningKind
 
@@ -113,13 +114,7 @@ def _both(
     catalogue: Catalogue, db: sqlite3.Connection, name: str
 ) -> tuple[sqlite3.Row, sqlite3.Row]:
     """The rows of a pair. Raises InvalidError, NotFoundError."""
-    ids = name.split(".")
-    if len(ids) != 2 or any(len(known) < 4 for known in ids):
-        raise InvalidError(
-            f"{name[:80]!r} is no pair of memories",
-            hint="`sparkplug memory proposals` shows their names, like 1a2b3c4d.5e6f7a8b",
-        )
-    one, other = (catalogue.find(known, db) for known in ids)
+    one, other = (catalogue.find(known, db) for known in pair_ids(name))
     if one["id"] == other["id"]:
         raise InvalidError(f"{short(one['id'])} twice is no pair of memories")
     return one, other

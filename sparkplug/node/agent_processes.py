@@ -23,7 +23,8 @@ from sparkplug.node.shared_hosts import SharedHosts
 from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
-from sparkplug.schema.agent import AgentReport, AgentSpec, ObservedAgent
+from sparkplug.schema.agent import AgentReport, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.settings import SettingsDocument
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparkplug.bus.events import EventLog
-from sparkplug.schema.host import Gpu, GpuState, HostSample
+from sparkplug.schema.host import Gpu, GpuEvent, GpuState, HostSample, Xid
 from sparkplug.telemetry.gpu.clock_events import THROTTLING
 
 
@@ -23,13 +23,12 @@ class GpuEvents:
             mark = (xid.uuid, xid.time.isoformat(), xid.xid)
             if mark not in self._seen:
                 self._seen.add(mark)
-                self._emit("gpu:xid", sample, xid.gpu, xid=xid.xid, meaning=xid.meaning)
+                self._emit("gpu:xid", sample, xid.gpu, **_about(xid), xid=xid.xid)
         for event in sample.gpu_events:
             told = (event.uuid, event.time.isoformat(), event.kind)
             if told not in self._seen:
                 self._seen.add(told)
-                data = {"kind": event.kind, "meaning": event.meaning}
-                self._emit("gpu:event", sample, event.gpu, **data)
+                self._emit("gpu:event", sample, event.gpu, **_about(event), kind=event.kind)
         for gpu in sample.gpus:
             self._compare(sample, gpu)
 
@@ -53,3 +52,8 @@ class GpuEvents:
 
     def _emit(self, name: str, sample: HostSample, index: int, **data: object) -> None:
         self._events.emit(name, f"{sample.host}/gpu{index}", data=data)
+
+
+def _about(event: GpuEvent | Xid) -> dict[str, object]:
+    remedy = {"remedy": event.remedy} if event.remedy else {}
+    return {"meaning": event.meaning, **remedy}

@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparkplug.schema.agent import Resources
+from sparkplug.schema.agent_spec import Resources
 from sparkplug.schema.units import bytes_text
 
 log = logging.getLogger(__name__)

@@ -131,7 +131,7 @@ class NodeModels:
         return EnergyReply(joules=[joules(samples, span) for span in request.spans])
 
     async def route(self, request: RouteRequest) -> RouteReply:
-        """Whom an agent of this host would ask, and why; what its calls met it alone knows."""
+        """Whom an agent of this host would ask, and why; agents tell what their calls met."""
         views = (await self.answer(ModelsRequest(mesh=True))).models
         needs = Needs(frozenset(request.abilities), request.context)
         found = route(request.wanted, needs, views, host=self._node)

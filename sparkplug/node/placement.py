@@ -94,7 +94,7 @@ class Placement:
         for name in sorted(empty - (empty if self._drained is None else self._drained)):
             order = self.orders.nodes[name]
             left = sorted({a.agent for a in assignments.values() if a.node == name})
-            self._events.emit("host:drained", name, data={"reason": order.reason, "pinned": left})
+            self._events.emit("host:drained", name, data=_told(order.reason, left))
         self._drained = empty
 
     async def hold(self) -> None:
@@ -160,7 +160,9 @@ class Placement:
         why = choice.why
         if given is not None and given.leaving:
             given, choice = after.assignments.get(key), after.choices[key]
-            what, why = "moves" if given is not None else "waits", f"{why}; then {choice.why}"
+            what = "moves" if given is not None else "waits"
+            # That a host is draining is why it leaves, and why nothing is left for it.
+            why = f"{why}; no other host takes it" if choice.why in why else f"{why}; {choice.why}"
         elif given is not None:
             stays = before is not None and before.node == given.node
             what = "stays" if stays else "goes"
@@ -173,6 +175,12 @@ class Placement:
             why=why,
             elsewhere=dict(choice.elsewhere),
         )
+
+
+def _told(reason: str, pinned: list[str]) -> dict[str, object]:
+    """The data of host:drained: what there is."""
+    found: dict[str, object] = {"reason": reason} if reason else {}
+    return {**found, "pinned": pinned} if pinned else found
 
 
 def _candidate(node: ObservedNode, order: NodeOrder | None) -> Candidate:

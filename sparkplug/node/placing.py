@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sparkplug.node.gpu_room import GpuLedger
-from sparkplug.schema.agent import AgentSpec, Assignment, DesiredAgent
+from sparkplug.schema.agent import Assignment, DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.host import GpuState
 from sparkplug.schema.node import GpuRoom, NodeOrder
 

@@ -104,6 +104,7 @@ class ReplicaState:
         observed.instance, observed.accepting = report.instance, report.accepting
         observed.inflight, observed.served = report.inflight, report.served
         observed.failed, observed.breakers = report.failed, report.breakers
+        observed.models_left_alone = report.models_left_alone
         told = told or before != _counts(observed)
         if not self._reported.is_set():
             self._reported.set()
@@ -259,4 +260,5 @@ def _counts(observed: ObservedAgent) -> tuple[object, ...]:
         observed.served,
         observed.failed,
         observed.breakers,
+        observed.models_left_alone,
     )

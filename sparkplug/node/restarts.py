@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from sparkplug.agents.exits import Exit
-from sparkplug.schema.agent import Restart
+from sparkplug.schema.agent_spec import Restart
 
 _LONGEST_WAIT_S = 30.0
 _SETTLED_S = 1.0

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sparkplug.schema.agent import SERVING, AgentSpec, AgentState, ObservedAgent, Scale
+from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec, Scale
 
 #: The share of its concurrency a replica is to use where a spec says neither target.
 DEFAULT_UTILIZATION = 0.7

@@ -7,7 +7,8 @@ from typing import Any
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import ConflictError, InvalidError, NotFoundError
 from sparkplug.schema.problems import validate
 

@@ -14,7 +14,11 @@ class ControlRequest(Record):
     """Sent to one replica. Without `cancel` and `drain` it only asks what is in hand."""
 
     cancel: bool = False
-    request: str | None = Field(None, max_length=64, description="this one; None: all of them")
+    request: str | None = Field(
+        None,
+        max_length=64,
+        description="this one, by its id or the one it was asked under; None: all of them",
+    )
     by: str = Field("", max_length=200, description="who asks, as callers are told")
     reason: str = Field("", max_length=500)
     drain: float | None = Field(None, ge=0, description="seconds to finish once it is to stop")

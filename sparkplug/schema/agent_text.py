@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.documents import examine
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.problems import invalid

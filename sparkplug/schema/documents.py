@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.base import Document
 from sparkplug.schema.crew import CrewFile
 from sparkplug.schema.errors import InvalidError, NotFoundError

@@ -49,7 +49,7 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
     "task": ("queued", "claimed", "completed", "failed", "dead", "requeued"),
     "host": (
         *("joined", "left", "stale", "invited", "admitted", "expelled"),
-        *("cordoned", "uncordoned", "drained", "signalled", "reniced"),
+        *("cordoned", "uncordoned", "drained", "signalled", "reniced", "acknowledged"),
     ),
     "gpu": ("xid", "event", "throttled", "stale", "lost", "recovered", "limited"),
     "memory": ("added", "updated", "deleted"),

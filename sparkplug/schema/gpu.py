@@ -229,6 +229,7 @@ class GpuEvent(Record):
     uuid: str
     kind: str
     meaning: str
+    remedy: str | None = Field(None, description="what an operator has to do; null: nothing")
 
 
 class Xid(Record):
@@ -239,6 +240,7 @@ class Xid(Record):
     uuid: str
     xid: int
     meaning: str
+    remedy: str | None = Field(None, description="what an operator has to do; null: nothing")
 
 
 class Driver(Record):

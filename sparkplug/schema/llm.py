@@ -123,6 +123,12 @@ class ModelView(Record):
     latency_ms: float | None = Field(None, description="of the last look at it")
     checked: datetime = Field(default_factory=utc_now)
 
+    @property
+    def identity(self) -> str:
+        """What tells a model at an endpoint from all others."""
+        where = self.endpoint or f"{self.provider}@{self.host}"
+        return f"{where}#{self.model or self.name}"
+
 
 class ModelsRequest(Record):
     """Ask a node for the models it knows: its own, or those of the whole mesh."""

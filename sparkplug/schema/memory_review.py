@@ -8,12 +8,24 @@ from typing import Literal
 from pydantic import Field
 
 from sparkplug.schema.base import Record
+from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.memory_pruning import Proposal
 
 PairKind = Literal["duplicate", "contradiction"]
 #: `merge`: one stays, the other is deleted. `both`: it is not proposed again, as long as both say
 #: what they said. `open`: as if nothing had been decided.
 Decision = Literal["merge", "both", "open"]
+
+
+def pair_ids(proposal: str) -> tuple[str, str]:
+    """The ids of both memories of a pair, or their beginnings. Raises InvalidError."""
+    ids = proposal.split(".")
+    if len(ids) != 2 or any(len(known) < 4 for known in ids):
+        raise InvalidError(
+            f"{proposal[:80]!r} is no pair of memories",
+            hint="`sparkplug memory proposals` shows their names, like 1a2b3c4d.5e6f7a8b",
+        )
+    return ids[0], ids[1]
 
 
 class ProposalsRequest(Record):

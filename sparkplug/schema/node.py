@@ -76,7 +76,8 @@ class ObservedNode(Record):
 
 
 class NodeOrder(Record):
-    """What people want of a node, in the `nodes` bucket: whether it takes anything new.
+    """What people want of a node, in the `nodes` bucket: whether it takes anything new, and what
+    of its trouble they have seen to.
 
     A node that nobody ever said anything about takes what it is given.
     """
@@ -86,6 +87,9 @@ class NodeOrder(Record):
     draining: bool = Field(False, description="what can run elsewhere moves off")
     stop_pinned: bool = Field(False, description="draining stops what can run nowhere else, too")
     reason: str = ""
+    acknowledged: datetime | None = Field(
+        None, description="what its driver reported up to then, somebody has seen to"
+    )
     changed_by: str = ""
     changed: datetime = Field(default_factory=utc_now)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.base import Record
 
 

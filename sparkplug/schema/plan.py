@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from sparkplug.schema.agent import AgentName
+from sparkplug.schema.agent_spec import AgentName
 from sparkplug.schema.base import Document
 from sparkplug.schema.plan_policies import (
     Approve,

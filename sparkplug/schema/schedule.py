@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from sparkplug.schema.agent import AgentName
+from sparkplug.schema.agent_spec import AgentName
 from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.plan import Plan
 

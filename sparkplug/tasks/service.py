@@ -47,7 +47,6 @@ from sparkplug.tasks.workers import Workers
 
 log = logging.getLogger(__name__)
 
-_LEASE = "tasks"
 _LEASE_S = 3
 _TRY_EVERY_S = 1.0
 _LOOK_EVERY_S = 0.25
@@ -80,7 +79,7 @@ class TaskService:
         self._observed = observed
         self._known = known
         self._limits = limits
-        self._lease = Lease(bus, _LEASE, f"{node}.{secrets.token_hex(4)}", _LEASE_S)
+        self._lease = Lease(bus, subjects.TASKS_LEASE, f"{node}.{secrets.token_hex(4)}", _LEASE_S)
 
     async def run(self) -> None:
         """Keep the tasks whenever the lease can be had, until cancelled."""

@@ -85,6 +85,23 @@ MEANINGS: dict[int, str] = {
     157: "retiring a resource of the GPU failed",
 }
 
+_RESET = "reset the GPU"
+_LINKS = "look at its NVLinks and the fabric manager's log, then reset the GPU"
+#: What an operator has to do at once. All others end by themselves, or with the application.
+REMEDIES: dict[int, str] = {
+    **dict.fromkeys((46, 48, 62, 64, 95, 109, 110, 119, 120, 140, 143), _RESET),
+    **dict.fromkeys((74, 137, 144, 145, 146, 147, 148, 149, 150), _LINKS),
+    54: "connect the board's power cables",
+    79: "restart the host",
+    154: "nvidia-smi -q tells the action",
+    157: "have the GPU replaced",
+}
+
+
+def xid_remedy(number: int) -> str | None:
+    """What an operator has to do about an XID; None where that is nothing, or not known."""
+    return REMEDIES.get(number)
+
 
 def xid_meaning(number: int) -> str:
     """The meaning of an XID number in words; one that is not in the table is said to be so."""

@@ -232,6 +232,9 @@ class SparkplugApp(
         with self._painting():
             if self.pane is not None and not self._covered:
                 self.pane.tick()
+            tick = getattr(self.screen, "tick", None)
+            if tick is not None:
+                tick()
             minute = int(time.time() // 60)
             if minute != self._minute or self.store.link.state != "live":
                 self._minute = minute

@@ -97,10 +97,10 @@ class CommandLine(Vertical):
             self._show(text)
 
     def _show(self, text: str) -> None:
-        before = len(text) - len(text.split(" ")[-1]) if text else 0
+        typed = text[: len(text) - len(text.split(" ")[-1])]
         spans: list[tuple[str, str]] = []
         for index, line in enumerate(self._offered[:24]):
-            spans.append(("focus" if index == 0 else "dim", f" {line[before:] or line} "))
+            spans.append(("focus" if index == 0 else "dim", f" {_ending(line, typed)} "))
         line_: Line = tuple(spans)
         self._offers.set_line(line_)
         told = self._preview(text)
@@ -127,3 +127,13 @@ class CommandLine(Vertical):
     def action_leave(self) -> None:
         """Escape."""
         self.post_message(self.Left())
+
+
+def _ending(line: str, typed: str) -> str:
+    """What of an offered line comes after the words that are typed.
+
+    Their blanks may be others in it: it is made of the words.
+    """
+    words = len(typed.split())
+    ending = line[len(typed) :] if line.startswith(typed) else " ".join(line.split()[words:])
+    return ending or line

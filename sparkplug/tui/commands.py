@@ -213,7 +213,7 @@ def _failed(subject: Subject | None) -> bool:
 
 def lacking(action: Action, given: Mapping[str, Any]) -> list[Argument]:
     """The arguments that must be asked for."""
-    return [a for a in action.arguments if a.required and a.name not in given]
+    return [a for a in action.arguments if a.needed(given) and a.name not in given]
 
 
 def missing(action: Action, given: Mapping[str, Any]) -> Argument | None:

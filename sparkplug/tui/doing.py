@@ -165,14 +165,15 @@ class Doing(Part):
 
     async def _agreed_to(self, action: Action, calls: Sequence[dict[str, Any]]) -> bool:
         """Whether it may be done: asked where it ends something, or changes what is looked at."""
-        from sparkplug.actions.registry import refuse_if_readonly
+        from sparkplug.actions.registry import look_first, refuse_if_readonly
 
         app = self._centre
         refuse_if_readonly(action, readonly=app.readonly)
         if action.danger:
             from sparkplug.tui.dialogs.confirm import Confirm
 
-            sentence = _preview(action, calls)
+            looked = await look_first(self.client, action, calls)
+            sentence = _preview(action, calls, looked)
             if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
                 return False
         return action.confirm is None or await self._confirmed(action, calls)
@@ -211,7 +212,7 @@ class Doing(Part):
             from sparkplug.tui.dialogs.answer import Answer
 
             asked = f"> {given.get('text', result.message)}"
-            app.push_screen(Answer(result.message, asked, result.chunks))
+            app.push_screen(Answer(result.message, asked, result.chunks, result.cancel))
         elif result.text:
             from sparkplug.tui.dialogs.notes import text_note
 
@@ -220,9 +221,17 @@ class Doing(Part):
             app.open_run(str(result.data["run"]))
 
 
-def _preview(action: Action, calls: Sequence[dict[str, Any]]) -> str:
-    """What all of it would do: in one sentence with all names, where only the names differ."""
+def _preview(action: Action, calls: Sequence[dict[str, Any]], looked: Sequence[str | None]) -> str:
+    """What all of it would do: in one sentence with all names, where only the names differ.
+
+    `looked` is what the mesh says each would do, where it says more.
+    """
     target = action.target_argument
+    if any(looked):
+        told = [full or action.preview(**given) for full, given in zip(looked, calls, strict=True)]
+        if len(told) > _NAMED:
+            told[_NAMED:] = [f"… and so with {len(told) - _NAMED} more"]
+        return "\n".join(told)
     if target is not None and len(calls) > 1:
         names = [str(given[target.name]) for given in calls]
         rest = [{k: v for k, v in given.items() if k != target.name} for given in calls]

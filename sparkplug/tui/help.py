@@ -41,7 +41,8 @@ def binding_lines(title: str, active: Iterable[ActiveBinding], node: object) -> 
         if found.node is node and found.binding.description and found.binding.key != UNBOUND:
             keys.setdefault(found.binding.description, []).append(key_name(found.binding.key))
     lines: list[Line] = [
-        (("focus", f"  {fit(' '.join(names), 20)}"), ("text", does)) for does, names in keys.items()
+        (("focus", f"  {fit(', '.join(names), 20)}"), ("text", does))
+        for does, names in keys.items()
     ]
     return [(("title", title),), *lines, ()] if lines else []
 

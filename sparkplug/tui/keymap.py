@@ -156,14 +156,13 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
     from sparkplug.tui.dialogs.logs import Logs
-    from sparkplug.tui.dialogs.memory import MemoryEditor
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.messages import Messages
     from sparkplug.tui.dialogs.processes import Processes
     from sparkplug.tui.dialogs.question import QuestionPage
     from sparkplug.tui.dialogs.run import RunPage
-    from sparkplug.tui.dialogs.spec_editor import SpecEditor
     from sparkplug.tui.dialogs.spec_history import SpecHistory
+    from sparkplug.tui.dialogs.text_editor import TextEditor
     from sparkplug.tui.filter_line import FilterLine
     from sparkplug.tui.palette import Palette
     from sparkplug.tui.panes.hosts import HostsPane
@@ -202,7 +201,6 @@ def _places() -> dict[str, list[_Bound]]:
             *_of(SparkplugApp, MemoryPane, MemoryPairs, Listing, Marks, Table),
             *actions,
         ],
-        "memory editor": _of(Dialog, MemoryEditor),
         "pairs": [*_of(SparkplugApp, TopologyPane, Listing, Marks, Table), *actions],
         # without the keys of everywhere: those of the canvas go before them
         "conversation": _of(TopologyPane, Canvas),
@@ -221,7 +219,7 @@ def _places() -> dict[str, list[_Bound]]:
         "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),
-        "spec editor": _of(Dialog, SpecEditor),
+        "editor": _of(Dialog, TextEditor),
         "deploy": _of(Dialog, Form, Deploy),
         "palette": _of(Dialog, Palette),
         "tree": _of(Dialog, Described, Listing, Tree),

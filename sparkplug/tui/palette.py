@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
 from textual.widgets import Input
 from textual.worker import WorkType
 
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.text import one_line
-from sparkplug.tui.cells import Line, beside, fit
+from sparkplug.tui.cells import Line, beside, clip
 from sparkplug.tui.commands import Command, Names, lacking, missing, named_anew, value_of
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.fuzzy import Match, marked, match
@@ -28,6 +29,7 @@ from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.rows import Row, Rows
+from sparkplug.tui.widgets.selecting import LEFT
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Argument
@@ -46,6 +48,7 @@ class Choice:
 #: and what takes that away from one that cannot be done now.
 _RECENT, _RECENT_STEP, _FITS, _NOT_NOW = 60, 3, 30, 60
 _NEVER = 999
+_TITLE = "palette"
 
 
 def _after(found: Match | None, by: int) -> tuple[int, ...]:
@@ -57,6 +60,23 @@ def _has_more(command: Command) -> bool:
     """Whether a form would ask for more than is known."""
     action = command.action
     return action is not None and command.why is None and len(action.arguments) > 1
+
+
+class Offers(Rows, can_focus=False):
+    """What enter takes stands out, though one types elsewhere; a click takes what it is on."""
+
+    @property
+    def stands_out(self) -> bool:
+        """It always does."""
+        return True
+
+    def on_click(self, event: Click) -> None:
+        """Take it at once: one does not come here to look."""
+        event.prevent_default()
+        place = event.get_content_offset(self)
+        if event.button == LEFT and place is not None and self.top + place.y < self.shown:
+            self._move_to(self.top + place.y)
+            self.action_choose()
 
 
 class Palette(Dialog[Choice]):
@@ -84,7 +104,7 @@ class Palette(Dialog[Choice]):
         self._given: dict[str, Any] = dict(start.given) if start else {}
         self._argument: Argument | None = None
         self._entry = Entry()
-        self._rows = Rows("palette")
+        self._rows = Offers(_TITLE)
         #: What will be done, below the list.
         self._preview = OneLine(id="palette-preview")
         #: Something was typed or moved: what is under the cursor was asked for.
@@ -103,7 +123,6 @@ class Palette(Dialog[Choice]):
 
     def on_mount(self) -> None:
         """Ready to type."""
-        self._rows.can_focus = False
         self._begin()
 
     def type_here(self) -> None:
@@ -122,6 +141,8 @@ class Palette(Dialog[Choice]):
         if self._command is not None and self._argument is None:
             self.dismiss(Choice(self._command, self._given))
             return
+        asked = self._command.title.removesuffix(" …") if self._command is not None else _TITLE
+        self._rows.set_label(asked)
         self._entry.prefix(f" {self._argument.name}: " if self._argument else " ❯ ")
         self._entry.value = ""
         self._offer("")
@@ -254,7 +275,7 @@ class Palette(Dialog[Choice]):
         if not isinstance(command, Command):
             return
         if command.why is not None:
-            self._rows.retitle("palette", fit(command.why, 60).strip())
+            self._complain(command.why)
             return
         self._command, self._given = command, dict(command.given)
         self._begin()
@@ -266,9 +287,14 @@ class Palette(Dialog[Choice]):
         try:
             self._given[argument.name] = value_of(argument, text)
         except InvalidError as error:
-            self._rows.retitle("palette", error.message)
+            self._complain(error.message)
             return
         self._begin()
+
+    def _complain(self, why: str) -> None:
+        """Why enter did nothing, until something is typed or moved."""
+        told: Line = (("bad", f" ✖ {one_line(why)}"),)
+        self._preview.set_line(clip(told, max(1, self._preview.size.width)))
 
     def _meant(self, argument: Argument, row: Row | None) -> str:
         """What enter would give: what is typed, or the row under the cursor."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.errors import NoMeshError, SparkplugError
 
 if TYPE_CHECKING:
     from sparkplug.client.live import LiveMesh
@@ -257,6 +257,9 @@ class Store:
     def _not_connected(self, error: SparkplugError) -> None:
         """Nothing answers. What was seen before stays on the screen, with its age."""
         hint = (error.hint or "").replace("`", "")
+        if self._context is not None and self._context.url and isinstance(error, NoMeshError):
+            # It is elsewhere: what starts a node here is no help.
+            hint = ":ctx goes to another mesh; this one is tried again"
         if self.link.state == "lost":
             self._set_link(Link("lost", "the connection is lost", hint, self.link.since))
         elif self.view is not None and self.view.complete:

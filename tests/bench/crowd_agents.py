@@ -16,7 +16,8 @@ from bench.spawn import Watched
 from fakes.node import ECHO, Node
 from sparkplug.client import agents
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import AgentSpec, AgentState, ObservedAgent
+from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 
 LIGHT = 500
 PROCESSES = 200

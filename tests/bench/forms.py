@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from bench.figures import Figure, p50
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.tui.filter import EVERYTHING, Filter
 from sparkplug.tui.fuzzy import match
 from sparkplug.tui.widgets.form import draw

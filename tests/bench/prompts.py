@@ -18,7 +18,7 @@ from bench.spawn import STOCK_HOST
 from fakes.node import ECHO, Node
 from sparkplug.bus import synadia
 from sparkplug.client import agents
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 
 _ROUNDS = 40
 _PER_ROUND = 25

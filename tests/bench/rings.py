@@ -18,7 +18,7 @@ from sparkplug.client import agents, cancelling
 from sparkplug.client.readiness import wait_ready
 from sparkplug.client.session import Client
 from sparkplug.client.topology import as_topology, follow_topology, read_topology
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import SparkplugError
 
 _TIMES = 10

@@ -16,7 +16,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket, decode
 from sparkplug.client import agents
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import AgentSpec, AgentState, ObservedAgent
+from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 
 _ONES = 20
 _MANY = 100

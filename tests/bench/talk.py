@@ -17,7 +17,7 @@ from fakes.node import Node
 from sparkplug.bus import synadia as wire
 from sparkplug.client import agents
 from sparkplug.client.readiness import wait_ready
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 
 _ROUNDS = 40
 _PER_ROUND = 20

@@ -24,7 +24,7 @@ from sparkplug.bus import subjects
 from sparkplug.client import agents, tasks
 from sparkplug.client.readiness import wait_ready
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.task import NewTask
 
 _TASKS = 10_000

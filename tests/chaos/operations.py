@@ -27,7 +27,8 @@ from sparkplug.client import agents, prompts, topology
 from sparkplug.client.live import LiveMesh
 from sparkplug.client.session import Client
 from sparkplug.config import load_settings
-from sparkplug.schema.agent import SERVING, AgentSpec, AgentState, ObservedAgent
+from sparkplug.schema.agent import SERVING, AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import SparkplugError
 
 #: A shown state is true if it held at any time so many seconds before it was looked at.

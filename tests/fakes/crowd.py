@@ -23,7 +23,8 @@ from fakes.mesh_server import MeshServer, started
 from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.service import Services
-from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.base import Record, utc_now
 from sparkplug.schema.gpu import Gpm, NvLinks, Pcie
 from sparkplug.schema.host import (

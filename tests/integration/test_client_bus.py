@@ -20,14 +20,8 @@ from sparkplug.client import agents, doctor_mesh, events, hosts, readiness, topo
 from sparkplug.client.session import Client
 from sparkplug.config import load_settings
 from sparkplug.paths import Paths
-from sparkplug.schema.agent import (
-    AgentSpec,
-    AgentState,
-    ObservedAgent,
-    ResolveReply,
-    ResolveRequest,
-    Target,
-)
+from sparkplug.schema.agent import AgentState, ObservedAgent, ResolveReply, ResolveRequest, Target
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import (
     ConflictError,
     DeadlineError,

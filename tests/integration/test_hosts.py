@@ -37,11 +37,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node on the scripted driver: a GPU under a lowered cap, one that hangs after a while."""
+    """A node on the scripted driver: GPUs under a lowered cap, the last of which comes to hang."""
     folder = tmp_path_factory.mktemp("hosts")
     scenario = folder / "capped.scenario"
     text = (shipped("config") / "scenarios" / "power-throttle.scenario").read_text()
-    scenario.write_text(f"{text}hang power 6 12\nxid 31 6\n")
+    scenario.write_text(f"{text}hang power 6 600\nxid 31 6\n")
     try:
         environ = fake_nvml_environment(scenario, folder)
     except NoCompilerError as error:
@@ -108,7 +108,7 @@ async def test_a_gpu_that_hangs_and_an_xid_are_told_and_no_other_misses_a_beat(
     def top() -> str:
         return simulated.cli("top", "-1").stdout
 
-    # On a busy host the process that is stuck is replaced at times, and begins anew.
+    # The process that is stuck is replaced at times, and begins anew.
     assert wait_until(lambda: "stale" in top())
     assert "SIMULATED" in top()
 

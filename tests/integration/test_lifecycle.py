@@ -224,6 +224,55 @@ async def test_what_an_agent_does_is_cancelled_and_its_caller_told(
     assert len(await told(client, "agent:cancelled", "worker/1")) >= 1
 
 
+async def test_a_name_that_is_not_there_is_told_before_anybody_is_asked(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    await act(client, "deploy", str(node.write_agent(tmp_path, "there", CODE, replicas=2)))
+    for verb in ("stop", "restart", "remove", "cancel"):
+        for more in ((), ("--yes",)):
+            told = node.cli("agents", verb, "there", "nobody", *more, check=False)
+            assert (told.returncode, "no agent nobody" in told.stderr) == (3, True), told.stderr
+    asked = node.cli("agents", "stop", "there", check=False)
+    assert (asked.returncode, "all 2 replicas of it" in asked.stderr) == (4, True), asked.stderr
+    # Of one that is wrong none is done.
+    assert await states(client, "there") == ["idle", "idle"]
+
+
+TALKING = """\
+import asyncio
+import contextlib
+
+
+async def handle(ctx, request):
+    yield "begun"
+    while request.text == "deaf":
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(600)
+"""
+
+
+async def test_ctrl_c_of_a_prompt_cancels_it_and_says_so(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    await act(client, "deploy", str(node.write_agent(tmp_path, "left", TALKING, concurrency=4)))
+    other = await asking(client, "left", "of somebody else")
+    prompted = ("prompt", "left")
+    shown = await asyncio.to_thread(
+        on_terminal, node, [*prompted, "slow"], [("begun", "\x03")], ends=130
+    )
+    assert "left/0: cancelled" in shown, shown
+    (one,) = await in_hand(client, "left")
+    assert len(one.requests or ()) == 1, "what others asked goes on"
+    assert len(await told(client, "agent:cancelled", "left/0")) == 1
+    answers = [("begun", "\x03"), ("Ctrl-C again", "\x03")]
+    shown = await asyncio.to_thread(on_terminal, node, [*prompted, "deaf"], answers, ends=130)
+    assert "did not stop" not in shown, "it left at once"
+    await act(client, "remove", "left", now=True)
+    with pytest.raises(SparkplugError):
+        await other
+
+
 async def test_a_step_of_a_plan_that_is_cancelled_is_not_tried_again(
     node: Node, client: Client, tmp_path: Path
 ) -> None:
@@ -359,20 +408,25 @@ async def test_a_folder_is_pruned_only_when_it_is_agreed(
         await act(client, "apply", str(folder), prune=True)
 
 
-def on_terminal(node: Node, words: list[str], answers: list[tuple[str, str]], **env: str) -> str:
-    """Run a verb on a terminal of its own, answering what it asks; all it printed."""
+def on_terminal(
+    node: Node, words: list[str], answers: list[tuple[str, str]], *, ends: int = 0, **env: str
+) -> str:
+    """Run a verb on a terminal of its own, answering what it asks; all it printed.
+
+    `ends` is the exit code it leaves with.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(sys.executable, [sys.executable, "-m", "sparkplug", *words], {**node.env, **env})
-    seen, left, ends = "", list(answers), time.monotonic() + DEADLINE_S
+    seen, left, over = "", list(answers), time.monotonic() + DEADLINE_S
     with contextlib.suppress(OSError):
-        while time.monotonic() < ends:
+        while time.monotonic() < over:
             if select.select([terminal], [], [], 0.1)[0]:
                 seen += os.read(terminal, 4096).decode()
             if left and left[0][0] in seen:
                 os.write(terminal, left.pop(0)[1].encode())
     os.close(terminal)
-    os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == ends, seen
     return seen
 
 
@@ -403,7 +457,11 @@ def test_the_editor_opens_again_with_what_is_wrong(node: Node, tmp_path: Path) -
     wanted = node.json("agents", "describe", "edited")["desired"]
     assert (wanted["spec"]["concurrency"], wanted["reason"]) == (3, "fewer")
     told = on_terminal(
-        node, ["agents", "edit", "edited"], [("Do it? [y/N]", "n\n")], VISUAL="sed -i 3s/3/4/;"
+        node,
+        ["agents", "edit", "edited"],
+        [("Do it? [y/N]", "n\n")],
+        ends=4,
+        VISUAL="sed -i /^concurrency/s/3/4/",
     )
     assert json.dumps(node.json("agents", "describe", "edited")["desired"]) == json.dumps(wanted)
 

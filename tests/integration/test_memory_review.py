@@ -87,7 +87,7 @@ def test_what_happened_is_told_by_kind_scope_and_item_and_counted(node: Node) ->
         (("proposals", "--kind", "weak"), 2, "--kind"),
         (("proposals", "--limit", "100000"), 2, "--limit"),
         (("accept", "rubbish", "--yes"), 2, "no pair"),
-        (("accept", "ffffffff.00000000"), 4, "--yes"),
+        (("accept", "ffffffff.00000000"), 3, "no memory"),
         (("keep-both", "ffffffff.00000000"), 3, "no memory"),
         (("reopen", "x" * 500), 2, "no id"),
     ],

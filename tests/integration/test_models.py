@@ -26,7 +26,7 @@ from sparkplug.client.events import read_events
 from sparkplug.client.readiness import wait_ready
 from sparkplug.client.session import Client
 from sparkplug.client.usage import read_usage
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import NotFoundError, SparkplugError
 from sparkplug.schema.llm import ModelState, ModelUsage
 
@@ -119,7 +119,16 @@ def remote() -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="module")
-def host(remote: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def busy() -> Iterator[Serving]:
+    serving = Serving(Reply(status=429, headers=["Retry-After: 50"]))
+    yield serving
+    serving.close()
+
+
+@pytest.fixture(scope="module")
+def host(
+    remote: Serving, busy: Serving, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
     """A node with a local model, and one at an endpoint that costs money.
 
     The local one learns its replies to what people ask, and to what a crew makes of that.
@@ -135,6 +144,7 @@ def host(remote: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "api_key_env = 'FAR_KEY'\nprice_in = 1000000\nprice_out = 2000000\n"
             f"[llm.models.listens]\nendpoint = '{remote.server.endpoint}'\nmodel = 'scripted'\n"
             f"[llm.models.broken]\nfolder = '{base}'\n"
+            f"[llm.models.busy]\nendpoint = '{busy.server.endpoint}'\nmodel = 'busy'\n"
         )
         node.up()
         try:
@@ -315,6 +325,27 @@ def test_the_choice_is_explained(host: Node) -> None:
     assert "a million" in shown
     assert "free" in shown
     assert "MODEL" in shown
+
+
+async def test_a_model_that_an_agent_leaves_alone_says_so(host: Node, tmp_path: Path) -> None:
+    (tmp_path / "hasty_thinking.py").write_text(THINKER)
+    spec = AgentSpec(name="hasty", entrypoint="hasty_thinking:handle", model="busy")
+    async with host.client() as client:
+        await agents.deploy(client, spec, tmp_path)
+        await wait_ready(client, ["hasty"], 60)
+        asked = asyncio.create_task(say(client, "hasty", "now"))
+
+        async def told() -> bool:
+            (choice,) = (await room.explain(client, "busy")).choices
+            return any(why.startswith("left alone by hasty/0 for ") for why in choice.reasons)
+
+        assert await eventually(told, 60)
+        assert "left alone by hasty/0" in host.cli("models", "explain", "busy").stdout
+        (choice,) = (await room.explain(client, "far")).choices
+        assert not any("left alone" in why for why in choice.reasons)
+        await agents.remove(client, "hasty", agents.Why(drain=0.0))
+        with pytest.raises(SparkplugError):
+            await asked
 
 
 async def test_a_key_is_nowhere_to_be_seen(host: Node, remote: Serving) -> None:

@@ -29,15 +29,8 @@ from sparkplug.node.observed import ObservedState, agent_key, node_key
 from sparkplug.node.placement import Placement as Placing
 from sparkplug.node.placer import Placer
 from sparkplug.node.placing import Placed
-from sparkplug.schema.agent import (
-    AgentSpec,
-    AgentState,
-    Assignment,
-    DesiredAgent,
-    ObservedAgent,
-    Placement,
-    Resources,
-)
+from sparkplug.schema.agent import AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec, Placement, Resources
 from sparkplug.schema.errors import ConflictError
 from sparkplug.schema.node import NodeState, ObservedNode
 from sparkplug.schema.node_lease import KILL_AFTER_S, STOP_AFTER_S, TTL_S, LeaseTerm

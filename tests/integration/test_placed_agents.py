@@ -20,7 +20,8 @@ from sparkplug.client.events import read_events
 from sparkplug.client.hosts import list_hosts
 from sparkplug.client.prompts import prompt
 from sparkplug.client.session import Client
-from sparkplug.schema.agent import SERVING, AgentSpec, ObservedAgent, Target
+from sparkplug.schema.agent import SERVING, ObservedAgent, Target
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import NotFoundError
 from sparkplug.schema.event import Event
 from sparkplug.telemetry.gpu.fake.build import NoCompilerError

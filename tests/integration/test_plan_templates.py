@@ -18,7 +18,8 @@ from sparkplug.bus import subjects
 from sparkplug.bus.buckets import Bucket
 from sparkplug.client.plan_files import find_plan, plan_names
 from sparkplug.plans.teams import TEAM_LABEL
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.run import RunState, RunView
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,7 +15,8 @@ from sparkplug.client import agents, applying, editing, events, spec_history, sp
 from sparkplug.client.session import Client
 from sparkplug.config import load_settings
 from sparkplug.paths import Paths
-from sparkplug.schema.agent import AgentSpec, AgentState, ObservedAgent
+from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import (
     ConflictError,
     DeadlineError,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
+from sparkplug.client.prompts import PromptChunk
+from sparkplug.schema.base import utc_now
+from sparkplug.schema.errors import CancelledRequestError
 from sparkplug.schema.usage import AgentUsage
 from sparkplug.tui.dialogs.agent_why import AgentWhy
+from sparkplug.tui.dialogs.answer import Answer
 from sparkplug.tui.dialogs.logs import Logs
 
 MIB = 1 << 20
@@ -55,6 +61,18 @@ async def test_what_agents_take_is_seen_with_how_it_went(mesh: Mesh) -> None:
             return next(line for line in lines if "critic" in line and "idle" in line)
 
         await seen.until(lambda: " 2% " in row() and "12G" in row())
+
+
+async def test_ages_of_what_is_described_go_on_while_nothing_is_new(mesh: Mesh) -> None:
+    await mesh.agent("critic", state_since=utc_now())
+    async with centre((120, 36), pane="agents") as seen:
+        for key, begin in (("d", "○ idle for "), ("w", "○ idle for ")):
+            await seen.press(key)
+            await seen.shows(begin)
+            first = next(line for line in seen.screen.splitlines() if begin in line)
+            await seen.until(lambda first=first: first not in seen.screen)
+            await seen.shows(begin)
+            await seen.press("escape")
 
 
 async def test_usage_is_followed_only_while_it_is_seen(mesh: Mesh) -> None:
@@ -145,3 +163,30 @@ async def test_a_host_that_takes_nothing_new_is_marked(mesh: Mesh) -> None:
         await seen.until(lambda: seen.app.pane.main.shown == 1)
         await mesh.order("gpu-1")
         await seen.until(lambda: "◐" not in seen.screen and "gpu-1" in seen.screen)
+
+
+async def test_an_answer_that_still_comes_is_cancelled_and_leaving_it_cancels_nothing(
+    mesh: Mesh,
+) -> None:
+    cancelled = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[PromptChunk, None]:
+        yield PromptChunk("text", "so far")
+        await cancelled.wait()
+        raise CancelledRequestError("cancelled by root")
+
+    async def cancel() -> str:
+        cancelled.set()
+        return "a/0: cancelled"
+
+    await mesh.agent("critic")
+    async with centre((100, 30), pane="agents") as seen:
+        await seen.app.push_screen(Answer("a/0 answers", "> hi", chunks(), cancel))
+        await seen.shows("so far", "C cancels it")
+        await seen.press("escape")
+        await seen.until(lambda: not isinstance(seen.app.screen, Answer))
+        assert not cancelled.is_set()
+        await seen.app.push_screen(Answer("a/0 answers", "> hi", chunks(), cancel))
+        await seen.shows("so far")
+        await seen.press("C")
+        await seen.shows("cancelled by root")

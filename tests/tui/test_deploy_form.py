@@ -11,7 +11,7 @@ from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
 from sparkplug.actions import agent_files
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import read_agent_text
 from sparkplug.tui.dialogs.deploy import Deploy
 

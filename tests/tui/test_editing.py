@@ -17,6 +17,7 @@ from tui_terminal import opening
 from tui_tmux import Tmux, missing, tmux
 
 from sparkplug.tui.dialogs.decision import Decision
+from sparkplug.tui.dialogs.memory import MemoryEditor
 from sparkplug.tui.dialogs.spec_editor import SpecEditor
 from sparkplug.tui.dialogs.spec_history import SpecHistory
 from sparkplug.tui.editor import opening as words_of
@@ -82,6 +83,36 @@ async def test_leaving_asks_and_a_name_stays(seen: Centre, mesh: Mesh) -> None:
     await seen.press("n")
     await seen.until(lambda: len(seen.app.screen_stack) == 1)
     assert set(await mesh.all_desired()) == {"critic"}
+
+
+async def test_nothing_written_is_lost_unasked(seen: Centre) -> None:
+    for editor in (SpecEditor("critic", "name: critic\n"), MemoryEditor("0123456789", "it rains")):
+        seen.app.push_screen(editor)
+        await seen.press("escape")
+        await seen.until(lambda: len(seen.app.screen_stack) == 1)
+    for editor in (SpecEditor("critic", "name: critic\n"), MemoryEditor("0123456789", "it rains")):
+        seen.app.push_screen(editor)
+        await seen.press("x", "escape")
+        await seen.shows("leave it?")
+        await seen.press("n")
+        await page(seen, type(editor))
+        assert "x" in editor.area.text
+        await seen.press("escape", "y")
+        await seen.until(lambda: len(seen.app.screen_stack) == 1)
+
+
+async def test_a_long_paste_is_undone(seen: Centre) -> None:
+    for editor in (SpecEditor("critic", "name: critic\n"), MemoryEditor("0123456789", "it rains")):
+        seen.app.push_screen(editor)
+        await page(seen, type(editor))
+        first = editor.area.text
+        seen.app.copy_to_clipboard("".join(f"line {number}\n" for number in range(80)))
+        await seen.press("ctrl+v")
+        await seen.shows("line 79")
+        await seen.press("ctrl+z")
+        await seen.until(lambda editor=editor, first=first: editor.area.text == first)
+        await seen.press("escape")
+        await seen.until(lambda: len(seen.app.screen_stack) == 1)
 
 
 async def test_who_loses_a_race_is_shown_how_and_edits_the_newer(seen: Centre, mesh: Mesh) -> None:

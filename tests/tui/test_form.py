@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.events import Paste
 from textual.pilot import Pilot
 
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.settings import SettingsDocument
 from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.writer import PaintedApp

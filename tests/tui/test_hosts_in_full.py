@@ -315,7 +315,9 @@ async def test_a_process_is_killed_and_reniced_after_asking(mesh: Mesh) -> None:
         await seen.press("d")
         await seen.shows("research/0", "python")
         await seen.press("ctrl+d")
-        await seen.shows("would send SIGTERM to process 77 on gpu-1")
+        await seen.shows(
+            "would send SIGTERM to process 77 (python) of agent", "research/0 on gpu-1"
+        )
         assert done == [], "it is asked first"
         await seen.press("y")
         await seen.until(lambda: done == [("signal", 77, "TERM")])
@@ -324,7 +326,7 @@ async def test_a_process_is_killed_and_reniced_after_asking(mesh: Mesh) -> None:
         await seen.press("escape", "escape", "colon")
         await seen.type("hosts renice gpu-1 77 7")
         await seen.press("enter")
-        await seen.shows("would set the niceness of process 77 on gpu-1 to 7")
+        await seen.shows("would set the niceness of process 77 (python) of agent", "to 7")
         await seen.press("y")
         await seen.until(lambda: done[1:] == [("renice", 77, 7)])
 

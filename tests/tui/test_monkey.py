@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from tui_memory import ANA, fill, serving
 from tui_mesh import GIB, Mesh, sample
 from tui_monkey import Monkey, Monkeyed, live
 
+from fakes.task_mesh import task_mesh
+from sparkplug.client import tasks
+from sparkplug.memory.writing import Write
+from sparkplug.schema.memory_requests import MemoryAdd
+from sparkplug.schema.task import NewTask
 from sparkplug.tui.dialogs.decision import Decision
 from sparkplug.tui.dialogs.spec_editor import SpecEditor
+from sparkplug.tui.dialogs.text_editor import TextEditor
 
 #: More for a longer look: MONKEY_EVENTS=200000 MONKEY_SEED=7.
 EVENTS = int(os.environ.get("MONKEY_EVENTS", "20000"))
@@ -37,7 +45,7 @@ async def way_out(app: Monkeyed, pilot: Pilot[None]) -> None:
 
 def _asks_to_leave(app: Monkeyed) -> bool:
     *_, under, top = (None, *app.screen_stack)
-    return isinstance(under, SpecEditor) and isinstance(top, Decision)
+    return isinstance(under, TextEditor) and isinstance(top, Decision)
 
 
 def _under_way(app: Monkeyed) -> list[str]:
@@ -80,17 +88,13 @@ async def test_a_text_that_was_changed_is_left_too(mesh: Mesh) -> None:
         assert len(app.screen_stack) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-async def test_no_exception_and_no_hang(mesh: Mesh) -> None:
-    mesh.samples += [sample("gpu-1", memory=sample("gpu-1").memory)]
-    mesh.logs["agent-1"] = "".join(f"line {number} of {GIB}\n" for number in range(2000))
-    app = Monkeyed()
+async def press(mesh: Mesh, app: Monkeyed, count: int) -> None:
+    """So many events while the world lives; then the way out, and a pane to go to."""
     async with app.run_test(size=(120, 36)) as pilot:
         monkey = Monkey(app, SEED)
         world = asyncio.create_task(live(mesh, SEED))
         try:
-            await monkey.play(EVENTS)
+            await monkey.play(count)
             await way_out(app, pilot)
             await pilot.resize_terminal(100, 30)
             await pilot.press("3")
@@ -105,3 +109,23 @@ async def test_no_exception_and_no_hang(mesh: Mesh) -> None:
         assert app.pane.id == "agents", monkey.story()
     print(f"longest frame {1000 * monkey.longest:.0f} ms, would have left {app.left} times")
     assert monkey.longest < _HANG_S, monkey.story()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_no_exception_and_no_hang(mesh: Mesh) -> None:
+    mesh.samples += [sample("gpu-1", memory=sample("gpu-1").memory)]
+    mesh.logs["agent-1"] = "".join(f"line {number} of {GIB}\n" for number in range(2000))
+    await press(mesh, Monkeyed(), EVENTS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_nor_with_tasks_and_memories_behind_it(mesh: Mesh, tmp_path: Path) -> None:
+    known = [Write(ANA, MemoryAdd(text=f"number {n} of many"), "agent:ana") for n in range(300)]
+    work = [NewTask(capability=f"ocr-{n % 5}", text=f"page {n}") for n in range(60)]
+    async with serving(mesh, tmp_path) as memory, task_mesh(mesh.server) as queues:
+        fill(memory, known)
+        await queues.keep("gpu-1")
+        await tasks.submit(queues.client, work)
+        await press(mesh, Monkeyed(), EVENTS // 5)

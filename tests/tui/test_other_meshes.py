@@ -52,6 +52,7 @@ async def test_ctx_goes_to_another_mesh_and_leaves_nothing_of_the_first(
             await seen.shows("this host", "not there", "● lab")
             await seen.press("j", "enter")
             await seen.shows("mesh nowhere", "no mesh")
+            await seen.shows("connection refused", ":ctx goes to another mesh")
             assert "lab-1" not in seen.screen
             at = seen.screen.splitlines()[0].index("mesh nowhere")
             await seen.pilot.click(offset=(at + 6, 0))

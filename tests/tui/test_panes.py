@@ -110,7 +110,7 @@ async def test_a_silent_host_is_stale_with_its_age(mesh: Mesh) -> None:
     await mesh.agent("research", "running")
     await mesh.node("gpu-1", ago=70)
     async with centre((120, 36)) as seen:
-        await seen.shows("~ gpu-1", "stale 1m", "host gpu-1 silent for 1m", "~ research")
+        await seen.shows("~ gpu-1", "stale 1m", "~ gpu-1 1m silent", "~ research")
         await mesh.node("gpu-1")
         await seen.shows("● gpu-1", "● research")
 

@@ -34,7 +34,7 @@ async def test_a_decision_is_settled_by_who_is_asked(
 ) -> None:
     votes: list[VoteRequest] = []
 
-    async def vote(_: object, request: VoteRequest) -> DecisionView:
+    async def vote(_: object, request: VoteRequest, **__: object) -> DecisionView:
         votes.append(request)
         proposal = Proposal(question="which build?", options=["a1", "b7"])
         return begin(DecisionEntry(decision="d1", kind="opened", proposal=proposal))

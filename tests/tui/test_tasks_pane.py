@@ -57,6 +57,20 @@ async def test_it_fits_on_a_small_screen(queues: TaskMesh) -> None:
         assert "throughput" not in seen.screen
 
 
+async def test_a_screen_that_shrinks_gives_the_rows_of_the_plot_to_the_tasks(
+    queues: TaskMesh,
+) -> None:
+    await hand_in(queues, NewTask(capability="ocr", text="x"))
+    async with centre((160, 40), pane="tasks") as seen:
+        await seen.shows("queues · 1 wait", "throughput")
+        area = seen.app.query_one("#tasks-area")
+        assert area.size.height > 4
+        await seen.pilot.resize_terminal(80, 24)
+        await seen.until(lambda: area.size.height == 4)
+        await seen.pilot.resize_terminal(160, 40)
+        await seen.until(lambda: "throughput" in seen.screen and area.size.height > 4)
+
+
 async def test_a_task_is_read_with_its_tries(queues: TaskMesh) -> None:
     await queues.worker(broken, "ocr")
     (task,) = await hand_in(queues, NewTask(capability="ocr", text="bad", tries=2, backoff=0.01))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
@@ -58,6 +59,18 @@ def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) 
     assert "\x1b[?1049l" in seen.sent, "the terminal is given back"
 
 
+def test_the_footer_is_there_again_and_as_wide_as_the_screen(terminal: type[Terminal]) -> None:
+    seen = terminal()
+    seen.shows("no mesh runs here", "q quit")
+    seen.send(":")
+    seen.lacks("q quit")
+    seen.send("nothing\x7f\r")
+    seen.shows("no command nothin")
+    seen.shows("q quit")
+    seen.resize(160, 24)
+    seen.shows("q quit", "3 agents", "6 workflows")
+
+
 def test_the_first_frame_loads_textual_and_little_else(home: Path) -> None:
     code = """
 import json, sys
@@ -107,6 +120,32 @@ async def test_a_live_mesh_is_drawn_and_quiet(mesh: Mesh, terminal: type[Termina
     assert await asyncio.to_thread(seen.quit) == 0
 
 
+async def test_what_is_in_sight_round_a_dialog_goes_on(
+    mesh: Mesh, terminal: type[Terminal]
+) -> None:
+    await mesh.agent("research", "thinking")
+    await mesh.tell(sample("gpu-1"))
+    seen = terminal((140, 36), "pane='agents'")
+    await asyncio.to_thread(seen.shows, "research", "mesh home · 1 host", "agents 1")
+    seen.child.send("\x10")  # ctrl+p
+    await asyncio.to_thread(seen.shows, "Restart agent research")
+    await mesh.agent("writer", "idle")
+    await asyncio.to_thread(seen.shows, "Restart agent research", "agents 2")
+    seen.child.send("\x1b")
+    await asyncio.to_thread(seen.lacks, "Restart agent")
+    seen.child.send("d")
+    await asyncio.to_thread(seen.shows, "▸ describe")
+    await mesh.node("gpu-2")
+    await asyncio.to_thread(seen.shows, "▸ describe", "mesh home · 2 hosts")
+    server = mesh.server.server.process
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    await asyncio.to_thread(seen.shows, "▸ describe", " ! lost, ")
+    await mesh.server.restart()
+    await asyncio.to_thread(seen.lacks, " ! lost, ")
+    await asyncio.to_thread(seen.shows, "▸ describe", "mesh home")
+
+
 def test_a_killed_or_hung_up_one_leaves_nothing(terminal: type[Terminal]) -> None:
     for number in (signal.SIGKILL, signal.SIGHUP, signal.SIGTERM):
         seen = terminal()
@@ -152,5 +191,5 @@ def test_only_colours_the_terminal_has_are_sent(
     assert seen.quit() == 0
     codes = {code for found in _SGR.findall(seen.sent) for code in found.split(";") if code}
     assert {code for code in codes if not re.fullmatch(allowed, code)} == set()
-    assert ("7" in codes) is ("NO_COLOR" in env), "what has the focus is told by reverse"
+    assert "7" in codes, "the row under the cursor is reversed"
     assert seen.text.isascii() is (env["TERM"] == "linux") or "╭" not in seen.text

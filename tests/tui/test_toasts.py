@@ -99,6 +99,7 @@ async def test_all_that_was_told_can_be_read_again(home: Path) -> None:
         await seen.press("enter")
         await seen.shows("✔ first", "✖ second line")
         assert seen.screen.index("second") < seen.screen.index("first")
+        await seen.until(lambda: corners(seen) == [])
 
 
 async def test_only_its_own_cells_are_sent(home: Path) -> None:

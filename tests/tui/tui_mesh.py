@@ -11,7 +11,8 @@ from sparkplug.bus.buckets import Bucket
 from sparkplug.bus.connection import Bus
 from sparkplug.bus.events import EventLog
 from sparkplug.bus.service import Services
-from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.host import (
     Cpu,

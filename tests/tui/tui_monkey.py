@@ -45,6 +45,9 @@ _LINES = [
         ":rm agent-4\r",
     ),
     *(":prompt agent-1 hello\r", ":scale agent-2 3\r", ":no such thing\r", ":runs\r"),
+    *(":memory\r", ":memory add it rains\r", ":memory timeline\r", ":memory proposals\r"),
+    *(":tasks\r", ":tasks submit ocr-1 hello\r", ":workflows\r", ":topology\r", ":schedules\r"),
+    *(":models\r", ":edit agent-5\r", ":deploy\r", ":history agent-6\r", ":ctx\r", ":why\r"),
     *("/age\r", "/!agent\r", "/[\r", "/(a|b\r"),
 ]
 

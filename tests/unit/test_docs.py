@@ -22,7 +22,8 @@ from sparkplug.agents.patterns import Patterns
 from sparkplug.cli.completion import read_words
 from sparkplug.cli.parser import build_parser
 from sparkplug.node.permissions import agent_permissions, scoped_template
-from sparkplug.schema.agent import AgentSpec, AgentState
+from sparkplug.schema.agent import AgentState
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.crew import CrewFile
 from sparkplug.schema.documents import parse_document
 from sparkplug.schema.errors import ERRORS

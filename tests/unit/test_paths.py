@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkplug.config import Paths
-from sparkplug.paths import state_home, write_private
+from sparkplug.paths import Paths, state_home, write_private
 from sparkplug.schema.errors import InvalidError, RefusedError, SparkplugError
 from sparkplug.schema.textfile import read_text
 

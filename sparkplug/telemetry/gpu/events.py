@@ -15,7 +15,7 @@ import pynvml
 
 from sparkplug.telemetry.gpu.calls import handle_address
 from sparkplug.telemetry.gpu.nvml import GpuReader
-from sparkplug.telemetry.xid import xid_meaning
+from sparkplug.telemetry.xid import xid_meaning, xid_remedy
 
 KEPT = 64
 WAIT_MILLISECONDS = 1000
@@ -23,41 +23,58 @@ WAIT_MILLISECONDS = 1000
 PAUSE_SECONDS = 1.0
 XID = pynvml.nvmlEventTypeXidCriticalError
 #: The other events that tell of trouble, or of a change an operator made; clocks and performance
-#: states change all the time and are in every sample.
-KINDS: dict[int, tuple[str, str]] = {
+#: states change all the time and are in every sample. A name, what it means, and what an
+#: operator has to do about it, if anything.
+KINDS: dict[int, tuple[str, str, str | None]] = {
     pynvml.nvmlEventTypeDoubleBitEccError: (
         "double_bit_ecc",
         "a memory error of two bits, which could not be corrected",
+        "reset the GPU",
     ),
-    pynvml.nvmlEventTypePowerSourceChange: ("power_source", "the source of power changed"),
-    pynvml.nvmlEventMigConfigChange: ("mig_config", "MIG devices were made or removed"),
+    pynvml.nvmlEventTypePowerSourceChange: (
+        "power_source",
+        "the source of power changed",
+        None,
+    ),
+    pynvml.nvmlEventMigConfigChange: (
+        "mig_config",
+        "MIG devices were made or removed",
+        None,
+    ),
     pynvml.nvmlEventTypeSingleBitEccErrorStorm: (
         "single_bit_ecc_storm",
         "many memory errors of one bit in a short time",
+        None,
     ),
     pynvml.nvmlEventTypeDramRetirementEvent: (
         "dram_retirement",
         "a page of memory was retired or a row remapped",
+        None,
     ),
     pynvml.nvmlEventTypeDramRetirementFailure: (
         "dram_retirement_failure",
         "retiring a page or remapping a row failed",
+        "have the GPU replaced",
     ),
     pynvml.nvmlEventTypeNonFatalPoisonError: (
         "non_fatal_poison",
         "poisoned data was used; the application that used it was ended",
+        None,
     ),
     pynvml.nvmlEventTypeFatalPoisonError: (
         "fatal_poison",
         "poisoned data was used; the GPU needs a reset",
+        "reset the GPU",
     ),
     pynvml.nvmlEventTypeGpuUnavailableError: (
         "gpu_unavailable",
         "the GPU cannot be used and may have fallen off the bus",
+        "restart the host",
     ),
     pynvml.nvmlEventTypeGpuRecoveryAction: (
         "recovery_action",
         "the recovery action that the GPU asks for changed",
+        "nvidia-smi -q tells the action",
     ),
 }
 
@@ -112,10 +129,12 @@ class EventListener:
                 self._take(reader, int(data.eventType), int(data.eventData))
 
     def _take(self, reader: GpuReader, kind: int, number: int) -> None:
+        what: dict[str, Any]
         if kind == XID:
-            what = {"xid": number, "meaning": xid_meaning(number)}
+            what = {"xid": number, "meaning": xid_meaning(number), "remedy": xid_remedy(number)}
         elif kind in KINDS:
-            what = {"kind": KINDS[kind][0], "meaning": KINDS[kind][1]}
+            name, meaning, remedy = KINDS[kind]
+            what = {"kind": name, "meaning": meaning, "remedy": remedy}
         else:
             return
         self._sequence += 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from sparkplug.schema.errors import SparkplugError
@@ -15,16 +16,30 @@ from sparkplug.tui.dialogs.dialog import Reading
 from sparkplug.tui.widgets.entry import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from sparkplug.client.prompts import PromptChunk
 
 
 class Answer(Reading):
-    """The text streams in; a question of the agent is answered below it."""
+    """The text streams in; a question of the agent is answered below it.
 
-    def __init__(self, title: str, asked: str, chunks: AsyncGenerator[PromptChunk, None]) -> None:
+    `cancel` ends what the answer comes of, and says what became of it; leaving the page does not.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("C", "cancel", "cancel what it works on", id="answer.cancel"),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        asked: str,
+        chunks: AsyncGenerator[PromptChunk, None],
+        cancel: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
         super().__init__(title)
+        self._cancel = cancel
         self._asked = asked
         self._chunks = chunks
         self._text = ""
@@ -70,6 +85,18 @@ class Answer(Reading):
             self._entry.type_here()
         self._show()
 
+    def action_cancel(self) -> None:
+        """Cancel it, as long as it goes on."""
+        if self._cancel is not None and not self._done and not self.centre.readonly:
+            self._status = "cancelling"
+            self._show()
+            self.run_worker(self._end(self._cancel))
+
+    async def _end(self, cancel: Callable[[], Awaitable[str]]) -> None:
+        async with self.centre.telling("Cancel"):
+            self._status = await cancel()
+            self._show()
+
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Answer the agent's question."""
         question, self._question = self._question, None
@@ -92,7 +119,8 @@ class Answer(Reading):
         if self._problem is not None:
             lines += [(("bad", line),) for line in wrap(str(self._problem), width)]
         elif not self._done:
-            lines.append((("active", "◐ "), ("dim", self._status)))
+            keys = "   C cancels it · esc leaves it at work" if self._cancel is not None else ""
+            lines.append((("active", "◐ "), ("dim", f"{self._status}{keys}")))
         elif not self._text:
             lines.append((("dim", "it answered nothing"),))
         return lines

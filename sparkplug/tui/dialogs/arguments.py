@@ -36,7 +36,7 @@ def _field(argument: Argument) -> tuple[Any, Any]:
     if argument.repeated:
         kind = list[kind]
     about = f"{argument.help} ({argument.flag})" if argument.flag else argument.help
-    if argument.required:
+    if argument.required and not argument.unless:
         return kind, Field(description=about, min_length=1 if kind is str else None)
     if argument.default is not None:
         return kind, Field(argument.default, description=about)

@@ -25,7 +25,7 @@ from sparkplug.client.spec_sources import (
     read_source,
     save_spec,
 )
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import agent_text
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.textfile import expanded

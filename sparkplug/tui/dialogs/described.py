@@ -68,6 +68,11 @@ class Described(Filtered):
         self._tree.set_nodes(self._known(), open_to=_OPEN)
         self._show_value()
 
+    def tick(self) -> None:
+        """Ages of what goes on."""
+        if self.topics:
+            self.draw()
+
     def _show_value(self) -> None:
         node, path = self._tree.node, self._tree.path
         self._value.retitle(path_text(path[1:] or path))

@@ -15,7 +15,7 @@ from sparkplug.tui.commands import PANES
 from sparkplug.tui.places import Opened
 from sparkplug.tui.screen.present import PresentScreen
 from sparkplug.tui.widgets.page import Page
-from sparkplug.tui.widgets.selecting import Selecting
+from sparkplug.tui.widgets.selecting import LEFT, Selecting
 
 if TYPE_CHECKING:
     from sparkplug.tui.app import SparkplugApp
@@ -69,7 +69,7 @@ class Dialog(ModalScreen[ResultT], Selecting, PresentScreen[ResultT]):
 
     def on_click(self, event: Click) -> None:
         """The header can be clicked while this is open, where it is in sight."""
-        if event.screen_y == 0:
+        if event.screen_y == 0 and event.button == LEFT:
             self.centre.click_header(event.screen_x)
 
     def on_unmount(self) -> None:
@@ -81,6 +81,9 @@ class Dialog(ModalScreen[ResultT], Selecting, PresentScreen[ResultT]):
 
     def draw(self) -> None:
         """Show what of `topics` is shown here."""
+
+    def tick(self) -> None:
+        """Once a second, on the dialog one is in: ages go on while nothing else changes."""
 
     def action_close(self) -> None:
         """Back to where one was; out of a selection first."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.widgets import TextArea
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.text import strip_controls
 from sparkplug.tui.cells import Line
-from sparkplug.tui.dialogs.dialog import Dialog, Reading
+from sparkplug.tui.dialogs.dialog import Reading
+from sparkplug.tui.dialogs.text_editor import TextEditor, WritingArea
 from sparkplug.tui.panes.memory_lines import memory_lines
 from sparkplug.tui.places import Opened
 from sparkplug.tui.side_by_side import beside_each_other, columns_in
-from sparkplug.tui.widgets.lines import OneLine
 
 
 class MemoryReading(Reading):
@@ -54,36 +50,10 @@ class MemoryReading(Reading):
         self.page.show(layout)
 
 
-class MemoryEditor(Dialog[str]):
-    """The words of a memory. Gives them on `f8` or `ctrl+s`, nothing on escape."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,f8", "take", "store it", show=False, id="memory-editor.take"),
-        Binding("escape", "close", "leave", show=False, id="memory-editor.leave", priority=True),
-    ]
-    covers = True
+class MemoryEditor(TextEditor):
+    """The words of a memory."""
 
     def __init__(self, known: str, text: str) -> None:
-        super().__init__(classes="editing")
-        self.crumb = f"edit {known[:8]}"
-        self._known = known
-        self.area = TextArea(strip_controls(text), soft_wrap=True)
-        self._keys = OneLine()
-
-    def compose(self) -> ComposeResult:
-        """The text and the keys."""
-        yield self.area
-        yield self._keys
-
-    def on_mount(self) -> None:
-        """Ready to type."""
-        self.area.border_title = f"memory {self._known[:8]}"
-        self.area.cursor_blink = False
-        self.area.highlight_cursor_line = False
-        self.area.focus()
-        keys = (("focus", " f8"), ("dim", " store as a new version  "), ("focus", "esc"))
-        self._keys.set_line((*keys, ("dim", " leave")))
-
-    def action_take(self) -> None:
-        """Store what is written."""
-        self.dismiss(self.area.text)
+        area = WritingArea(strip_controls(text), soft_wrap=True)
+        title = f"memory {known[:8]}"
+        super().__init__(area, title, f"edit {known[:8]}", "store as a new version")

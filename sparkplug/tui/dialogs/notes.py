@@ -32,6 +32,11 @@ class Note(Reading):
         """As it is now."""
         self.page.show(self._text)
 
+    def tick(self) -> None:
+        """Ages of what goes on."""
+        if self.topics:
+            self.draw()
+
 
 def error_note(title: str, error: SparkplugError) -> Note:
     """What went wrong, where, and what to do next."""

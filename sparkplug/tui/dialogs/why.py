@@ -13,6 +13,7 @@ from sparkplug.tui.cells import Line, wrap
 from sparkplug.tui.figures import age, percent, since
 from sparkplug.tui.panes.gpu_lines import state_words, throttle
 from sparkplug.tui.panes.host_lines import driver_words
+from sparkplug.tui.panes.words import event_words
 from sparkplug.tui.widgets.steps import took
 
 if TYPE_CHECKING:
@@ -171,6 +172,11 @@ def host_why(view: HostView | None, events: Iterable[Event], width: int) -> list
         for xid in sample.xids[-_EVENTS:]:
             text = f"XID {xid.xid} {since(xid.time)} ago: {xid.meaning}"
             found += pair(f"gpu {xid.gpu}", text, width, "bad")
+            found += pair("", f"→ {xid.remedy}", width, "warn") if xid.remedy else []
+        for event in sample.gpu_events[-_EVENTS:]:
+            text = f"{event.kind.replace('_', ' ')} {since(event.time)} ago: {event.meaning}"
+            found += pair(f"gpu {event.gpu}", text, width, "bad" if event.remedy else "text")
+            found += pair("", f"→ {event.remedy}", width, "warn") if event.remedy else []
     nothing = "nothing is known that would keep it" if sample else "no telemetry was heard from it"
     lines += found or [(("dim", nothing),)]
     lines.append(())
@@ -220,10 +226,7 @@ def _events(about: Sequence[Event], width: int) -> list[Line]:
         return [(("dim", line),) for line in wrap("no event of trouble is kept here", width)]
     lines: list[Line] = [(("title", "events"),)]
     for event in reversed(bad[-_EVENTS:]):
-        data = event.data
-        text = data.get("reason") or data.get("error") or data.get("meaning") or ""
-        if not text and data.get("reasons"):
-            text = ", ".join(map(str, data["reasons"]))
+        text = event_words(event)
         when = f"{event.time.astimezone():%H:%M:%S}"
         lines += pair(when, f"{event.name} {text}".strip(), width, symbols.of_event(event.name))
     return lines

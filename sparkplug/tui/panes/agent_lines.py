@@ -56,7 +56,7 @@ def _belongings(agent: ObservedAgent) -> Line:
         f"pid {agent.pid}" if agent.pid is not None else "",
         f"owner {agent.owner}" + (" (foreign: it can be prompted)" if agent.foreign else ""),
         agent.sdk or "",
-        f"a {agent.type}" if agent.type not in ("", "agent") else "",
+        _kind(agent.type) if agent.type not in ("", "agent") else "",
         f"can {', '.join(agent.capabilities)}" if agent.capabilities else "",
         f"gpu {', '.join(agent.gpus)}" if agent.gpus else "",
     ]
@@ -80,3 +80,8 @@ def remedy_line(
         spans += [("focus", f"{'' if not spans else '  '}{found} ")]
         spans += [("text", words if roomy else name.rpartition(".")[2])]
     return tuple(spans)
+
+
+def _kind(word: str) -> str:
+    """An analyst, a writer."""
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"

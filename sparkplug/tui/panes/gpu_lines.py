@@ -18,13 +18,30 @@ if TYPE_CHECKING:
 #: The bars of a GPU whose figures stand in few lines, in cells.
 _BAR = 10
 _JOULES_IN_KWH = 3.6e6
+#: Why clocks are low, in a word or two, what is worse first.
+_BRIEF = {"thermal": "heat", "power brake": "power brake", "power cap": "power cap"}
 #: This near to where it slows down it is hot (degrees).
 _NEAR = 3
 
 
 def throttle(gpu: Gpu) -> str:
     """Why its clocks are low, in words; empty when nothing but idleness lowers them."""
-    return ", ".join(reason for reason in gpu.clock_event_reasons if reason != "idle")
+    return ", ".join(_why_low(gpu))
+
+
+def throttle_brief(gpu: Gpu) -> str:
+    """The same where there is little room: heat or power, which of its reasons tells most."""
+    reasons = _why_low(gpu)
+    for found, brief in _BRIEF.items():
+        if any(found in reason for reason in reasons):
+            return brief
+    return ", ".join(reasons)
+
+
+def _why_low(gpu: Gpu) -> list[str]:
+    """The reasons, what is true of several last: the driver adds it to what it is due to."""
+    reasons = [reason for reason in gpu.clock_event_reasons if reason != "idle"]
+    return sorted(reasons, key=lambda reason: reason == "hardware slowdown")
 
 
 def is_worn(gpu: Gpu) -> bool:
@@ -32,16 +49,6 @@ def is_worn(gpu: Gpu) -> bool:
     return bool(
         gpu.ecc_uncorrected_volatile
         or gpu.ecc_uncorrected_aggregate
-        or gpu.remapped_rows_pending
-        or gpu.remapped_rows_failed
-        or gpu.retired_pages_pending
-    )
-
-
-def is_ailing(gpu: Gpu) -> bool:
-    """Whether its memory has errors since the driver was loaded, or waits for repair."""
-    return bool(
-        gpu.ecc_uncorrected_volatile
         or gpu.remapped_rows_pending
         or gpu.remapped_rows_failed
         or gpu.retired_pages_pending
@@ -68,17 +75,20 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         ("dim", "  memory "),
         *meter(share, _BAR),
         ("text", f"{percent(share)} "),
-        *_memory(gpu),
+        *_memory(gpu, brief=True),
     )
-    clocks, ecc = figure_line("clocks", *_clocks(gpu)), _ecc(gpu)
-    apart = [clocks, figure_line("ecc", *ecc)]
-    below = apart if throttle(gpu) or is_worn(gpu) else [(*clocks, ("dim", " · ecc "), *ecc)]
+    clocks = figure_line("clocks", *_clocks(gpu))
+    if throttle(gpu) or is_worn(gpu):
+        below = [clocks, figure_line("ecc", *_ecc(gpu))]
+    else:
+        # All of it has no room behind the clocks, and tells nothing of a GPU that is well.
+        below = [(*clocks, ("dim", " · ecc "), *_ecc(gpu, brief=True))]
     return [
         *_head(gpu),
         both,
         figure_line("power", *_power(gpu)),
         *below,
-        *_activity(gpu),
+        *_activity(gpu, brief=True),
         *_links(gpu),
         *_slices(gpu),
         *process_lines(gpu),
@@ -124,7 +134,7 @@ def _head(gpu: Gpu) -> list[Line]:
     return [(), name, *state]
 
 
-def _memory(gpu: Gpu) -> Line:
+def _memory(gpu: Gpu, *, brief: bool = False) -> Line:
     bus = f" · bus {number(gpu.memory_bus_percent, '%')}"
     if gpu.memory is None:
         known = [p.used_bytes for p in gpu.processes if p.used_bytes is not None]
@@ -133,8 +143,12 @@ def _memory(gpu: Gpu) -> Line:
             return (("dim", f"shared with the host; its processes hold {resident}{bus}"),)
         return (("dim", f"{UNSUPPORTED}; its processes hold {resident}{bus}"),)
     memory = gpu.memory
+    held = f"{size(memory.used_bytes)} of {size(memory.total_bytes)}"
+    if brief:
+        return (("dim", f"{held}{bus}"),)
     kept = f", {size(memory.reserved_bytes)} reserved" if memory.reserved_bytes else ""
-    return (("dim", f"{size(memory.used_bytes)} used of {size(memory.total_bytes)}{kept}{bus}"),)
+    held = held.replace(" of ", " used of ")
+    return (("dim", f"{held}{kept} · {size(memory.free_bytes)} free{bus}"),)
 
 
 def _power(gpu: Gpu) -> Line:
@@ -160,9 +174,14 @@ def _power(gpu: Gpu) -> Line:
         ("dim", f" · fan {number(gpu.fan_percent, '%')}"),
         (
             "dim",
-            "" if gpu.energy_joules is None else f" · {gpu.energy_joules / _JOULES_IN_KWH:.1f} kWh",
+            "" if gpu.energy_joules is None else f" · {_energy(gpu.energy_joules)}",
         ),
     )
+
+
+def _energy(joules: float) -> str:
+    kwh = joules / _JOULES_IN_KWH
+    return f"{kwh:.1f} kWh" if kwh >= 1 else f"{kwh * 1000:.1f} Wh"
 
 
 def _clocks(gpu: Gpu) -> Line:
@@ -179,8 +198,11 @@ def _clocks(gpu: Gpu) -> Line:
     )
 
 
-def _ecc(gpu: Gpu) -> Line:
+def _ecc(gpu: Gpu, *, brief: bool = False) -> Line:
     bad = gpu.ecc_uncorrected_volatile
+    if brief:
+        counts = f"{number(bad)} uncorrected · {number(gpu.ecc_corrected_volatile)} corrected"
+        return (("text", counts), ("dim", " · off" if gpu.ecc_enabled is False else ""))
     remap = {
         None: f"row remap {UNSUPPORTED}",
         True: "row remap pending",
@@ -188,23 +210,27 @@ def _ecc(gpu: Gpu) -> Line:
     }[gpu.remapped_rows_pending]
     if gpu.remapped_rows_failed:
         remap = "row remap failed"
-    ever = gpu.ecc_uncorrected_aggregate
+    ever, corrected = gpu.ecc_uncorrected_aggregate, gpu.ecc_corrected_aggregate
     retired = [gpu.retired_pages_single_bit, gpu.retired_pages_double_bit]
     pages = sum(count for count in retired if count is not None)
     rows = (gpu.remapped_rows_corrected or 0) + (gpu.remapped_rows_uncorrected or 0)
+    waits = gpu.remapped_rows_pending or gpu.remapped_rows_failed
     return (
+        # What somebody has to act on first, where the end of a line may be cut.
+        ("warn", f"{remap} · " if waits else ""),
         ("bad" if bad else "text", f"{number(bad)} uncorrected"),
         ("bad" if ever else "dim", f" ({ever} ever)" if ever else ""),
         ("text", f" · {number(gpu.ecc_corrected_volatile)} corrected"),
-        ("warn" if gpu.remapped_rows_pending or gpu.remapped_rows_failed else "dim", f" · {remap}"),
+        ("dim", f" ({corrected} ever)" if corrected else ""),
+        ("dim", "" if waits else f" · {remap}"),
         ("dim", f", {rows} remapped" if rows else ""),
         ("warn", f" · {pages} pages retired" if pages else ""),
         ("dim", " · ecc off" if gpu.ecc_enabled is False else ""),
     )
 
 
-def _activity(gpu: Gpu) -> list[Line]:
-    """What its units did, where the chip tells; video engines where they are at work."""
+def _activity(gpu: Gpu, *, brief: bool = False) -> list[Line]:
+    """What its units did, where the chip tells, and its video engines; briefly those at work."""
     found: list[str] = []
     if gpu.gpm is not None:
         named = (
@@ -216,14 +242,18 @@ def _activity(gpu: Gpu) -> list[Line]:
             ("fp32", gpu.gpm.fp32_percent),
             ("fp16", gpu.gpm.fp16_percent),
         )
-        found += [f"{name} {value:.0f}%" for name, value in named if value is not None]
+        found += [
+            f"{name} {value:.0f}%" for name, value in named if value or (value == 0 and not brief)
+        ]
     engines = (
         ("encoder", gpu.encoder_percent),
         ("decoder", gpu.decoder_percent),
         ("jpeg", gpu.jpeg_percent),
         ("optical flow", gpu.optical_flow_percent),
     )
-    found += [f"{name} {value:.0f}%" for name, value in engines if value]
+    found += [
+        f"{name} {value:.0f}%" for name, value in engines if value or (value == 0 and not brief)
+    ]
     return [figure_line("active", ("dim", " · ".join(found)))] if found else []
 
 
@@ -277,6 +307,8 @@ def _is_well(fabric: Fabric | None) -> bool:
 def _fabric_words(fabric: Fabric | None) -> str:
     if fabric is None:
         return UNSUPPORTED
+    if _is_well(fabric):
+        return fabric.health or fabric.state
     return f"{fabric.state}, {fabric.health}" if fabric.health else fabric.state
 
 

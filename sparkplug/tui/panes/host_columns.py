@@ -5,11 +5,12 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from sparkplug.schema.host_needs import is_ailing
 from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span
 from sparkplug.tui.figures import UNSUPPORTED, age, load_pen, meter, percent, size, sparkline
-from sparkplug.tui.panes.gpu_lines import is_ailing, throttle
+from sparkplug.tui.panes.gpu_lines import throttle
 from sparkplug.tui.panes.host_lines import driver_words
 from sparkplug.tui.widgets.table import Column
 

@@ -102,14 +102,15 @@ def _unwell(sample: HostSample) -> Line:
 def _events(sample: HostSample) -> list[Line]:
     """The last XID and other critical events of its GPUs."""
     told: list[tuple[datetime, str, GpuEvent | Xid]] = [
-        (event.time, event.kind, event) for event in sample.gpu_events[-_EVENTS:]
+        (event.time, event.kind.replace("_", " "), event) for event in sample.gpu_events[-_EVENTS:]
     ]
     told += [(xid.time, f"XID {xid.xid}", xid) for xid in sample.xids[-_EVENTS:]]
     told.sort(key=lambda one: one[0])
     return [
         (
-            ("bad", f"{kind} "),
+            ("bad", f"{kind:<{LABEL}} "),
             ("text", f"gpu {event.gpu} {one_line(event.meaning)} "),
+            ("warn", f"→ {one_line(event.remedy)} " if event.remedy else ""),
             ("dim", f"{time.astimezone():%H:%M:%S}"),
         )
         for time, kind, event in told[-_EVENTS:]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
 from textual.message import Message
 
+from sparkplug.schema.host_needs import HostNeed, host_needs
 from sparkplug.tui import symbols
 from sparkplug.tui.figures import age_lasts
 from sparkplug.tui.panes import overview_lines as boxes
@@ -26,6 +28,7 @@ from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.rows import Rows
+from sparkplug.tui.widgets.selecting import RIGHT
 from sparkplug.tui.widgets.steps import run_lines, took
 from sparkplug.tui.widgets.table import Table
 
@@ -56,6 +59,7 @@ class RunBox(Lines, can_focus=True):
             super().__init__()
             self.run = run
 
+    takes_right = True
     run: RunView | None = None
 
     def action_open(self) -> None:
@@ -63,9 +67,12 @@ class RunBox(Lines, can_focus=True):
         if self.run is not None:
             self.post_message(self.Opened(self.run.id))
 
-    def on_click(self) -> None:
-        """As enter."""
-        self.action_open()
+    def on_click(self, event: Click) -> None:
+        """As enter; the right button asks what can be done with the run."""
+        if event.button != RIGHT:
+            self.action_open()
+        elif self.run is not None:
+            self.ask(event)
 
 
 _BORDER = 2
@@ -115,6 +122,8 @@ class Overview(Pane):
         self._stuck: Sequence[WaitRing] = ()
         #: What needs a person, as it was drawn last.
         self._needing: tuple[object, ...] = ()
+        #: What its hosts need of one, by host.
+        self._ailing: dict[str, list[HostNeed]] = {}
 
     def compose(self) -> ComposeResult:
         """Two columns of three boxes."""
@@ -140,7 +149,9 @@ class Overview(Pane):
             self._draw_run()
         stuck = "topology" in topics and deadlocks(self.store.view) != self._stuck
         needs = topics & {"hosts", "questions", "decisions", "link"} or stuck
-        if needs or ("agents" in topics and self._need_others()):
+        others = "agents" in topics and self._need_others()
+        ailing = "telemetry" in topics and self._ailments() != self._ailing
+        if needs or others or ailing:
             self._draw_needs()
         if topics & {"events", "hosts", "link"}:
             self._draw_events()
@@ -213,7 +224,8 @@ class Overview(Pane):
             self.draw(self.TOPICS)
 
     async def on_listing_chosen(self, event: Listing.Chosen) -> None:
-        """Into what needs one: a deadlock is looked at, a decision settled."""
+        """Into what needs one: a deadlock is looked at, a decision settled, of a host it is told
+        what is wrong with it."""
         if await open_need(self.centre, event.row.value):
             event.stop()
 
@@ -289,11 +301,15 @@ class Overview(Pane):
         # Of hundreds, five times a second: so without a call for each.
         return [a for a in self.store.agents if a.state == "error" or a.state == "waiting-human"]
 
+    def _ailments(self) -> dict[str, list[HostNeed]]:
+        return {view.name: needs for view in self.store.hosts if (needs := host_needs(view))}
+
     def _draw_needs(self) -> None:
         self._needs.set_empty(waiting(self.store, "nothing needs you"))
         agents = self._in_need()
         self._needing = tuple(agents)
         hosts = self.store.hosts
+        self._ailing = self._ailments()
         self._stuck = deadlocks(self.store.view)
         now = datetime.now(UTC)
         asked = self.store.questions
@@ -305,6 +321,8 @@ class Overview(Pane):
         ages = [(now - agent.state_since).total_seconds() for agent in agents]
         ages += [(now - one.asked).total_seconds() for one in asked]
         ages += [view.age_seconds for view in hosts if str(view.state) == "stale"]
+        told = [need.since for needs in self._ailing.values() for need in needs if need.since]
+        ages += [(now - moment).total_seconds() for moment in told]
         self._due = time.monotonic() + min(map(age_lasts, ages), default=_NEVER_S)
 
     def _draw_events(self) -> None:

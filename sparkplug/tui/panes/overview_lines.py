@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sparkplug.schema.host_needs import host_needs
 from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
 from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, since, size, sparkline
-from sparkplug.tui.panes.gpu_lines import state_words, throttle
+from sparkplug.tui.panes.gpu_lines import state_words, throttle, throttle_brief
 from sparkplug.tui.panes.host_lines import driver_words, has_none
+from sparkplug.tui.panes.words import event_words
 from sparkplug.tui.widgets.rows import Row
 
 if TYPE_CHECKING:
     from sparkplug.schema.agent import ObservedAgent
     from sparkplug.schema.event import Event
     from sparkplug.schema.host import Gpu, HostSample
+    from sparkplug.schema.host_needs import HostNeed
     from sparkplug.schema.node_services import HostView
     from sparkplug.schema.past import PastGpu, PastSample
     from sparkplug.schema.task_services import TaskFigures
@@ -138,7 +141,9 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
     elif width >= _WIDE:
         line.append(("text", f"{power:>5} "))
     owners = ", ".join(dict.fromkeys(p.agent for p in gpu.processes if p.agent))
-    note: Line = (("warn", why),) if why else (("focus", owners),) if owners else ()
+    most = width // 4 if width >= _WIDE else width - length(tuple(line)) - 1
+    words = why if len(why) <= most else throttle_brief(gpu)
+    note: Line = (("warn", words),) if why else (("focus", owners),) if owners else ()
     if width >= _WIDE:
         room = width - length(tuple(line)) - max(_NOTE, min(length(note), width // 4)) - 2
         olds = [_as_it_was(gpu, place, sample) for sample in history[-max(_PAST, room) :]]
@@ -173,7 +178,8 @@ def _small(gpu: Gpu, width: int) -> Line:
     share = gpu_memory_percent(gpu)
     line: Line = (
         ("dim", f"{gpu.index:>2} "),
-        *meter(gpu.utilization_percent, 3, fills=False),
+        # With a gap to the one beside it, where that is to fit.
+        *meter(gpu.utilization_percent, 3 if width >= 19 else 2, fills=False),
         ("text", percent(gpu.utilization_percent)),
         ("dim", f" {percent(share).strip()}"),
         ("warn" if why else "text", heat),
@@ -183,18 +189,17 @@ def _small(gpu: Gpu, width: int) -> Line:
 
 def event_row(event: Event) -> Row:
     """An event in a line."""
-    text = str(event.data.get("reason") or event.data.get("error") or event.data.get("what") or "")
     line: Line = (
         ("dim", f"{event.time.astimezone():%H:%M:%S} "),
         (symbols.of_event(event.name), event.name),
         ("text", f" {one_line(event.subject)}"),
-        ("dim", f" {one_line(text)}"),
+        ("dim", f" {event_words(event)}"),
     )
     return Row(str(event.sequence), line, event)
 
 
 def needs_rows(agents: Sequence[ObservedAgent], hosts: Sequence[HostView]) -> list[Row]:
-    """What waits for a person: questions, agents that gave up, what is silent."""
+    """What waits for a person: agents that ask or gave up, and what ails hosts and their GPUs."""
     now = datetime.now(UTC)
     rows: list[Row] = []
     for agent in agents:
@@ -210,18 +215,24 @@ def needs_rows(agents: Sequence[ObservedAgent], hosts: Sequence[HostView]) -> li
             ("text", one_line(what)),
         )
         rows.append(Row(f"agent/{agent.name}/{agent.replica}/{agent.owner}", line, agent))
-    for view in hosts:
-        if str(view.state) == "stale":
-            text = f"host {view.name} silent for {age(view.age_seconds)}"
-            rows.append(Row(f"host/{view.name}", (("warn", "~ "), ("text", text)), view))
-        elif view.sample is not None and str(view.sample.driver.state) in (
-            "not_responding",
-            "error",
-        ):
-            pen, text = driver_words(view.sample.driver)
-            line = ((pen, "✖ "), ("text", f"{view.name}: {text}"))
-            rows.append(Row(f"driver/{view.name}", line, view))
-    return rows
+    return rows + [_host_row(view, need, now) for view in hosts for need in host_needs(view)]
+
+
+def _host_row(view: HostView, need: HostNeed, now: datetime) -> Row:
+    """A thing to see to of a host, and what helps."""
+    silent = str(view.state) == "stale"
+    symbol: Span = ("warn", "~ ") if silent else ("bad", "✖ ")
+    place = f" {need.place}" if need.place.startswith("gpu") else ""
+    when = age(view.age_seconds) if silent else since(need.since, now) if need.since else ""
+    line: Line = (
+        symbol,
+        ("text", f"{one_line(view.name)}{place} "),
+        ("dim", f"{when} " if when else ""),
+        ("text", one_line(need.what)),
+        ("warn", f" → {one_line(need.remedy)}" if need.remedy else ""),
+        ("dim", f"  {one_line(need.detail)}" if need.detail else ""),
+    )
+    return Row(f"host/{view.name}/{need.place}/{need.what}", line, view)
 
 
 def queue_words(figures: TaskFigures | None) -> str:

@@ -1,4 +1,5 @@
-"""What needs a person of what agents say to each other: deadlocks, and decisions to settle."""
+"""What needs a person of what agents say to each other: deadlocks, and decisions to settle; and
+where what needs one leads."""
 
 from __future__ import annotations
 
@@ -37,8 +38,13 @@ def talk_needs(view: MeshView | None) -> list[Row]:
 async def open_need(centre: SparkplugApp, value: Any) -> bool:
     """Go where such a row leads. False: it is none of these."""
     from sparkplug.schema.decision import DecisionView
+    from sparkplug.schema.node_services import HostView
     from sparkplug.schema.topology import WaitRing
+    from sparkplug.tui.places import Opened
 
+    if isinstance(value, HostView):
+        centre.open_thing(Opened("why", "host", value.name))
+        return True
     if isinstance(value, WaitRing):
         await centre.action_pane("topology")
         return True

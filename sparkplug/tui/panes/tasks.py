@@ -48,6 +48,8 @@ _ASK_EVERY_S = 1.0
 _AROUND = 3
 #: Questions that are in sight at once, and the border around them.
 _QUESTIONS, _BORDER = 5, 2
+#: Queues in sight at once, and the rows of the plot beside them.
+_MOST_QUEUES, _PLOT_ROWS = 8, 9
 #: Cells and rows from which on the plot stands beside the queues.
 _WIDE, _TALL = 110, 20
 _KEPT, _JOINS = 3600, 6.0
@@ -103,6 +105,7 @@ class TasksPane(Pane):
     def on_resize(self, event: Resize) -> None:
         """Where there is no room the plot goes."""
         self._plot.display = event.size.width >= _WIDE and event.size.height >= _TALL
+        self._share_rows(self._queues.total)
         self.call_after_refresh(self._draw_plot)
 
     def draw(self, topics: Topics) -> None:
@@ -114,14 +117,19 @@ class TasksPane(Pane):
         queues = figures.queues if figures is not None else []
         self._say_nothing()
         self._queues.set_rows(queues)
-        height = max(1, min(len(queues), 8)) + _AROUND
-        least = 9 if self._plot.display else height
-        area = self.query_one("#tasks-area")
-        if area.styles.height is None or area.styles.height.value != max(height, least):
-            area.styles.height = max(height, least)
+        self._share_rows(len(queues))
         if figures is not None:
             self._note(figures)
         self._ask()
+
+    def _share_rows(self, queues: int) -> None:
+        """The queues have the rows they need, and beside the plot what that needs."""
+        height = max(1, min(queues, _MOST_QUEUES)) + _AROUND
+        if self._plot.display:
+            height = max(height, _PLOT_ROWS)
+        area = self.query_one("#tasks-area")
+        if area.styles.height is None or area.styles.height.value != height:
+            area.styles.height = height
 
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""

@@ -31,6 +31,12 @@ def is_painted_at_end(widget: Widget) -> bool:
     return True
 
 
+def _leave_to_textual(drawn: set[Widget]) -> None:
+    for widget in drawn:
+        widget._repaint_required = True  # noqa: SLF001
+        widget.check_idle()
+
+
 class PresentScreen(Screen[ResultT]):
     """A screen that drops a click on a widget that is being removed.
 
@@ -64,12 +70,17 @@ class PresentScreen(Screen[ResultT]):
     def _paint(self, drawn: set[Widget]) -> None:
         waits = self._layout_required or self._scroll_required or self._repaint_required
         if waits or self.app._batch_count or not self.is_current:  # noqa: SLF001
-            for widget in drawn:
-                widget._repaint_required = True  # noqa: SLF001
-                widget.check_idle()
+            _leave_to_textual(drawn)
             return
-        self._compositor.update_widgets(drawn)
-        self._compositor_refresh()
+        # What is in sight round a dialog is of the screen below it, which tells this one.
+        here = {widget for widget in drawn if self._holds(widget)}
+        _leave_to_textual(drawn - here)
+        if here:
+            self._compositor.update_widgets(here)
+            self._compositor_refresh()
+
+    def _holds(self, widget: Widget) -> bool:
+        return widget.is_attached and widget.screen is self
 
     def let_go(self) -> None:
         """It is closed: where everything stood on it is known no more."""

@@ -13,6 +13,7 @@ from sparkplug.tui.widgets.listing import Listing
 if TYPE_CHECKING:
     from sparkplug.tui.palette import Choice
     from sparkplug.tui.widgets.menu import Item
+    from sparkplug.tui.widgets.selecting import Selectable
 
 
 class Asking(Part):
@@ -45,9 +46,9 @@ class Asking(Part):
 
     # The menu
 
-    async def on_listing_asked(self, event: Listing.Asked) -> None:
-        """The right button on a row."""
-        event.listing.focus()
+    async def on_selectable_asked(self, event: Selectable.Asked) -> None:
+        """The right button on a row, a box of a graph, a run."""
+        self._centre.screen.set_focus(event.sender)
         await self._open_menu(event.place)
 
     async def action_menu(self) -> None:

@@ -14,7 +14,7 @@ from sparkplug.tui.shell.part import Part
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import ActionResult
-    from sparkplug.schema.agent import AgentSpec
+    from sparkplug.schema.agent_spec import AgentSpec
 
 #: What was typed on a form, by the field's path.
 Texts = dict[tuple[str, ...], str]

@@ -50,8 +50,9 @@ class Frame(Part):
 
     def draw_head(self) -> None:
         """Header and banner."""
-        store = self._centre.store
-        self._header.draw(store, self._centre.crumbs())
+        app = self._centre
+        store = app.store
+        self._header.draw(store, app.crumbs(), alone=len(app.screen_stack) > 1)
         self._banner.draw(store, time.monotonic() - store.link.since)
 
     def draw_hints(self) -> None:

@@ -145,6 +145,9 @@ class Notices(Part):
         from sparkplug.tui.dialogs.notes import Note
 
         told = list(reversed(self.told))
+        # All of it is read there: what stands in the corner would only hide some.
+        self._standing = []
+        self.place_toasts()
 
         def layout(width: int) -> list[Line]:
             lines: list[Line] = []

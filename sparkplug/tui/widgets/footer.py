@@ -67,6 +67,10 @@ class Footer(OneLine):
         self._places = places
         self.set_line(self._notice or tuple(line))
 
+    def on_resize(self) -> None:
+        """Others fit; one that was hidden has been drawn for no cell at all."""
+        self.draw(self._hints)
+
     def notice(self, line: Line | None) -> None:
         """Show a sentence instead of the hints; None takes it away."""
         self._notice = line

@@ -38,11 +38,18 @@ class Header(OneLine):
         self._drawn: object = None
         self._places: list[tuple[int, int, str]] = []
 
-    def draw(self, store: Store, crumbs: tuple[Crumb, ...]) -> None:
-        """Show where we are in this mesh now."""
+    def draw(self, store: Store, crumbs: tuple[Crumb, ...], *, alone: bool = False) -> None:
+        """Show where we are in this mesh now.
+
+        `alone`: a page hides the banner, so that a lost connection has to be told here.
+        """
         width = self.size.width
         minute = int(time.time() // 60)
-        shown = (crumbs, store.simulated, store.complete, store.count(), store.mesh, minute, width)
+        cut = _cut(store) if alone else ""
+        shown = (
+            *(crumbs, store.simulated, store.complete, store.count(), store.mesh),
+            *(minute, width, cut),
+        )
         if shown == self._drawn:
             return
         self._drawn = shown
@@ -54,10 +61,10 @@ class Header(OneLine):
             left += [("dim", " ▸ "), ("text", text)]
             used += 3 + cell_len(text)
             places.append((used - cell_len(text), used, crumb.action))
-        right = self._right(store)
+        right = self._right(store, cut)
         if used + length(right) > width:
             # Where one is goes before how much there is of the mesh, which Overview tells too.
-            right = self._right(store, counts=False)
+            right = self._right(store, cut, counts=False)
         start = max(0, width - length(right))
         places = [(begin, min(end, start), action) for begin, end, action in places]
         for _, text in right:
@@ -76,8 +83,10 @@ class Header(OneLine):
         """To where the word that was clicked leads."""
         cast("SparkplugApp", self.app).click_header(event.x)
 
-    def _right(self, store: Store, *, counts: bool = True) -> Line:
+    def _right(self, store: Store, cut: str, *, counts: bool = True) -> Line:
         found: list[Span] = [("text", " ")]
+        if cut:
+            found += [("alarm", f" ! {cut} "), ("dim", " ")]
         if store.simulated:
             found += [("alarm", " SIMULATED "), ("dim", " ")]
         if store.mesh:
@@ -88,6 +97,14 @@ class Header(OneLine):
             found.append(("dim", f"{hosts} · {gpus} GPU{'s' * (gpus != 1)} · "))
         found.append(("text", f"{datetime.now().astimezone():%H:%M} "))
         return tuple(found)
+
+
+def _cut(store: Store) -> str:
+    """That there is no connection, in few words; empty while there is one."""
+    link = store.link
+    if link.state == "lost":
+        return f"lost, {age(time.monotonic() - link.since)} old"
+    return "no mesh" if link.state in ("away", "broken") else ""
 
 
 class Banner(OneLine):

@@ -13,9 +13,7 @@ from textual.message import Message
 from sparkplug.tui.cells import Line
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.widgets.lines import Lines
-
-#: The number of the mouse's right button.
-_RIGHT = 3
+from sparkplug.tui.widgets.selecting import LEFT, RIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +57,7 @@ class Listing(Lines, can_focus=True):
             super().__init__()
             self.listing = listing
 
-    class Asked(Message):
-        """The right button on a row: what can be done with it, told at that place."""
-
-        def __init__(self, listing: Listing, row: Row, place: Offset) -> None:
-            super().__init__()
-            self.listing = listing
-            self.row = row
-            self.place = place
-
+    takes_right = True
     #: Place of the cursor among the rows that are shown.
     _cursor = 0
 
@@ -179,15 +169,14 @@ class Listing(Lines, can_focus=True):
     def on_click(self, event: Click) -> None:
         """One click moves the cursor, one on the cursor's row goes into it."""
         place = event.get_content_offset(self)
-        if place is None or self.text_selection is not None:
+        if place is None or (event.button == LEFT and self.text_selection is not None):
             return
         index = self.top + place.y - self.header_rows
         if not 0 <= index < self.shown:
             return
-        if event.button == _RIGHT:
+        if event.button == RIGHT:
             self._move_to(index)
-            place = Offset(event.screen_x, event.screen_y + 1)
-            self.post_message(self.Asked(self, self.at(index), place))
+            self.ask(event)
         elif index == self._cursor:
             self.action_choose()
         else:

@@ -110,6 +110,17 @@ class Rows(Listing):
             self.refresh()
             self.post_message(self.Moved(self))
 
+    def set_label(self, label: str) -> None:
+        """Call the list this, before how many rows it has."""
+        if label != self._label:
+            self._label = label
+            self._title_counts()
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the row under the cursor is what enter is about."""
+        return self.has_focus
+
     def _title_counts(self) -> None:
         if not self._label:
             return
@@ -129,12 +140,12 @@ class Rows(Listing):
         index = self.top + y
         line = self._lines[index] if index < len(self._lines) else ()
         on = index == self._cursor and bool(self._rows)
-        mark = ("▸" if self.has_focus else "·" if self._leads else " ") if on else " "
+        mark = ("▸" if self.stands_out else "·" if self._leads else " ") if on else " "
         return strip(self._marked(line, mark), self.size.width, self.pens, self.row_style(index))
 
     def row_style(self, index: int) -> Style:
         """The row under the cursor stands out while the list has the focus."""
-        if index == self._cursor and self._rows and self.has_focus:
+        if index == self._cursor and self._rows and self.stands_out:
             return self.under + self.pens["cursor"]
         return self.under
 

@@ -6,12 +6,15 @@ The place is computed from the box instead, so nothing is spent while nothing is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, cast
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.errors import NoWidget
+from textual.events import Click, Event, MouseDown, MouseUp
 from textual.geometry import Offset, Region
+from textual.message import Message
 from textual.screen import Screen
 from textual.selection import Selection
 from textual.strip import Strip
@@ -23,11 +26,32 @@ if TYPE_CHECKING:
     from sparkplug.tui.themes import Pens
 
 
+#: The numbers of the mouse's buttons.
+LEFT, RIGHT = 1, 3
+#: The screen on which the last row of clicks began.
+_clicked: weakref.ref[Screen[Any]] | None = None
+
+
 class Selectable(Widget):
     """A widget that draws itself by `render_line`, of which cells can be selected.
 
     What scrolls says by `select_row` which of its rows stands where.
     """
+
+    class Asked(Message):
+        """The right button: what can be done with what is there, told at that place."""
+
+        def __init__(self, sender: Selectable, place: Offset) -> None:
+            super().__init__()
+            self.sender = sender
+            self.place = place
+
+    #: Whether the right button is for it. It does nothing on others.
+    takes_right: ClassVar[bool] = False
+
+    def ask(self, event: Click) -> None:
+        """Post `Asked` for the place of a click."""
+        self.post_message(self.Asked(self, Offset(event.screen_x, event.screen_y + 1)))
 
     def refresh(
         self,
@@ -105,7 +129,33 @@ def _over(style: Style | None, pen: Style) -> Style:
 
 
 class Selecting(Screen[Any]):
-    """A screen on which text can be selected. A selection stays in the box it began in."""
+    """A screen on which text can be selected. A selection stays in the box it began in.
+
+    The left button selects and does what is clicked. The right one is for what takes it, the
+    middle one, which pastes elsewhere, for nothing.
+    """
+
+    def _forward_event(self, event: Event) -> None:
+        if isinstance(event, MouseDown | MouseUp | Click) and not self._is_meant(event):
+            return
+        super()._forward_event(event)
+
+    def _is_meant(self, event: MouseDown | MouseUp | Click) -> bool:
+        """Whether a press of a button is for what is under the mouse."""
+        global _clicked  # there is one mouse
+        if isinstance(event, Click) and event.chain == 1:
+            _clicked = weakref.ref(self)
+        elif isinstance(event, Click) and (_clicked is None or _clicked() is not self):
+            return False  # the first click opened or closed a page, the second is not for that
+        if event.button == LEFT:
+            return True
+        if event.button != RIGHT or not isinstance(event, Click):
+            return False
+        try:
+            widget, _ = self.get_widget_at(event.x, event.y)
+        except NoWidget:
+            return True
+        return widget is self or getattr(widget, "takes_right", False)
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """The widget at a cell, and what of it is meant."""

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from sparkplug.tui.cells import Line, strip
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.widgets.listing import Listing, Row
+from sparkplug.tui.widgets.selecting import LEFT
 from sparkplug.tui.widgets.tree_nodes import (
     LOADED_AT_ONCE,
     Branches,
@@ -296,7 +297,7 @@ class Tree(Branches, Listing):
         """A click on the mark of a branch folds it; else as in any list."""
         place = event.get_content_offset(self)
         index = self.top + place.y if place is not None else self.shown
-        if place is not None and 0 <= index < self.shown:
+        if place is not None and event.button == LEFT and 0 <= index < self.shown:
             mark = 1 + len(self._guides(self._places[index])) - 2
             if self._places[index].node.is_branch and place.x in (mark - 1, mark):
                 event.prevent_default()

@@ -30,7 +30,8 @@ def test_an_action_is_whole(action: Action) -> None:
     assert next(iter(parameters)) == "client"
     assert list(parameters)[1:] == [argument.name for argument in action.arguments]
     for argument in action.arguments:
-        assert argument.required == (parameters[argument.name].default is inspect.Parameter.empty)
+        alone = argument.required and not argument.unless
+        assert alone == (parameters[argument.name].default is inspect.Parameter.empty)
         assert argument.required == (argument.flag is None)
     if action.target is not None:
         assert action.target_argument is not None
@@ -44,6 +45,13 @@ def test_verbs_are_unique_and_keys_are_among_what_can_be_selected() -> None:
     assert len(set(verbs)) == len(verbs)
     keys = [(action.target, action.key) for action in ACTIONS.values() if action.key]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    "action", [a for a in ACTIONS.values() if a.danger and a.target], ids=lambda a: a.id
+)
+def test_what_is_dangerous_is_looked_up_before_a_person_is_asked(action: Action) -> None:
+    assert action.check is not None
 
 
 def test_what_can_be_done_with_an_agent_depends_on_its_state() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from sparkplug.agents.probes import Probe, Probes, find_probe
 from sparkplug.bus.cancellation import end
-from sparkplug.schema.agent import Health
+from sparkplug.schema.agent_spec import Health
 from sparkplug.schema.errors import InvalidError
 
 _DEADLINE_S = 60.0

@@ -76,7 +76,7 @@ def test_without_a_mesh_status_still_tells_and_says_so(run: Run) -> None:
         (("nonsense",), 2, "invalid"),
         (("agents", "stop", "a", "--readonly"), 4, "refused"),
         (("up", "--readonly"), 4, "refused"),
-        (("agents", "remove", "a"), 4, "refused"),
+        (("agents", "remove", "a"), 5, "no_mesh"),
         (("status", "--context", "elsewhere"), 3, "not_found"),
         (("config", "get", "nats.prot"), 2, "invalid"),
         (("--url", "http://x", "status"), 2, "invalid"),

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sparkplug.bus.buckets import Entry
 from sparkplug.client.nodes import STALE_AFTER_S, node_age, node_state
 from sparkplug.client.observed import MergedAgents, Observed, merge_agents
-from sparkplug.schema.agent import AgentSpec, AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import AgentState, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.node import NodeState, ObservedNode
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

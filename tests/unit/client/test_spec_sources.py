@@ -10,7 +10,8 @@ import pytest
 from sparkplug.client import spec_page
 from sparkplug.client.editing import check_text
 from sparkplug.client.spec_sources import examples, read_source, save_spec
-from sparkplug.schema.agent import AgentSpec, DesiredAgent
+from sparkplug.schema.agent import DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_text import read_agent_text
 from sparkplug.schema.errors import InvalidError, SparkplugError
 

@@ -8,7 +8,7 @@ import pytest
 
 from sparkplug.llm.errors import ModelUnavailableError, RateLimitedError
 from sparkplug.llm.health import Health
-from sparkplug.llm.routing import Needs, identity_of, route
+from sparkplug.llm.routing import Needs, route
 from sparkplug.schema.llm import ModelState, ModelView, Reach
 
 
@@ -79,7 +79,7 @@ def test_one_that_fails_is_left_alone_and_comes_back() -> None:
     assert not health.cooling
     health.failed(ModelUnavailableError("500"))
     assert health.cooling
-    found = route("auto", Needs(), views, host="gpu-1", health={identity_of(views[0]): health})
+    found = route("auto", Needs(), views, host="gpu-1", health={views[0].identity: health})
     assert [c.view.name for c in found.choices] == ["b", "a"]
     assert found.choices[1].reasons[0].startswith("left alone for")
     health.ok()

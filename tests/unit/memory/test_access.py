@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparkplug.memory.access import Access, Caller, caller_of
-from sparkplug.schema.agent import AgentMemory
+from sparkplug.schema.agent_spec import AgentMemory
 from sparkplug.schema.errors import InvalidError, RefusedError
 
 ANA = Caller("ana", "o", "0")

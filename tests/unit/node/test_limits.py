@@ -13,7 +13,7 @@ import pytest
 
 from sparkplug.node import limits as room
 from sparkplug.node.limits import ControlGroups, Given, Limits, find_base
-from sparkplug.schema.agent import Resources
+from sparkplug.schema.agent_spec import Resources
 
 MEMORY = 256 << 20
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sparkplug.node.placing import Candidate, Placed, place
-from sparkplug.schema.agent import AgentSpec, Assignment, DesiredAgent
+from sparkplug.schema.agent import Assignment, DesiredAgent
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.host import GpuState
 from sparkplug.schema.node import GpuRoom, NodeOrder
 

@@ -21,7 +21,8 @@ from sparkplug.node.records import ProcessRecord
 from sparkplug.node.replica import Replica
 from sparkplug.node.replica_host import Wanted
 from sparkplug.processes import start_time
-from sparkplug.schema.agent import AgentReport, AgentSpec, DesiredAgent, Health, ObservedAgent
+from sparkplug.schema.agent import AgentReport, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec, Health
 from sparkplug.schema.agent_state import SERVING, AgentState, ReasonKind, is_allowed
 
 _DEADLINE_S = 60.0

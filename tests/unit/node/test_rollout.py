@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sparkplug.node.rollout import Paced, pace
-from sparkplug.schema.agent import AgentSpec, AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent import AgentState, Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 
 IDLE, ERROR, STARTING = AgentState.IDLE, AgentState.ERROR, AgentState.STARTING
 

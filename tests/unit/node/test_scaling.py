@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from sparkplug.node.scaling import Load, Scaling, load_of
-from sparkplug.schema.agent import AgentSpec, AgentState, ObservedAgent
+from sparkplug.schema.agent import AgentState, ObservedAgent
+from sparkplug.schema.agent_spec import AgentSpec
 
 
 def spec(**scale: Any) -> AgentSpec:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.documents import (
     document_schema,
     load_agents,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkplug.schema.agent import Placement
+from sparkplug.schema.agent_spec import Placement
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from sparkplug.schema.agent import AgentSpec
+from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.settings import SettingsDocument
 from sparkplug.schema.units import Bytes, Seconds, bytes_text, parse_bytes, parse_seconds
 from sparkplug.schema.units import seconds_text as duration_text

@@ -22,6 +22,7 @@ from sparkplug.tui.widgets.canvas import walk
 from sparkplug.tui.widgets.canvas.model import Key, Point
 from sparkplug.tui.widgets.canvas.plane import Plane
 from sparkplug.tui.widgets.canvas.raster import Item
+from sparkplug.tui.widgets.selecting import RIGHT
 
 
 class Canvas(Plane, can_focus=True):
@@ -72,6 +73,7 @@ class Canvas(Plane, can_focus=True):
             self.canvas = canvas
             self.item = item
 
+    takes_right = True
     #: Where the mouse was pressed, and where the view was then.
     _pressed: tuple[Point, Point] | None = None
     _dragged = False
@@ -198,12 +200,15 @@ class Canvas(Plane, can_focus=True):
         """The mouse was let go over a cell."""
 
     def on_click(self, event: Click) -> None:
-        """Select what is there; twice: go into it."""
+        """Select what is there; twice: go into it. The right button asks what can be done."""
         if self._dragged:
             self._dragged = False
             return
         self.select(self.item_at(self._cell(event)))
-        if event.chain == 2 and self.selected is not None:
+        if event.button == RIGHT:
+            if self.selected is not None:
+                self.ask(event)
+        elif event.chain == 2 and self.selected is not None:
             self.action_choose()
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:

@@ -164,11 +164,12 @@ class Plane(Lines):
             self.deselected()
 
     def _begin(self) -> None:
-        """In the middle what fits, else its first cell."""
+        """In the middle what fits, else the boxes that edges begin at."""
         bounds, (width, height) = self._raster.bounds, (self.size.width, self.size.height)
+        first = _first(self.drawing)
         self._view = Point(
-            bounds.x - max(0, width - bounds.width) // 2,
-            bounds.y - max(0, height - bounds.height) // 2,
+            _beginning((bounds.x, bounds.width), (first.x, first.width), width),
+            _beginning((bounds.y, bounds.height), (first.y, first.height), height),
         )
 
     def resized(self) -> None:
@@ -334,8 +335,8 @@ def _drawn(
 ) -> Raster:
     """The graph at the first of the zooms at which it fits, else at the last.
 
-    With `turns` its edges may lead the other way where it fits only so; once they do they go on
-    doing so while it fits.
+    With `turns` its edges may lead the other way where it fits only so, or more of its boxes are
+    in sight; once they do they go on doing so.
     """
     found, zoom = Drawing(), zooms[-1]
     for zoom in zooms:
@@ -354,9 +355,44 @@ def _drawn(
             if _fits(turned, size):
                 found = turned
                 break
+            # One that was drawn is turned only for much: it is to stand still.
+            worth = 1 if last is None else 2
+            if _in_sight(turned, size) > worth * _in_sight(found, size):
+                found = turned
     return Raster(graph, found, zoom)
 
 
 def _fits(drawing: Drawing, size: tuple[int, int]) -> bool:
     bounds = drawing.bounds
     return bounds.width <= size[0] and bounds.height <= size[1]
+
+
+def _in_sight(drawing: Drawing, size: tuple[int, int]) -> int:
+    """How many boxes are in sight where the view begins."""
+    bounds, first = drawing.bounds, _first(drawing)
+    x = _beginning((bounds.x, bounds.width), (first.x, first.width), size[0])
+    y = _beginning((bounds.y, bounds.height), (first.y, first.height), size[1])
+    return sum(
+        x <= place.x and place.right <= x + size[0] and y <= place.y and place.bottom <= y + size[1]
+        for place in drawing.places.values()
+    )
+
+
+def _first(drawing: Drawing) -> Rect:
+    """One of the boxes that edges begin at: the one in the middle."""
+    ranks = drawing.ranks
+    least = min(ranks.values(), default=0)
+    found = sorted(
+        place for name, place in drawing.places.items() if ranks.get(name, least) == least
+    )
+    return found[len(found) // 2] if found else drawing.bounds
+
+
+def _beginning(whole: tuple[int, int], box: tuple[int, int], room: int) -> int:
+    """Where the view begins along one axis: what fits is in its middle; of what does not, the
+    box is, as far as there is something on both sides of it."""
+    start, size = whole
+    if size <= room:
+        return start - (room - size) // 2
+    middle = box[0] + box[1] // 2 - room // 2
+    return min(max(start, middle), start + size - room)

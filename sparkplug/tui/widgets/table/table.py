@@ -10,6 +10,7 @@ from textual.message import Message
 
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.widgets.listing import Row
+from sparkplug.tui.widgets.selecting import LEFT
 from sparkplug.tui.widgets.table.taking import Taking
 
 
@@ -235,17 +236,21 @@ class Table(Taking):
     def on_click(self, event: Click) -> None:
         """On the header: sort by that column, again: the other way round. On the edge: mark.
 
-        Textual calls that of a list after this one, for a click that is none of these.
+        The right button on the header chooses columns. Textual calls that of a list after this
+        one, for a click that is none of these.
         """
-        offset = event.get_content_offset(self)
-        if offset is None or self.text_selection is not None:
+        offset, left = event.get_content_offset(self), event.button == LEFT
+        if offset is None or (left and self.text_selection is not None):
             return
         if self._header and offset.y == 0:
             event.prevent_default()
-            self._sort_at(offset.x)
+            if left:
+                self._sort_at(offset.x)
+            else:
+                self.action_columns()
             return
         index = self.top + offset.y - self.header_rows
-        if offset.x == 0 and 0 <= index < self.shown:
+        if left and offset.x == 0 and 0 <= index < self.shown:
             event.prevent_default()
             self.toggle(self._records.keys[self._arranged.shown[index]])
             self._move_to(index)
