@@ -88,6 +88,9 @@ def own_commands(
     )
     before = Command("Log of the process before", "previous", key("previous-logs"), logs)
     found.append(replace(before, do="previous", fits=kind == "agent"))
+    if subject is not None and kind == "agent":
+        title = f"Shell beside {one_line(subject.name)}"
+        found.append(Command(title, "shell", do="shell", fits=True))
     if subject is not None and getattr(subject.value, "runtime", "") == "langgraph":
         title = f"Graph of {one_line(subject.name)}"
         found.append(Command(title, "graph", do="graph", fits=True))
