@@ -88,9 +88,6 @@ def own_commands(
     )
     before = Command("Log of the process before", "previous", key("previous-logs"), logs)
     found.append(replace(before, do="previous", fits=kind == "agent"))
-    if subject is not None and kind == "agent":
-        title = f"Shell beside {one_line(subject.name)}"
-        found.append(Command(title, "shell", do="shell", fits=True))
     if subject is not None and getattr(subject.value, "runtime", "") == "langgraph":
         title = f"Graph of {one_line(subject.name)}"
         found.append(Command(title, "graph", do="graph", fits=True))
@@ -109,6 +106,13 @@ def own_commands(
         Command("Quit", "q", key("quit"), do="quit"),
     ]
     return found
+
+
+def shell_commands(subject: Subject | None) -> list[Command]:
+    """A shell beside what is selected: after all that one wants sooner."""
+    if subject is None or subject.kind != "agent":
+        return []
+    return [Command(f"Shell beside {one_line(subject.name)}", "shell", do="shell", fits=True)]
 
 
 def action_commands(
