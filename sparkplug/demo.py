@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -51,9 +54,11 @@ def main(arguments: argparse.Namespace) -> int:
         if scenario is not None:
             os.environ.update(_scripted_gpus(scenario, cache))
         asyncio.run(_begin(paths))
-        if sys.stdin.isatty() and sys.stdout.isatty():
+        # As the control centre asks, which draws to stderr.
+        if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             from sparkplug.tui.main import main as open_centre
 
+            signal.signal(signal.SIGHUP, partial(_hung_up, paths))
             return open_centre(
                 theme=getattr(arguments, "theme", None),
                 pane=getattr(arguments, "pane", None),
@@ -64,8 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         _say("taking the demo mesh down")
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        asyncio.run(local.down(paths))
-        shutil.rmtree(home, ignore_errors=True)
+        _take_down(paths)
 
 
 def scenarios() -> dict[str, Path]:
@@ -153,8 +157,27 @@ def _text(output: Any) -> str:
     return output if isinstance(output, str) else str(output)
 
 
+def _take_down(paths: Paths) -> None:
+    asyncio.run(local.down(paths))
+    shutil.rmtree(paths.home, ignore_errors=True)
+
+
+def _hung_up(paths: Paths, number: int, _frame: FrameType | None) -> None:
+    """The terminal was closed: what draws to it may wait for it for ever, so that is left."""
+
+    def leave() -> None:
+        try:
+            _take_down(paths)
+        finally:
+            os._exit(128 + number)
+
+    threading.Thread(target=leave, name="hung-up").start()
+
+
 def _say(text: str) -> None:
-    print(f"sparkplug demo: {text}", file=sys.stderr, flush=True)
+    # Where the terminal was closed there is nobody to tell, and still something to take down.
+    with contextlib.suppress(OSError):
+        print(f"sparkplug demo: {text}", file=sys.stderr, flush=True)
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:

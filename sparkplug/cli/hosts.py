@@ -58,7 +58,7 @@ def host_data(view: HostView) -> dict[str, Any]:
 
 
 def _need(need: HostNeed) -> dict[str, Any]:
-    since = need.since.isoformat() if need.since else None
+    since = need.since.isoformat().replace("+00:00", "Z") if need.since else None
     return {
         "place": need.place,
         "what": need.what,

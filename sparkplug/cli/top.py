@@ -18,6 +18,7 @@ from sparkplug.cli.hosts import host_data
 from sparkplug.cli.output import cell_text, cell_width, table
 from sparkplug.schema.errors import DeadlineError, InvalidError, NoMeshError
 from sparkplug.schema.host import DriverState, Gpu, HostSample, Process
+from sparkplug.schema.host_needs import host_needs
 from sparkplug.schema.node_services import HostView
 from sparkplug.schema.plain import plain
 from sparkplug.schema.text import one_line
@@ -157,7 +158,24 @@ def _host_lines(view: HostView) -> list[str]:
     if sample.pressure:
         waits = ", ".join(f"{n} {p.some_avg10:.1f}%" for n, p in sorted(sample.pressure.items()))
         lines.append(f"psi {waits} (some, 10 s)")
-    return [*lines, *_io_lines(sample), *_gpu_lines(sample), *_inference_lines(sample)]
+    return [
+        *lines,
+        *_need_lines(view),
+        *_io_lines(sample),
+        *_gpu_lines(sample),
+        *_inference_lines(sample),
+    ]
+
+
+def _need_lines(view: HostView) -> list[str]:
+    """What of it a person has to see to."""
+    lines = []
+    for need in host_needs(view):
+        place = f"{need.place} " if need.place.startswith("gpu") else ""
+        remedy = f" → {need.remedy}" if need.remedy else ""
+        detail = f"  {need.detail}" if need.detail else ""
+        lines.append(one_line(f"needs you: {place}{need.what}{remedy}{detail}"))
+    return lines
 
 
 def _io_lines(sample: HostSample) -> list[str]:

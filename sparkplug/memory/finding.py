@@ -11,6 +11,7 @@ from typing import Any
 from sparkplug.memory import looking
 from sparkplug.memory.access import Caller
 from sparkplug.memory.fitting import fit, room
+from sparkplug.memory.indexing import BEHIND
 from sparkplug.memory.parts import Parts
 from sparkplug.memory.search import BESIDE_MEANINGS, BESIDE_WORDS, POOL, by_words, hybrid
 from sparkplug.memory.vectors import Space
@@ -42,6 +43,7 @@ class Finding:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._totals: tuple[float, dict[str, int]] = (0.0, {})
+        self._indexed = 0
         self._store_rests = 0.0
         self._reads: list[tuple[list[int], str, str]] = []
         self._read_noted = asyncio.Event()
@@ -67,6 +69,8 @@ class Finding:
             self._read_noted.set()
         hits = [hit for _, hit in pairs]
         self._fit(hits)
+        if not note and total - self._indexed >= BEHIND:
+            note = f"{self._indexed} of {total} memories are compared by meaning yet, all by words"
         return SearchReply.model_construct(
             v=1,
             hits=hits,
@@ -144,16 +148,18 @@ class Finding:
         """How many memories there are, and how many of them are in some scopes."""
         read, totals = self._totals
         if time.monotonic() - read > _TOTAL_AGE_S or not totals:
-            totals = await self._parts.on_reader(self._count)
+            totals, self._indexed = await self._parts.on_reader(self._count)
             self._totals = (time.monotonic(), totals)
         total = sum(totals.values())
         if scopes is None:
             return total, total
         return total, sum(totals.get(scope, 0) for scope in scopes)
 
-    def _count(self) -> dict[str, int]:
+    def _count(self) -> tuple[dict[str, int], int]:
+        """How many memories each scope has, and how many of all have a vector."""
         sql = "SELECT scope, count(*) AS n FROM items WHERE state = 'kept' GROUP BY scope"
-        return {row["scope"]: row["n"] for row in self._parts.catalogue.reader.execute(sql)}
+        rows = self._parts.catalogue.reader.execute(sql)
+        return {row["scope"]: row["n"] for row in rows}, self._parts.indexing.indexed()
 
     async def list(self, caller: Caller, request: ListRequest) -> ListReply:
         """A page of items, the newest first."""

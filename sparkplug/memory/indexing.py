@@ -19,6 +19,8 @@ from sparkplug.schema.memory_stats import Reembedding
 log = logging.getLogger(__name__)
 
 _BATCH = 128
+#: From so many on that have no vector yet it is told how many have one.
+BEHIND = 1_000
 _AGAIN_S = 5.0
 _SPREAD_S = 0.002
 
@@ -67,13 +69,13 @@ class Indexing:
     def progress(self) -> Reembedding | None:
         """How far the next space is filled; None when none is."""
         wanted, serving = self.wanted, self.serving
-        if wanted is None or (serving is wanted and not self.error):
+        if wanted is None:
             return None
         kept = self._catalogue.reader.execute(
             "SELECT count(*) AS n FROM items WHERE state = 'kept'"
         ).fetchone()["n"]
         done = self._count(wanted.name)
-        if serving is wanted and done >= kept:
+        if serving is wanted and kept - done < (1 if self.error else BEHIND):
             return None
         return Reembedding(embedder=wanted.name, done=done, total=kept, error=self.error)
 
@@ -105,6 +107,13 @@ class Indexing:
 
     def _load(self) -> None:
         wanted = self._open_wanted()
+        known = self._catalogue.reader.execute(
+            "SELECT 1 FROM spaces WHERE name = ?", (wanted.name,)
+        ).fetchone()
+        if known is None and wanted.left_over:
+            wanted.drop()
+            wanted.close()
+            wanted = self._open_wanted()
         with self._catalogue.change() as db:
             rows = db.execute("SELECT name FROM spaces WHERE serving = 1").fetchall()
             db.execute(
@@ -142,7 +151,9 @@ class Indexing:
     def _fill(self, space: Space) -> bool:
         rows = self._catalogue.reader.execute(
             "SELECT row, id, text, scope, version FROM items WHERE state = 'kept' AND NOT EXISTS"
-            " (SELECT 1 FROM vectors WHERE space = ? AND item = items.row) ORDER BY row LIMIT ?",
+            # The newest first: what was just said is asked about next.
+            " (SELECT 1 FROM vectors WHERE space = ? AND item = items.row)"
+            " ORDER BY row DESC LIMIT ?",
             (space.name, _BATCH),
         ).fetchall()
         if not rows:

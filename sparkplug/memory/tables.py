@@ -83,8 +83,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     text, content='', tokenize='porter unicode61'
 );
 """
-#: How the index of words is made; it is made anew of one that was made otherwise.
-_WORDS_MADE = 2
+#: How the index of words is made, and vectors; they are made anew where it was otherwise.
+_WORDS_MADE, _VECTORS_MADE = 2, 3
 
 
 def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
@@ -105,7 +105,7 @@ def open_catalogue(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.executescript(retention.TABLE)
         happened.lay_out(connection)
         _add_hosts(connection)
-        _make_words_anew(connection)
+        _make_anew(connection)
         path.chmod(0o600)
     else:
         connection.execute("PRAGMA query_only = ON")
@@ -121,15 +121,20 @@ def _add_hosts(connection: sqlite3.Connection) -> None:
         connection.execute("ALTER TABLE folders ADD COLUMN host TEXT NOT NULL DEFAULT ''")
 
 
-def _make_words_anew(connection: sqlite3.Connection) -> None:
-    """Make the index of words again when it is of an earlier making: of a release before."""
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _WORDS_MADE:
+def _make_anew(connection: sqlite3.Connection) -> None:
+    """What is made of the texts is made again where it is of a release before."""
+    made = connection.execute("PRAGMA user_version").fetchone()[0]
+    if made == _VECTORS_MADE:
         return
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
-    connection.execute(
-        "INSERT INTO words (rowid, text) SELECT row, index_words(text) FROM items"
-        " WHERE state = 'kept'"
-    )
-    connection.execute(f"PRAGMA user_version = {_WORDS_MADE}")
+    if made < _WORDS_MADE:
+        connection.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        connection.execute(
+            "INSERT INTO words (rowid, text) SELECT row, index_words(text) FROM items"
+            " WHERE state = 'kept'"
+        )
+    # Among them were some of texts without a word, through which others were not found.
+    connection.execute("DELETE FROM vectors WHERE space LIKE 'lexical-%'")
+    connection.execute("DELETE FROM spaces WHERE name LIKE 'lexical-%'")
+    connection.execute(f"PRAGMA user_version = {_VECTORS_MADE}")
     connection.execute("COMMIT")

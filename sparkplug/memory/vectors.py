@@ -84,6 +84,7 @@ class Space:
         self._store = self.mem0.vector_store
         self.unlike = _unlike(embedder)
         self._chroma = getattr(self._store, "collection", None)
+        self._own = not settings.store_config
         if settings.store != "chroma":
             self._chroma = None
         self._narrow = Narrow(self._read_scope, self._lock)
@@ -91,6 +92,18 @@ class Space:
     def insert(self, ids: Sequence[str], texts: Sequence[str], scopes: Sequence[str]) -> None:
         """Store vectors of texts. One that is there already is replaced."""
         vectors = self.embedder.embed(texts)
+        telling = np.linalg.norm(vectors, axis=1) > 0
+        if not telling.all():
+            # What holds no word is nearer to all others than they are to each other: each would
+            # be linked to it alone, and through one such text hardly any other were found.
+            self.remove([known for known, tells in zip(ids, telling, strict=True) if not tells])
+            ids, texts, scopes = (
+                [one for one, tells in zip(given, telling, strict=True) if tells]
+                for given in (ids, texts, scopes)
+            )
+            vectors = vectors[telling]
+        if not ids:
+            return
         payloads = [
             {"data": text[:_DATA_CHARS], "user_id": scope}
             for text, scope in zip(texts, scopes, strict=True)
@@ -176,6 +189,11 @@ class Space:
         found = self._chroma.get(where={"user_id": scope}, include=["embeddings"])
         rows = np.asarray(found["embeddings"], dtype=np.float32)
         return list(found["ids"]), rows.reshape(len(found["ids"]), -1)
+
+    @property
+    def left_over(self) -> bool:
+        """Whether Mem0's own folder holds vectors already."""
+        return self._chroma is not None and self._own and self._chroma.count() > 0
 
     def drop(self) -> None:
         """Let go of the collection: another embedder's has taken its place."""

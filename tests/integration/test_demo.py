@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,6 +54,25 @@ def test_without_a_terminal_it_prints_a_true_brief_and_leaves_nothing(tmp_path: 
     ]
     assert left == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_leaves_nothing(tmp_path: Path) -> None:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("SPARKPLUG_")}
+    environ |= {"TMPDIR": str(tmp_path), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "sparkplug", "demo"], environ)
+    shown = b""
+    # What it draws names the panes, once it is the control centre.
+    while b"overview" not in shown:
+        assert select.select([terminal], [], [], 60)[0], shown[-500:]
+        shown += os.read(terminal, 65536)
+    os.close(terminal)
+    process = psutil.Process(pid)
+    assert wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, 60)
+    os.waitpid(pid, 0)
+    assert wait_until(lambda: list(tmp_path.iterdir()) == [], 60), list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -109,6 +109,7 @@ async def test_a_gpu_that_hangs_and_an_xid_are_told_and_no_other_misses_a_beat(
         return simulated.cli("top", "-1").stdout
 
     # The process that is stuck is replaced at times, and begins anew.
+    assert wait_until(lambda: "needs you: gpu 7 a call to it hangs" in top())
     assert wait_until(lambda: "stale" in top())
     assert "SIMULATED" in top()
 

@@ -23,10 +23,11 @@ from sparkplug.bus.connection import Bus
 from sparkplug.client import memory
 from sparkplug.client.session import Client
 from sparkplug.config import load_settings
-from sparkplug.memory import carrying, extraction, finding, moving, pairs
+from sparkplug.memory import carrying, extraction, finding, indexing, moving, pairs
 from sparkplug.memory.comparison import Comparison
 from sparkplug.memory.quiet import keep_quiet
 from sparkplug.memory.service import MemoryService
+from sparkplug.memory.vectors import Space
 from sparkplug.paths import Paths
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import ConflictError, DeadlineError, RefusedError, SparkplugError
@@ -183,6 +184,34 @@ async def test_another_embedder_takes_over_without_a_gap(mesh_bus: Bus, tmp_path
         found = await search(mesh_bus, "cat on a rug")
         assert found.hits[0].text == "a feline sleeps upon the carpet"
         assert found.hits[0].why.semantic and found.hits[0].why.lexical is None
+
+
+async def test_what_has_no_vector_yet_is_told(
+    mesh_bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BEHIND", 20)
+    monkeypatch.setattr(finding, "BEHIND", 20)
+    monkeypatch.setattr(finding, "_TOTAL_AGE_S", 0.0)
+    go_on = threading.Event()
+    fill = indexing.Indexing._fill
+
+    def late(self: indexing.Indexing, space: Space) -> bool:
+        return go_on.is_set() and fill(self, space)
+
+    monkeypatch.setattr(indexing.Indexing, "_fill", late)
+    async with service(mesh_bus, tmp_path / "memory", SPARKPLUG_MEMORY_EMBEDDER="lexical"):
+        for number in range(30):
+            await wire.write(mesh_bus, WHO, MemoryAdd(text=f"about number {number}"))
+        await say(mesh_bus, "the last of them")
+        told = (await stats(mesh_bus)).reembedding
+        assert told is not None and (told.done, told.total) == (0, 31)
+        found = await search(mesh_bus, "about number 7")
+        assert found.note == "0 of 31 memories are compared by meaning yet, all by words"
+        assert found.hits[0].text == "about number 7"
+        go_on.set()
+        await eventually(lambda: _indexed(mesh_bus, 31), 60)
+        assert (await stats(mesh_bus)).reembedding is None
+        assert (await search(mesh_bus, "about number 7")).note == ""
 
 
 async def test_a_space_taken_down_in_the_middle_of_a_search_is_not_missed(

@@ -6,9 +6,12 @@ is not to be had in tests, Mem0's own classes judge what they would be told.
 
 from __future__ import annotations
 
+import random
+import re
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +27,9 @@ from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.settings import LlmSection, MemorySection
 
 EMBEDDER = LexicalEmbedder(64)
+WORDS = sorted(
+    set(re.findall(r"[a-z]{4,}", (Path(__file__).parents[2] / "docs/plans.md").read_text()))
+)
 
 
 @pytest.fixture
@@ -125,6 +131,23 @@ def test_pgvector(folder: Path, postgres: str) -> None:
     assert again.search("iron anchor", None, 1, 4, 4)[0][0].endswith("a")
     for one in (made, again, wider):
         one.close()
+
+
+def test_a_text_without_a_word_hides_no_other(folder: Path) -> None:
+    rng = random.Random(7)
+    texts = ["!!!", *(" ".join(rng.choices(WORDS, k=12)) for _ in range(3000))]
+    ids = [str(uuid.UUID(int=number)) for number in range(len(texts))]
+    made = space(folder, "chroma")
+    for start in range(0, len(ids), 200):
+        part = slice(start, start + 200)
+        made.insert(ids[part], texts[part], ["mesh"] * len(ids[part]))
+    sought = rng.sample(range(1, len(ids)), 50)
+    found = [made.search(texts[n], None, 10, 9999, 9999) for n in sought]
+    assert sum(ids[n] in dict(hits) for n, hits in zip(sought, found, strict=True)) >= 45
+    assert all(ids[0] not in dict(hits) for hits in found)
+    made.insert(ids[1:2], ["???"], ["mesh"])  # it says no word any more
+    assert ids[1] not in dict(made.search(texts[1], None, 10, 9999, 9999))
+    made.close()
 
 
 @pytest.mark.parametrize(

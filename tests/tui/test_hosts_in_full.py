@@ -109,7 +109,7 @@ async def test_all_that_is_measured_of_a_gpu_is_on_the_screen(mesh: Mesh) -> Non
         ):
             await seen.shows(*words)
         await seen.press("G")
-        await seen.shows("3g.40gb", "20G of 40G · 60 SMs", "✖ stale 12s", "double_bit_ecc gpu 0")
+        await seen.shows("3g.40gb", "20G of 40G · 60 SMs", "✖ stale 12s", "double bit ecc gpu 0")
 
 
 async def test_what_is_wrong_is_not_cut_off_beside_plots(mesh: Mesh) -> None:
@@ -129,7 +129,7 @@ async def test_what_is_wrong_is_not_cut_off_beside_plots(mesh: Mesh) -> None:
     driver = Driver(state=DriverState.ERROR, reason=reason, simulated=True)
     async with centre((160, 50), pane="hosts") as seen:
         await mesh.tell(sample("gpu-1", 9, driver=DRIVER, gpus=[worn]))
-        await seen.shows("gpu power", "· row remap pending", "fabric completed, limited capacity")
+        await seen.shows("gpu power", "row remap pending ·", "fabric completed, limited capacity")
         await mesh.tell(sample("gpu-1", 10, driver=driver, gpus=[]))
         await seen.shows("or reload it")
 

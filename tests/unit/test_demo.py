@@ -48,6 +48,7 @@ def test_pane_theme_and_readonly_are_those_asked_for(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo.os, "environ", dict(demo.os.environ))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sparkplug.tui.main, "main", opens)
     assert demo.main(argparse.Namespace(scenario=None, pane="hosts", readonly=True)) == 0
     assert demo.main(argparse.Namespace(scenario=None)) == 0

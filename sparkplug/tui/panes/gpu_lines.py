@@ -12,7 +12,7 @@ from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, size
 from sparkplug.tui.panes.gpu_process_lines import accounted_lines, figure_line, process_lines
 
 if TYPE_CHECKING:
-    from sparkplug.schema.gpu import Fabric, Gpu
+    from sparkplug.schema.gpu import Fabric, Gpu, NvLinks
     from sparkplug.schema.past import PastGpu
 
 #: The bars of a GPU whose figures stand in few lines, in cells.
@@ -89,9 +89,9 @@ def small_gpu(gpu: Gpu) -> list[Line]:
         figure_line("power", *_power(gpu)),
         *below,
         *_activity(gpu, brief=True),
-        *_links(gpu),
+        *_links(gpu, brief=True),
         *_slices(gpu),
-        *process_lines(gpu),
+        *process_lines(gpu, brief=True),
     ]
 
 
@@ -116,6 +116,7 @@ def gpu_lines(gpu: Gpu, past: Sequence[Gpu | PastGpu | None], bar: int, plot: in
         figure_line("", *_memory(gpu)),
         figure_line("power", *_power(gpu)),
         figure_line("clocks", *_clocks(gpu)),
+        *_other_clocks(gpu),
         figure_line("ecc", *_ecc(gpu)),
         *_activity(gpu),
         *_links(gpu),
@@ -198,6 +199,13 @@ def _clocks(gpu: Gpu) -> Line:
     )
 
 
+def _other_clocks(gpu: Gpu) -> list[Line]:
+    """Those that differ from the SMs' only on some chips, and of the video engines."""
+    named = (("graphics", gpu.graphics_clock_mhz), ("video", gpu.video_clock_mhz))
+    found = [f"{name} {clock} MHz" for name, clock in named if clock is not None]
+    return [figure_line("", ("dim", " · ".join(found)))] if found else []
+
+
 def _ecc(gpu: Gpu, *, brief: bool = False) -> Line:
     bad = gpu.ecc_uncorrected_volatile
     if brief:
@@ -257,7 +265,7 @@ def _activity(gpu: Gpu, *, brief: bool = False) -> list[Line]:
     return [figure_line("active", ("dim", " · ".join(found)))] if found else []
 
 
-def _links(gpu: Gpu) -> list[Line]:
+def _links(gpu: Gpu, *, brief: bool = False) -> list[Line]:
     """PCIe, NVLink, fabric."""
     lines: list[Line] = []
     pcie, nvlink, fabric = gpu.pcie, gpu.nvlink, gpu.fabric
@@ -294,10 +302,25 @@ def _links(gpu: Gpu) -> list[Line]:
                 ("dim", f" · fabric {_fabric_words(fabric)}" if _is_well(fabric) else ""),
             )
         )
+        if not brief and (more := _link_words(nvlink, fabric)):
+            lines.append(figure_line("", ("dim", more)))
     # By itself, where the end of a line that is cut would not tell it.
     if fabric is not None and not _is_well(fabric):
         lines.append(figure_line("", ("warn", f"fabric {_fabric_words(fabric)}")))
     return lines
+
+
+def _link_words(nvlink: NvLinks, fabric: Fabric | None) -> str:
+    """What a link can carry and where it leads, which are down, and what fabric it is in."""
+    speed, down = nvlink.speed_bytes_per_second, nvlink.inactive
+    words = (
+        f"{size(speed)}/s a link" if speed is not None else "",
+        f"to {one_line(nvlink.remote)}" if nvlink.remote else "",
+        f"down: {', '.join(map(str, down))}" if down else "",
+        f"clique {fabric.clique}" if fabric is not None and fabric.clique is not None else "",
+        f"cluster {one_line(fabric.cluster)}" if fabric is not None and fabric.cluster else "",
+    )
+    return " · ".join(filter(None, words))
 
 
 def _is_well(fabric: Fabric | None) -> bool:
@@ -316,6 +339,7 @@ def _board(gpu: Gpu) -> list[Line]:
     """What it is and how it was set up: what its driver tells of that."""
     least, most, bar1 = gpu.power_limit_min_watts, gpu.power_limit_max_watts, gpu.bar1
     told = (
+        ("bus ", gpu.pcie and gpu.pcie.bus_id),
         ("", gpu.serial and f"serial {gpu.serial}"),
         ("", gpu.part_number and f"part {gpu.part_number}"),
         ("", gpu.vbios and f"vbios {gpu.vbios}"),

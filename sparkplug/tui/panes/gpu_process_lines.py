@@ -17,7 +17,7 @@ _PROCESSES = 12
 _ACCOUNTED = 8
 
 
-def process_lines(gpu: Gpu) -> list[Line]:
+def process_lines(gpu: Gpu, *, brief: bool = False) -> list[Line]:
     """As a tree: those that one process started stand below it."""
     lines: list[Line] = []
     shown = gpu.processes[:_PROCESSES]
@@ -28,9 +28,10 @@ def process_lines(gpu: Gpu) -> list[Line]:
         if parent is not None and parent[0] not in told:
             told.add(parent[0])
             if all(parent[0] != other.pid for other in shown):
-                head = ("dim", f"{'':18} {'':5} {'':7} {one_line(parent[1])}")
+                use = "" if brief else f"{'':9}"
+                head = ("dim", f"{'':18} {'':5} {'':7} {use}{one_line(parent[1])}")
                 lines.append(figure_line(f"{parent[0]:>7}", head))
-        lines.append(_process(process, below=parent is not None))
+        lines.append(_process(process, below=parent is not None, brief=brief))
     if len(gpu.processes) > _PROCESSES:
         more = len(gpu.processes) - _PROCESSES
         lines.append(figure_line("", ("dim", f"and {more} more processes")))
@@ -55,9 +56,13 @@ def _shared_parents(processes: Sequence[GpuProcess]) -> dict[int, tuple[int, str
     return found
 
 
-def _process(process: GpuProcess, *, below: bool) -> Line:
+def _process(process: GpuProcess, *, below: bool, brief: bool) -> Line:
     owner = process.agent or process.user or ""
     where = [process.container, f"job {process.slurm_job}" if process.slurm_job else None]
+    where.append(f"user {process.user}" if process.agent and process.user else None)
+    where.append(process.kind if process.kind not in (None, "compute") else None)
+    engines = (("encoder", process.encoder_percent), ("decoder", process.decoder_percent))
+    where += [f"{name} {share:.0f}%" for name, share in engines if share]
     if process.gpu_instance is not None:
         where.append(f"gi {process.gpu_instance}")
     branch = "└ " if below else ""
@@ -66,9 +71,12 @@ def _process(process: GpuProcess, *, below: bool) -> Line:
         ("focus" if process.agent else "dim", fit(owner, 18) + " "),
         ("text", f"{size(process.used_bytes):>5} "),
         ("dim", f"sm {number(process.sm_percent, '%'):>4} "),
+        ("dim", "" if brief else f"bus {number(process.memory_bus_percent, '%'):>4} "),
         ("dim", branch),
         ("text", one_line(process.name or "")),
         ("dim", "".join(f" · {one_line(text)}" for text in where if text)),
+        # What it was started as, where there is room for it.
+        ("dim", f" · {one_line(process.command)}" if process.command else ""),
     )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Resize
 
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.text import one_line
@@ -148,13 +147,18 @@ class MemoryTimeline(MemoryView):
         self._alone, self._reach, self._happenings = "", 0, []
         self.begin(self.read)
 
-    def on_resize(self, event: Resize) -> None:
+    def on_resize(self) -> None:
         """Bars where there is room."""
-        tall = event.size.height >= _TALL
-        self._bar_rows, self._has_legend = _BARS if tall else _FEW_BARS, tall
-        self._bars.display = event.size.height >= _LEAST
-        self._bars.styles.height = self._bar_rows + 1 + tall + _AROUND
+        self._share_room()
         self.call_after_refresh(self._fit_bars)
+
+    def _share_room(self) -> None:
+        """As many rows of bars as there is room for now: a size may be told of late."""
+        height = self.size.height
+        tall = height >= _TALL
+        self._bar_rows, self._has_legend = _BARS if tall else _FEW_BARS, tall
+        self._bars.display = height >= _LEAST
+        self._bars.styles.height = self._bar_rows + 1 + tall + _AROUND
 
     def _fit_bars(self) -> None:
         """A bar is of one span: of another width they are counted anew."""
@@ -221,6 +225,7 @@ class MemoryTimeline(MemoryView):
         self._rows.name_it(f"timeline{of}{alone}{more}")
         self._rows.set_empty("nothing happened there in that time")
         self._rows.set_rows(self._happenings)
+        self._share_room()
         self._draw_bars()
         self.shown()
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fakes.node import wait_until
 from sparkplug.memory import exchange, looking, upkeep
 from sparkplug.memory.access import Caller
 from sparkplug.memory.catalogue import Catalogue
+from sparkplug.memory.indexing import Indexing
 from sparkplug.memory.search import by_words, hybrid
 from sparkplug.memory.storing import NewItem, Stored, item_id, store
 from sparkplug.memory.wording import index_words, words_of
@@ -259,3 +261,47 @@ def test_an_index_of_words_of_a_release_before_is_made_anew(tmp_path: Path) -> N
         again.delete(db, "aaaa0001", "root", "")
     assert by_words(again.reader, "read call", None, total=1).likeness == {}
     again.close()
+
+
+def test_vectors_of_words_of_a_release_before_are_made_anew(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path)
+    with catalogue.change() as db:
+        for name in ("lexical-512", "model-abc"):
+            db.execute("INSERT INTO spaces VALUES (?, '', 1)", (name,))
+            db.execute("INSERT INTO vectors VALUES (?, 1)", (name,))
+        db.execute("PRAGMA user_version = 2")
+    catalogue.close()
+    again = Catalogue(tmp_path)
+    for table, column in (("spaces", "name"), ("vectors", "space")):
+        rows = again.reader.execute(f"SELECT {column} FROM {table}").fetchall()
+        assert [row[0] for row in rows] == ["model-abc"]
+    again.close()
+
+
+def test_what_was_just_said_has_its_vector_first(catalogue: Catalogue) -> None:
+    import numpy as np
+
+    got: list[str] = []
+
+    class Last:
+        name, dimensions, note = "last", 2, ""
+
+        def embed(self, texts: list[str]) -> object:
+            return np.ones((len(texts), 2), dtype=np.float32)
+
+    class Kept:
+        name, embedder, left_over = "last", Last(), False
+
+        def insert(self, ids: list[str], texts: list[str], scopes: list[str]) -> None:
+            got.extend(texts)
+
+    made = Indexing(catalogue, Kept, lambda _: None)  # type: ignore[arg-type]
+    for number in range(300):
+        add(catalogue, f"text {number}")
+    made.start()
+    try:
+        assert made.loaded.wait(60)
+        assert wait_until(lambda: len(got) == 300, 60)
+    finally:
+        made.stop()
+    assert got[0] == "text 299" and set(got) == {f"text {n}" for n in range(300)}

@@ -9,7 +9,7 @@ from sparkplug.schema.host import Cpu, Driver, DriverState, HostSample, Memory
 from sparkplug.schema.node import NodeState, ObservedNode
 from sparkplug.schema.node_services import HostView
 from sparkplug.tui.cells import Line, length
-from sparkplug.tui.panes.gpu_lines import small_gpu, throttle, throttle_brief
+from sparkplug.tui.panes.gpu_lines import gpu_lines, small_gpu, throttle, throttle_brief
 from sparkplug.tui.panes.overview_lines import strip_lines
 
 
@@ -109,3 +109,40 @@ def test_of_a_gpu_that_is_well_all_that_is_told_has_room_beside_plots() -> None:
     assert "bus 55%" in told
     assert "fabric healthy" in told
     assert "fp16 12%" in told
+
+
+def test_a_process_is_told_with_who_owns_it_and_as_what_it_was_started() -> None:
+    told = {
+        "pid": 77,
+        "used_bytes": 60 << 30,
+        "name": "python",
+        "command": "python train.py --epochs 3",
+        "user": "ana",
+        "agent": "research/0",
+        "container": "docker/3f2a",
+        "sm_percent": 90,
+        "memory_bus_percent": 41,
+        "encoder_percent": 12,
+    }
+    one = gpu(processes=[told], pcie={"generation": 5, "bus_id": "00000000:1B:00.0"})
+    [whole] = [text(line) for line in gpu_lines(one, [], 10, 0) if "research/0" in text(line)]
+    assert "bus  41%" in whole
+    assert whole.endswith(
+        "python · docker/3f2a · user ana · encoder 12% · python train.py --epochs 3"
+    )
+    [brief] = [text(line) for line in small_gpu(one) if "research/0" in text(line)]
+    assert "bus" not in brief
+    assert any("bus 00000000:1B:00.0" in text(line) for line in gpu_lines(one, [], 10, 0))
+
+
+def test_all_of_its_links_and_clocks_is_told_where_figures_have_the_room_alone() -> None:
+    links = {"links": 18, "active": 17, "inactive": [4], "speed_bytes_per_second": 25e9}
+    one = gpu(
+        graphics_clock_mhz=1950,
+        video_clock_mhz=1545,
+        nvlink={**links, "remote": "switch"},
+        fabric={"state": "completed", "health": "healthy", "clique": 0},
+    )
+    told = [text(line) for line in gpu_lines(one, [], 10, 0)]
+    assert any("graphics 1950 MHz · video 1545 MHz" in line for line in told)
+    assert any("/s a link · to switch · down: 4 · clique 0" in line for line in told)
