@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,13 @@ from sparkplug.schema.agent import ObservedAgent
 from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.agent_state import Recovery
 from sparkplug.schema.circuits import breaker_words, breakers_of
-from sparkplug.schema.errors import InvalidError
+from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
     from sparkplug.client.agents import AgentDescription
     from sparkplug.client.cancelling import InHand
+    from sparkplug.client.shells import Shell
     from sparkplug.client.usage import UsageByReplica
 
 
@@ -188,6 +191,26 @@ def _scaled(found: AgentDescription) -> str:
     if found.scaled is None:
         return ""
     return f"{figures.age(found.scaled.changed)} ago: {found.scaled.why}"
+
+
+def shell(cli: Cli) -> int:
+    """Become a shell beside an agent."""
+    found = asyncio.run(_beside(cli))
+    try:
+        os.chdir(found.folder)
+        os.execvpe(found.words[0], list(found.words), dict(found.environment))  # noqa: S606
+    except OSError as error:
+        raise SparkplugError(
+            f"{found.words[0]} in {found.folder}: {error.strerror or error}"
+        ) from error
+
+
+async def _beside(cli: Cli) -> Shell:
+    from sparkplug.client import shells
+
+    args = cli.args
+    async with cli.connect() as client:
+        return await shells.beside(client, args.agent, args.replica, args.command)
 
 
 async def logs(cli: Cli) -> int:

@@ -48,6 +48,14 @@ def logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replica", help="of this replica, not the first")
 
 
+def shell_beside(parser: argparse.ArgumentParser) -> None:
+    agent(parser)
+    parser.add_argument("--replica", help="beside this replica, not the first that runs here")
+    parser.add_argument(
+        "command", nargs="*", help="run this instead of a shell; after --", metavar="COMMAND"
+    )
+
+
 def usage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("agent", nargs="?", help="only this agent").kind = "agent"  # type: ignore[attr-defined]
     parser.add_argument(

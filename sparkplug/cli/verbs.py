@@ -71,6 +71,13 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(("agents", "logs"), "what an agent wrote", f"{_ROOM}.agents:logs", arguments.logs),
     Verb(
+        ("agents", "shell"),
+        "a shell in an agent's folder, with its environment",
+        f"{_ROOM}.agents:shell",
+        arguments.shell_beside,
+        writes=True,
+    ),
+    Verb(
         ("plans", "list"), "the plans that have a name", f"{_ROOM}.plans:list_plans", listing=True
     ),
     Verb(("plans", "validate"), "check plan files", f"{_ROOM}.plans:validate", arguments.validate),

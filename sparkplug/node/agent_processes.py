@@ -24,6 +24,7 @@ from sparkplug.node.zygotes import ZygotePool
 from sparkplug.paths import Paths
 from sparkplug.processes import start_time
 from sparkplug.schema.agent import AgentReport, ObservedAgent
+from sparkplug.schema.agent_environment import own
 from sparkplug.schema.agent_spec import AgentSpec
 from sparkplug.schema.errors import InvalidError
 from sparkplug.schema.settings import SettingsDocument
@@ -111,9 +112,8 @@ class AgentProcesses:
         state = self._paths.agents / spec.name
         # What a crew remembers is in a folder of its agent's own, whenever it is opened.
         of_crews = {"CREWAI_STORAGE_DIR": str(state / "crewai")} if spec.runtime == "crewai" else {}
-        env = of_crews | _passed(spec) | spec.env
-        if spec.resources.gpus:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(wanted.gpus)
+        _require_passed(spec)
+        env = of_crews | own(spec, os.environ, wanted.gpus)
         given = self._limits.prepare(f"{spec.name}.{observed.replica}", spec.resources)
         job = SpawnJob(
             id="",
@@ -216,8 +216,8 @@ class AgentProcesses:
         return found[-_LAST_CHARACTERS:]
 
 
-def _passed(spec: AgentSpec) -> dict[str, str]:
-    """What of this node's environment the agent is given by name. Raises InvalidError."""
+def _require_passed(spec: AgentSpec) -> None:
+    """Raise InvalidError where the agent names a variable that this node has not."""
     missing = [name for name in spec.pass_env if name not in os.environ]
     if missing:
         raise InvalidError(
@@ -225,7 +225,6 @@ def _passed(spec: AgentSpec) -> dict[str, str]:
             where="pass_env",
             hint="set it for `sparkplug up`, or take it off the agent's pass_env",
         )
-    return {name: os.environ[name] for name in spec.pass_env}
 
 
 def _given(record: ProcessRecord) -> Given:

@@ -226,8 +226,7 @@ class Parts:
 
 def _agent_environment(settings: Settings, paths: Paths) -> dict[str, str]:
     """What agents get beside the scrubbed environment: the model keys that settings name."""
-    llm = settings.llm
-    names = {llm.api_key_env, *(model.api_key_env for model in llm.models.values())}
     # CrewAI writes keys and settings of its own when it is imported.
     crews = {"CREWAI_STORAGE_DIR": str(paths.cache / "crewai")}
-    return crews | {name: os.environ[name] for name in names if name and os.environ.get(name)}
+    keys = settings.llm.key_variables
+    return crews | {name: os.environ[name] for name in keys if os.environ.get(name)}

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from sparkplug.agents.jobs import SECRETS, SpawnJob, ZygoteMessage, credentials_pipe
 from sparkplug.clock import until_next
+from sparkplug.schema.agent_environment import inherited
 from sparkplug.schema.errors import InvalidError, SparkplugError
 
 log = logging.getLogger(__name__)
@@ -28,42 +29,6 @@ _LINE_LIMIT = 1 << 20
 _TRIES = 3
 #: The longest wait (seconds) before one that keeps dying young is started again.
 _LONGEST_WAIT_S = 30.0
-
-#: What of the daemon's environment agents inherit. Everything else is the daemon's own.
-_INHERITED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TZ",
-    "TMPDIR",
-    "PYTHONPATH",
-    "LD_LIBRARY_PATH",
-    "VIRTUAL_ENV",
-    "CONDA_PREFIX",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-)
-
-#: Libraries that would call home read these when they are imported. An agent's own `env`
-#: can say otherwise.
-_CALL_NOBODY = {
-    "ANONYMIZED_TELEMETRY": "False",
-    "CREWAI_DISABLE_TELEMETRY": "true",
-    "CREWAI_DISABLE_VERSION_CHECK": "true",
-    "CREWAI_TRACING_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "LANGCHAIN_TRACING_V2": "false",
-    # Of what is stored only what a graph's state names is made into objects.
-    "LANGGRAPH_STRICT_MSGPACK": "true",
-    "LANGSMITH_TRACING": "false",
-    "MEM0_TELEMETRY": "False",
-    "ORT_DISABLE_TELEMETRY": "1",
-}
 
 
 class Zygote:
@@ -234,14 +199,9 @@ class ZygotePool:
 
     def __init__(self, logs: Path, extra_environment: Mapping[str, str]) -> None:
         self._logs = logs
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name in _INHERITED or name.startswith(("CUDA_", "NCCL_"))
-        }
-        self._env = inherited | _CALL_NOBODY | dict(extra_environment)
         #: What every process of the node's is given that is not itself the node.
-        self.environment = inherited | _CALL_NOBODY
+        self.environment = inherited(os.environ)
+        self._env = self.environment | dict(extra_environment)
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         #: How many in a row died before they could fork, and when the next may be started.

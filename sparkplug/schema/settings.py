@@ -129,6 +129,12 @@ class LlmSection(Document):
     def _is_http_url(cls, value: str) -> str:
         return check_endpoint(value)
 
+    @property
+    def key_variables(self) -> frozenset[str]:
+        """The environment variables that hold keys of models: agents are given them."""
+        named = {self.api_key_env, *(model.api_key_env for model in self.models.values())}
+        return frozenset(filter(None, named))
+
 
 class MemorySection(Document):
     """What agents remember: where it is kept, by what it is compared, who may read it."""

@@ -32,6 +32,7 @@ from sparkplug.tui.shell.frame import Frame
 from sparkplug.tui.shell.going import Going
 from sparkplug.tui.shell.kept import Kept
 from sparkplug.tui.shell.keys import Keys
+from sparkplug.tui.shell.lending import Lending
 from sparkplug.tui.shell.meshes import Meshes
 from sparkplug.tui.shell.notices import Notices
 from sparkplug.tui.shell.panes import Panes
@@ -61,6 +62,7 @@ class SparkplugApp(
     Editing,
     Reviewing,
     Deploying,
+    Lending,
     Doing,
     Keys,
     Kept,

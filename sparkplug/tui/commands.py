@@ -108,6 +108,13 @@ def own_commands(
     return found
 
 
+def shell_commands(subject: Subject | None) -> list[Command]:
+    """A shell beside what is selected: after all that one wants sooner."""
+    if subject is None or subject.kind != "agent":
+        return []
+    return [Command(f"Shell beside {one_line(subject.name)}", "shell", do="shell", fits=True)]
+
+
 def action_commands(
     subject: Subject | None,
     plans: Sequence[str],

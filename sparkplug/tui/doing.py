@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.schema.errors import DeadlineError, SparkplugError
-from sparkplug.tui.commands import Command, action_commands, own_commands
+from sparkplug.tui.commands import Command, action_commands, own_commands, shell_commands
 from sparkplug.tui.difference import difference_lines
 from sparkplug.tui.places import Opened
 from sparkplug.tui.shell.part import Part
@@ -38,6 +38,7 @@ class Doing(Part):
             keys = app.action_keys
             plans, marked = app.store.plans, app.marked
             found += action_commands(subject, plans, keys, readonly=app.readonly, marked=marked)
+        found += shell_commands(subject)
         return sorted(found, key=lambda command: not command.fits)
 
     async def action_palette(self) -> None:

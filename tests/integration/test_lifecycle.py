@@ -238,6 +238,32 @@ async def test_a_name_that_is_not_there_is_told_before_anybody_is_asked(
     assert await states(client, "there") == ["idle", "idle"]
 
 
+async def test_a_shell_beside_an_agent_has_its_folder_and_its_environment(
+    node: Node, client: Client, tmp_path: Path
+) -> None:
+    path = node.write_agent(tmp_path, "beside", CODE, env={"VERSION": "7"}, replicas=2)
+    await act(client, "deploy", str(path))
+    script = "import beside_module, os; print(os.getcwd(), os.environ['VERSION'])"
+    ran = node.cli("agents", "shell", "beside", "--", "python", "-c", script)
+    assert ran.stdout == f"{tmp_path} 7\n"
+    words = ("agents", "shell", "beside", "--replica", "1", "--", "env")
+    shown = dict(line.partition("=")[::2] for line in node.cli(*words).stdout.splitlines())
+    assert shown["SPARKPLUG_AGENT"] == "beside/1"
+    assert not {"NATS_CREDS", "PYTEST_CURRENT_TEST"} & set(shown)
+    # It begins also where the agent cannot: there one wants it most.
+    await act(client, "stop", "beside", now=True)
+    stopped = node.cli("agents", "shell", "beside", "--", "false", check=False)
+    assert stopped.returncode == 1
+    for more, code in (
+        (["nobody"], 3),
+        (["beside", "--replica", "9"], 3),
+        (["beside", "--", "no-such-command"], 1),
+        (["beside", "--readonly"], 4),
+    ):
+        told = node.cli("agents", "shell", *more, check=False)
+        assert told.returncode == code, told.stderr
+
+
 TALKING = """\
 import asyncio
 import contextlib

@@ -173,7 +173,9 @@ async def test_themes_change_what_is_painted(seen: Centre) -> None:
 
 async def test_help_is_made_from_bindings_and_registry(seen: Centre) -> None:
     await seen.press("question_mark")
-    await seen.shows("Restart agent critic", ":agents restart", "in this box")
+    await seen.shows("Restart agent critic", ":agents restart")
+    await seen.press("pagedown")
+    await seen.shows(":shell", "in this box")
     await seen.press("G")
     await seen.shows("short names")
     await seen.press("question_mark", "q")
