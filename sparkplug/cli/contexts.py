@@ -47,7 +47,7 @@ async def add(cli: Cli) -> int:
     data = {"url": cli.args.address, "creds": creds, "ca": ca, "description": description}
     entry = validate(ContextEntry, data)
     if isinstance(entry, list):
-        raise InvalidError("; ".join(f"{found.path[-1]}: {found.message}" for found in entry))
+        raise InvalidError("; ".join(found.message for found in entry))
     add_context(cli.args.name, entry, cli.settings_here)
     return _told(cli, f"context {cli.args.name} is added")
 

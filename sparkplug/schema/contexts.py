@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from sparkplug.schema.base import Document
-from sparkplug.schema.settings import Name, NatsSection
+from sparkplug.schema.mesh import check_nats_urls
+from sparkplug.schema.settings import Name
 
 
 class ContextEntry(Document):
@@ -19,7 +20,7 @@ class ContextEntry(Document):
     @field_validator("url")
     @classmethod
     def _is_nats_url(cls, value: str) -> str:
-        return NatsSection(url=value).url
+        return check_nats_urls(value)
 
 
 class ContextsDocument(Document):

@@ -10,6 +10,7 @@ import zlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -20,6 +21,7 @@ from sparkplug.schema.errors import InvalidError
 WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  what an operator asks for by name
 _TOKEN_MARK = "spk1."  # noqa: S105  what every token begins with
 _MOST_TOKEN = 16 << 10
+_NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s/,]+/?")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 #: The name of a node or a face, as it stands in subjects and keys.
@@ -52,6 +54,21 @@ def parse_address(text: str) -> tuple[str, int]:
 def parse_addresses(text: str) -> list[tuple[str, int]]:
     """Several of them, with commas between. Raises ValueError."""
     return [parse_address(part) for part in text.split(",") if part.strip()]
+
+
+def check_nats_urls(value: str) -> str:
+    """NATS URLs with commas between, as they are. Raises ValueError where one is none."""
+    for url in value.split(","):
+        if not _NATS_URL.fullmatch(url.strip()):
+            raise ValueError("expected a NATS URL, like nats://host:4222")
+        try:
+            parts = urlsplit(url.strip())
+            whole = bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise ValueError(f"not a NATS URL: {error}") from error
+        if not whole:
+            raise ValueError("a NATS URL names a host, and a port above 0: nats://host:4222")
+    return value
 
 
 class MemberKind(StrEnum):

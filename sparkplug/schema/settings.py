@@ -11,12 +11,11 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from sparkplug.schema.base import Document
 from sparkplug.schema.llm import ModelName, ModelSection, VariableName, check_endpoint
 from sparkplug.schema.memory import SCOPE
-from sparkplug.schema.mesh import parse_addresses
+from sparkplug.schema.mesh import check_nats_urls, parse_addresses
 from sparkplug.schema.units import Bytes, Seconds
 
 #: A name that can stand in a subject and in a bucket's key.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
-_NATS_URL = re.compile(r"(nats|tls|ws|wss)://[^\s/,]+/?")
 _ALIAS = re.compile(r"\w[\w-]{0,30}!?")
 
 
@@ -59,9 +58,7 @@ class NatsSection(Document):
     @field_validator("url")
     @classmethod
     def _is_nats_url(cls, value: str) -> str:
-        if value and not all(_NATS_URL.fullmatch(url.strip()) for url in value.split(",")):
-            raise ValueError("expected a NATS URL, like nats://host:4222")
-        return value
+        return check_nats_urls(value) if value else value
 
 
 class AgentsSection(Document):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from sparkplug.client.session import locate
 from sparkplug.config import Settings, load_settings
@@ -138,3 +140,20 @@ def test_a_context_elsewhere_takes_no_credentials_of_ours(
     creds.chmod(0o644)
     with pytest.raises(RefusedError):
         locate(None, settings.paths, settings, environ, context=chosen)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("lab:4222", "expected a NATS URL, like nats://host:4222"),
+        ("nats://lab:99999", "not a NATS URL: Port out of range 0-65535"),
+        ("nats://:4222", "names a host"),
+        ("nats://lab:0", "above 0"),
+        ("nats://[::1:4222", "not a NATS URL"),
+        ("nats://lab:4222,nats://", "expected a NATS URL"),
+    ],
+)
+def test_an_address_that_is_none_is_told_once(url: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)) as refused:
+        ContextEntry(url=url)
+    assert "url: " not in refused.value.errors()[0]["msg"]
