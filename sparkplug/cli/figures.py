@@ -20,6 +20,11 @@ def size(count: float | None) -> str:
     return f"{value:.0f}{unit}" if unit == "B" or value >= 100 else f"{value:.1f}{unit}"
 
 
+def rate(bytes_per_second: float | None) -> str:
+    """Bytes a second: 61.2GiB/s, or that it is not supported."""
+    return _NONE if bytes_per_second is None else f"{size(bytes_per_second)}/s"
+
+
 def percent(value: float | None) -> str:
     """A share in whole percent."""
     return _NONE if value is None else f"{value:.0f}%"

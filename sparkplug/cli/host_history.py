@@ -94,7 +94,7 @@ def _name(name: str, names: dict[str, str]) -> str:
 
 def _value(value: float | None, unit: str) -> str:
     if unit == "B/s":
-        return f"{figures.size(value)}/s"
+        return figures.rate(value)
     return figures.number(value, unit if unit in ("%", "W", "°C") else f" {unit}" if unit else "")
 
 

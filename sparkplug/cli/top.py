@@ -186,13 +186,13 @@ def _io_lines(sample: HostSample) -> list[str]:
         lines.append(f"cores {cells}")
     if sample.network is not None:
         down, up = sample.network.receive_bytes_per_second, sample.network.transmit_bytes_per_second
-        lines.append(f"net in {figures.size(down)}/s, out {figures.size(up)}/s")
+        lines.append(f"net in {figures.rate(down)}, out {figures.rate(up)}")
     busy = [d for d in sample.block_devices if d.busy_percent >= 1]
     if busy:
         told = ", ".join(
             f"{one_line(d.name)} {d.busy_percent:.0f}% busy, reads "
-            f"{figures.size(d.read_bytes_per_second)}/s, writes "
-            f"{figures.size(d.write_bytes_per_second)}/s"
+            f"{figures.rate(d.read_bytes_per_second)}, writes "
+            f"{figures.rate(d.write_bytes_per_second)}"
             for d in busy[:4]
         )
         lines.append(f"io {told}")

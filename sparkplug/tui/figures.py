@@ -61,6 +61,11 @@ def size(count: float | None) -> str:
     raise AssertionError
 
 
+def rate(bytes_per_second: float | None) -> str:
+    """Bytes a second: `1.5M/s`, or that it is not supported."""
+    return UNSUPPORTED if bytes_per_second is None else f"{size(bytes_per_second)}/s"
+
+
 def percent(value: float | None) -> str:
     """` 93%`, right-aligned in four cells."""
     return f"{value:3.0f}%" if value is not None else f" {UNSUPPORTED}"

@@ -10,6 +10,7 @@ import pytest
 from sparkplug.tui.gallery import pages
 from sparkplug.tui.gallery.main import Gallery
 from sparkplug.tui.themes import load_themes
+from sparkplug.tui.widgets.footer import Footer
 
 
 @pytest.mark.parametrize("name", pages.NAMES)
@@ -23,6 +24,10 @@ async def test_a_page_opens_and_its_keys_are_told(
         await pilot.press("enter")
         assert app.focused is not None
         assert app.focused.id != "gallery-names"
+        keys = app.query_one(Footer).render_line(0).text  # a toast may stand over it
+        assert "f3 next theme" in keys
+        assert keys.rstrip().endswith(("q quit", "esc back to the list")), keys
+        assert "Quit" not in keys
         for _ in range(len(app.themes)):
             await pilot.press("f3")
             await pilot.press("down", "up", "pagedown", "end", "home")

@@ -15,6 +15,7 @@ from sparkplug.tui.dialogs.confirm import Confirm
 from sparkplug.tui.dialogs.described import Described
 from sparkplug.tui.dialogs.menu import MenuDialog
 from sparkplug.tui.palette import Offers, Palette
+from sparkplug.tui.widgets.key_row import KeyRow
 from sparkplug.tui.widgets.tree import Tree
 
 
@@ -152,3 +153,33 @@ async def test_what_the_palette_cannot_take_is_told_where_it_says_what_it_would_
     await seen.shows("✖ replicas: 'many' is not a whole number")
     await seen.press("backspace")
     await seen.until(lambda: "✖" not in seen.screen)
+
+
+@pytest.mark.parametrize("key", ["d", "l", "w"])
+async def test_a_page_says_its_keys_on_top_and_they_can_be_clicked(seen: Centre, key: str) -> None:
+    await seen.press(key)
+    await seen.until(lambda: "? help esc back" in seen.below.splitlines()[0])
+    page = seen.app.screen
+    x = seen.below.splitlines()[0].index("help")
+    await seen.pilot.click(offset=(x, 0))
+    await seen.shows("in this box")
+    await seen.press("escape")
+    await seen.until(lambda: seen.app.screen is page)
+    x = seen.below.splitlines()[0].index("back")
+    await seen.pilot.click(offset=(x, 0))
+    await seen.until(lambda: len(seen.app.screen_stack) == 1)
+    await seen.until(lambda: "mesh home · 1 host" in seen.screen.splitlines()[0])
+
+
+async def test_the_keys_that_answer_are_clicked(mesh: Mesh, seen: Centre) -> None:
+    async def stopped() -> bool:
+        return not (await mesh.desired("critic")).run
+
+    for word in ("no", "yes"):
+        assert not await stopped()
+        await seen.press("x")
+        await seen.until(lambda: isinstance(seen.app.screen, Confirm))
+        await seen.shows("This would stop critic", "y yes")
+        await click(seen, seen.app.screen.query_one(KeyRow), word)
+        await seen.until(lambda: not isinstance(seen.app.screen, Confirm))
+    await seen.becomes(stopped)

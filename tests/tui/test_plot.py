@@ -11,14 +11,37 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widget import Widget
 
+from sparkplug.tui.cells import plain
 from sparkplug.tui.looks import Looks
 from sparkplug.tui.themes import Depth, Terminal, load_themes
 from sparkplug.tui.units import BYTES, PERCENT, TOKENS_PER_SECOND, WATTS
 from sparkplug.tui.widgets.meter import Meter
+from sparkplug.tui.widgets.plot.legend import legend
 from sparkplug.tui.widgets.plot.picture import Limit, Series
 from sparkplug.tui.widgets.plot.plot import Plot
 from sparkplug.tui.widgets.plot.record import Record
 from sparkplug.tui.widgets.sparkline import Sparkline
+
+
+def _said(width: int, moment: str = "") -> str:
+    lines = [(Series(str(n), f"gpu {n}", str(n)), "text", 10.0 * n) for n in range(8)]
+    return plain(legend(lines, [Limit(90, "cap")], PERCENT, width, moment))
+
+
+def test_a_legend_leaves_no_line_out_unsaid() -> None:
+    assert "0 gpu 0  0%  " in _said(140)
+    assert _said(140).endswith("┄ cap 90% ")
+    assert "gpu" not in _said(90)
+    for width in range(70, 46, -1):
+        assert "7 70%" in _said(width)
+        assert len(_said(width).rstrip()) <= width
+    for width in range(46, 4, -1):
+        for moment in ("", "-12s"):
+            said = _said(width, moment)
+            left = int(said.rpartition("+")[2])
+            assert said.count("%") == 8 - left
+            assert len(said) <= max(width, len(moment) + 3)
+
 
 BEGIN = 1_700_000_000.0
 

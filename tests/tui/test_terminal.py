@@ -135,8 +135,6 @@ async def test_what_is_in_sight_round_a_dialog_goes_on(
     await asyncio.to_thread(seen.lacks, "Restart agent")
     seen.child.send("d")
     await asyncio.to_thread(seen.shows, "▸ describe")
-    await mesh.node("gpu-2")
-    await asyncio.to_thread(seen.shows, "▸ describe", "mesh home · 2 hosts")
     server = mesh.server.server.process
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)

@@ -6,13 +6,16 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 
 from sparkplug.tui.cells import Line, wrap
+from sparkplug.tui.dialogs.decision import NO, YES, answer_keys
 from sparkplug.tui.dialogs.dialog import Dialog
+from sparkplug.tui.widgets.key_row import KeyRow
 from sparkplug.tui.widgets.page import Page
 
 _BORDER = 2
-_LEAST = 8
+_LEAST = 3
 
 
 class Confirm(Dialog[bool]):
@@ -27,15 +30,19 @@ class Confirm(Dialog[bool]):
         super().__init__(classes="asking")
         self._page = Page(title)
         self._sentence = sentence
+        self._keys = KeyRow()
 
     def compose(self) -> ComposeResult:
-        """The question."""
-        yield self._page
+        """The question, and the keys that answer."""
+        with Vertical():
+            yield self._page
+            yield self._keys
 
     def on_mount(self) -> None:
         """Show it."""
         self._page.focus()
         self._page.show(self._lines)
+        self._keys.set_keys(answer_keys((YES, NO)))
 
     def on_resize(self) -> None:
         """As high as what it asks, where there is room."""
@@ -43,12 +50,10 @@ class Confirm(Dialog[bool]):
 
     def _grow(self) -> None:
         wanted = len(self._page.lines) + _BORDER
-        self._page.styles.height = max(_LEAST, min(wanted, self.size.height - 2))
+        self._page.styles.height = max(_LEAST, min(wanted, self.size.height - 1 - _BORDER))
 
     def _lines(self, width: int) -> list[Line]:
-        asked: list[Line] = [(("text", line),) for line in wrap(self._sentence, width)]
-        keys: Line = (("warn", "y"), ("text", " yes   "), ("focus", "n"), ("text", " no"))
-        return [*asked, (), keys]
+        return [(("text", line),) for line in wrap(self._sentence, width)]
 
     def action_answer(self, yes: bool) -> None:
         """Answered."""

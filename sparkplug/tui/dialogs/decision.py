@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from sparkplug.tui.cells import Span
 from sparkplug.tui.dialogs.dialog import Dialog
-from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.key_row import KeyRow, KeyWord
 from sparkplug.tui.widgets.page import Layout, Page
 
 _BORDER = 2
@@ -29,6 +28,14 @@ class Answer:
 
 YES = Answer("y", "yes", "yes")
 NO = Answer("n", "no", "no")
+
+
+def answer_keys(answers: Iterable[Answer]) -> list[KeyWord]:
+    """The keys of answers; the one that does it stands out."""
+    return [
+        KeyWord(one.key, one.key, f"{one.words} ", "warn" if one.key == "y" else "focus", "text")
+        for one in answers
+    ]
 
 
 class Decision(Dialog[str]):
@@ -48,7 +55,7 @@ class Decision(Dialog[str]):
         self._page = Page(title)
         self._text = layout
         self._answers = {answer.key: answer for answer in answers}
-        self._keys = OneLine()
+        self._keys = KeyRow()
 
     def compose(self) -> ComposeResult:
         """The text, and the keys."""
@@ -60,11 +67,7 @@ class Decision(Dialog[str]):
         """Show them."""
         self._page.focus()
         self._page.show(self._text)
-        line: list[Span] = []
-        for answer in self._answers.values():
-            line += [("warn" if answer.key == "y" else "focus", f" {answer.key} ")]
-            line += [("text", f"{answer.words}  ")]
-        self._keys.set_line(tuple(line))
+        self._keys.set_keys(answer_keys(self._answers.values()))
 
     def on_resize(self) -> None:
         """As high as what there is to read, where there is room."""

@@ -36,7 +36,7 @@ from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.form.fields import Path as FieldPath
 from sparkplug.tui.widgets.form.form import Form, offers_from
 from sparkplug.tui.widgets.form.offers import Suggest
-from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.key_row import KeyRow, KeyWord
 from sparkplug.tui.widgets.page import Page
 from sparkplug.tui.yaml_pens import yaml_line
 
@@ -125,7 +125,7 @@ class Deploy(Dialog[None]):
         )
         self._fold()
         self._page = Page("what will be deployed")
-        self._keys = OneLine(id="deploy-keys")
+        self._keys = KeyRow(id="deploy-keys")
         self._entry = Entry(prefix="save to: ")
         self._entry.display = False
         self._examples: list[str] = []
@@ -166,11 +166,8 @@ class Deploy(Dialog[None]):
         self._page.display = both or self._only_preview
         keys: list[tuple[str, str]] = [("f8", "deploy"), ("f5", "save to a file")]
         keys += [] if both else [("f6", "form" if self._only_preview else "preview")]
-        keys += [("esc", "leave")]
-        line: Line = tuple(
-            span for key, does in keys for span in (("focus", f" {key}"), ("dim", f" {does} "))
-        )
-        self._keys.set_line(line)
+        found = [KeyWord(key, key, does) for key, does in keys]
+        self._keys.set_keys([*found, KeyWord("escape", "esc", "leave")])
 
     # What is known while one types
 

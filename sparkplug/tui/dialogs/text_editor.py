@@ -9,10 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
-from sparkplug.tui.cells import Line
 from sparkplug.tui.dialogs.decision import Answer, Decision
 from sparkplug.tui.dialogs.dialog import Dialog
-from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.key_row import KeyRow, KeyWord
 
 
 class WritingArea(TextArea):
@@ -42,7 +41,7 @@ class TextEditor(Dialog[str]):
         self._first = area.text
         self._title = title
         self._takes = takes
-        self._keys = OneLine()
+        self._keys = KeyRow()
 
     def compose(self) -> ComposeResult:
         """The text, what is to be told of it, and the keys."""
@@ -71,12 +70,8 @@ class TextEditor(Dialog[str]):
         )
         area.theme = "sparkplug"
         area.focus()
-        keys: Line = (
-            *(("focus", " f8"), ("dim", f" {self._takes}  ")),
-            *(("focus", "esc"), ("dim", " leave  ")),
-            *(("focus", "ctrl+z"), ("dim", " undo")),
-        )
-        self._keys.set_line(keys)
+        keys = ("f8", "f8", self._takes), ("escape", "esc", "leave"), ("ctrl+z", "^z", "undo")
+        self._keys.set_keys([KeyWord(*one) for one in keys])
 
     def action_take(self) -> None:
         """Go on with what is written."""

@@ -14,12 +14,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from sparkplug.schema.errors import InvalidError
-from sparkplug.tui.cells import Span
 from sparkplug.tui.gallery import pages
 from sparkplug.tui.help import key_name
 from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.writer import PaintedApp
 from sparkplug.tui.themes import DEFAULT, Look, Terminal, find_terminal, first_look, load_themes
+from sparkplug.tui.widgets.footer import Footer, Hint
 from sparkplug.tui.widgets.lines import OneLine
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.log_view.box import LogBox
@@ -59,7 +59,7 @@ class Gallery(Looks, PaintedApp):
         self._names = Rows("gallery", id="gallery-names")
         self._area = Container(id="gallery-area")
         self._about = OneLine(id="gallery-about")
-        self._keys = OneLine(id="gallery-keys")
+        self._keys = Footer(id="gallery-keys")
         self.shown = ""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -101,29 +101,36 @@ class Gallery(Looks, PaintedApp):
 
     def on_descendant_focus(self) -> None:
         """Another box."""
+        self._keys.notice(None)
         self.draw_frame()
 
     def note_place(self) -> None:
         """No place is come back to."""
 
     def draw_frame(self) -> None:
-        """The keys of the box one is in, then those of the gallery."""
+        """The keys of the box one is in, as far as they fit, then those of the gallery."""
         mine = (self.focused, self)
-        line: list[Span] = []
+        hints: list[Hint] = []
         told: set[str] = set()
         for found in sorted(self.screen.active_bindings.values(), key=lambda a: a.node is self):
-            what = found.binding.description
-            if found.node in mine and what and what not in told:
+            binding, what = found.binding, found.binding.description
+            # Textual's own way out stands beside ours in no row.
+            if found.node in mine and what and what not in told and binding.key != "ctrl+q":
                 told.add(what)
-                line += [
-                    ("focus", f" {key_name(found.binding.key)} "),
-                    ("dim", what),
-                ]
-        self._keys.set_line(tuple(line))
+                always = found.node is self and binding.id != "gallery.previous"
+                rank = 0 if always else len(hints) + 1
+                hints.append(
+                    Hint(key_name(binding.key), what, f"press({binding.key!r})", rank=rank)
+                )
+        self._keys.draw(hints)
+
+    def action_press(self, key: str) -> None:
+        """A click on a hint is its key."""
+        self.simulate_key(key)
 
     def tell(self, text: str, pen: str = "ok") -> None:
-        """A sentence in the bottom row."""
-        self._keys.set_line(((pen, f" {text}"),))
+        """A sentence in the bottom row, until another box is gone to."""
+        self._keys.notice(((pen, f" {text}"),))
 
     def action_names(self) -> None:
         """To the list; out of what one is in first."""

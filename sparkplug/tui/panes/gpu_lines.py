@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sparkplug.schema.shares import gpu_memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line
-from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, size, sparkline
+from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, rate, size, sparkline
 from sparkplug.tui.panes.gpu_process_lines import accounted_lines, figure_line, process_lines
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _links(gpu: Gpu, *, brief: bool = False) -> list[Line]:
                 "pcie",
                 ("text", f"gen {pcie.generation}{most}"),
                 ("warn" if narrow else "text", width),
-                ("dim", f" · ↓ {size(down)}/s ↑ {size(up)}/s"),
+                ("dim", f" · ↓ {rate(down)} ↑ {rate(up)}"),
                 ("warn" if pcie.replays else "dim", f" · {number(pcie.replays)} replays"),
             )
         )
@@ -294,7 +294,7 @@ def _links(gpu: Gpu, *, brief: bool = False) -> list[Line]:
             figure_line(
                 "nvlink",
                 ("text" if whole else "bad", f"{nvlink.active} of {nvlink.links} up"),
-                ("dim", f" · {nvlink.version or UNSUPPORTED} · ↓ {size(down)}/s ↑ {size(up)}/s"),
+                ("dim", f" · {nvlink.version or UNSUPPORTED} · ↓ {rate(down)} ↑ {rate(up)}"),
                 (
                     "warn" if any(known) else "dim",
                     f" · {number(sum(known) if known else None)} errors",
@@ -314,7 +314,7 @@ def _link_words(nvlink: NvLinks, fabric: Fabric | None) -> str:
     """What a link can carry and where it leads, which are down, and what fabric it is in."""
     speed, down = nvlink.speed_bytes_per_second, nvlink.inactive
     words = (
-        f"{size(speed)}/s a link" if speed is not None else "",
+        f"{rate(speed)} a link" if speed is not None else "",
         f"to {one_line(nvlink.remote)}" if nvlink.remote else "",
         f"down: {', '.join(map(str, down))}" if down else "",
         f"clique {fabric.clique}" if fabric is not None and fabric.clique is not None else "",

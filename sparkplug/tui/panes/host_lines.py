@@ -15,6 +15,7 @@ from sparkplug.tui.figures import (
     meter,
     number,
     percent,
+    rate,
     size,
     sparkline,
 )
@@ -148,7 +149,7 @@ def _host(
     ]
     if sample.network is not None:
         down, up = sample.network.receive_bytes_per_second, sample.network.transmit_bytes_per_second
-        lines.append(figure_line("network", ("text", f"↓ {size(down)}/s  ↑ {size(up)}/s")))
+        lines.append(figure_line("network", ("text", f"↓ {rate(down)}  ↑ {rate(up)}")))
     lines += _interfaces(sample)
     zombie, blocked = sample.processes_zombie, sample.processes_blocked
     lines.append(
@@ -190,8 +191,8 @@ def _interfaces(sample: HostSample) -> list[Line]:
             figure_line(
                 "",
                 ("dim", f"{one_line(one.name):<12} "),
-                ("text", f"↓ {size(one.receive_bytes_per_second)}/s "),
-                ("text", f"↑ {size(one.transmit_bytes_per_second)}/s"),
+                ("text", f"↓ {rate(one.receive_bytes_per_second)} "),
+                ("text", f"↑ {rate(one.transmit_bytes_per_second)}"),
                 ("dim", f" · {speed / 1e9:g} Gb/s" if speed else ""),
                 ("warn" if one.errors else "dim", f" · {one.errors} errors"),
                 ("dim", f" · {one.drops} dropped"),
@@ -212,7 +213,7 @@ def _ports(sample: HostSample) -> list[Line]:
                 ("text", f"{one_line(port.device)}/{port.port} "),
                 ("ok" if well else "bad", f"{'●' if well else '✖'} {one_line(port.state)} "),
                 ("dim", f"{one_line(port.link)} {one_line(port.rate or UNSUPPORTED)} "),
-                ("text", f"↓ {size(down)}/s ↑ {size(up)}/s "),
+                ("text", f"↓ {rate(down)} ↑ {rate(up)} "),
                 ("warn" if port.errors else "dim", f"{number(port.errors)} errors"),
                 ("warn" if port.link_downed else "dim", f" · {number(port.link_downed)} downs"),
             )
@@ -234,7 +235,7 @@ def _hardware(sample: HostSample) -> list[Line]:
             figure_line(
                 "io",
                 ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy "),
-                ("dim", f"reads {size(read)}/s · writes {size(written)}/s"),
+                ("dim", f"reads {rate(read)} · writes {rate(written)}"),
             )
         )
     warm = [s for s in sample.sensors if s.celsius is not None]

@@ -12,7 +12,7 @@ from textual.worker import Worker
 from sparkplug.tui.commands import PANES
 from sparkplug.tui.shell.part import Part
 from sparkplug.tui.widgets.footer import Footer, Hint
-from sparkplug.tui.widgets.header import Banner, Header
+from sparkplug.tui.widgets.header import Banner, Header, Hints
 
 if TYPE_CHECKING:
     from sparkplug.actions.action import Subject
@@ -52,7 +52,12 @@ class Frame(Part):
         """Header and banner."""
         app = self._centre
         store = app.store
-        self._header.draw(store, app.crumbs(), alone=len(app.screen_stack) > 1)
+        over = app.screen_stack[1:]
+        hints: Hints = ()
+        if over and getattr(over[-1], "reads", False):
+            keys = ("help", "help", "help"), ("dialog.back", "back", "screen.close")
+            hints = tuple((app.key(name), does, action) for name, does, action in keys)
+        self._header.draw(store, app.crumbs(), alone=bool(over), hints=hints)
         self._banner.draw(store, time.monotonic() - store.link.since)
 
     def draw_hints(self) -> None:

@@ -93,7 +93,11 @@ class Keys(Part):
         return [*found, Hint(self.key("describe"), "describe", "describe", rank=6)]
 
 
+#: What every dialog has, which is loaded when the first one opens.
+_OF_DIALOGS = {"dialog.back": "escape"}
+
+
 def _built_in(made: type[SparkplugApp], name: str) -> str:
     """The key of what the control centre does by itself, where no setting changes it."""
     bindings = (one for one in made.BINDINGS if isinstance(one, Binding))
-    return next((one.key for one in bindings if one.id == name), "")
+    return next((one.key for one in bindings if one.id == name), _OF_DIALOGS.get(name, ""))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sparkplug.tui.store import Store
 
 
+#: A key, what it does, and the action that a click on it is.
+Hints = tuple[tuple[str, str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Crumb:
     """A word of where one stands, and the app's action that leads there; empty: one is there."""
@@ -38,17 +42,20 @@ class Header(OneLine):
         self._drawn: object = None
         self._places: list[tuple[int, int, str]] = []
 
-    def draw(self, store: Store, crumbs: tuple[Crumb, ...], *, alone: bool = False) -> None:
+    def draw(
+        self, store: Store, crumbs: tuple[Crumb, ...], *, alone: bool = False, hints: Hints = ()
+    ) -> None:
         """Show where we are in this mesh now.
 
-        `alone`: a page hides the banner, so that a lost connection has to be told here.
+        `alone`: a dialog hides the banner, so that a lost connection has to be told here. `hints`
+        are those of a page, which hides the footer, in place of how much there is of the mesh.
         """
         width = self.size.width
         minute = int(time.time() // 60)
         cut = _cut(store) if alone else ""
         shown = (
             *(crumbs, store.simulated, store.complete, store.count(), store.mesh),
-            *(minute, width, cut),
+            *(minute, width, cut, hints),
         )
         if shown == self._drawn:
             return
@@ -61,16 +68,22 @@ class Header(OneLine):
             left += [("dim", " ▸ "), ("text", text)]
             used += 3 + cell_len(text)
             places.append((used - cell_len(text), used, crumb.action))
-        right = self._right(store, cut)
+        more = _hint_line(hints) if hints else _counts(store)
+        right = self._right(store, cut, more)
         if used + length(right) > width:
             # Where one is goes before how much there is of the mesh, which Overview tells too.
-            right = self._right(store, cut, counts=False)
+            more = ()
+            right = self._right(store, cut, more)
         start = max(0, width - length(right))
         places = [(begin, min(end, start), action) for begin, end, action in places]
         for _, text in right:
+            size = cell_len(text)
             if text.startswith("mesh "):
-                places.append((start, start + cell_len(text), "contexts"))
-            start += cell_len(text)
+                places.append((start, start + size, "contexts"))
+            leads = next((action for _, does, action in hints if more and text == f" {does} "), "")
+            if leads:
+                places.append((start - 1, start + size, leads))
+            start += size
         self._places = places
         self.set_line(beside(tuple(left), right, width))
 
@@ -83,7 +96,7 @@ class Header(OneLine):
         """To where the word that was clicked leads."""
         cast("SparkplugApp", self.app).click_header(event.x)
 
-    def _right(self, store: Store, cut: str, *, counts: bool = True) -> Line:
+    def _right(self, store: Store, cut: str, more: Line) -> Line:
         found: list[Span] = [("text", " ")]
         if cut:
             found += [("alarm", f" ! {cut} "), ("dim", " ")]
@@ -91,12 +104,23 @@ class Header(OneLine):
             found += [("alarm", " SIMULATED "), ("dim", " ")]
         if store.mesh:
             found.append(("dim", f"mesh {clean(store.mesh)} · "))
-        if store.complete and counts:
-            count, gpus = store.count()
-            hosts = f"{count} host{'s' * (count != 1)}"
-            found.append(("dim", f"{hosts} · {gpus} GPU{'s' * (gpus != 1)} · "))
+        found += more
         found.append(("text", f"{datetime.now().astimezone():%H:%M} "))
         return tuple(found)
+
+
+def _counts(store: Store) -> Line:
+    """How much there is of the mesh, once it is read."""
+    if not store.complete:
+        return ()
+    count, gpus = store.count()
+    hosts = f"{count} host{'s' * (count != 1)}"
+    return (("dim", f"{hosts} · {gpus} GPU{'s' * (gpus != 1)} · "),)
+
+
+def _hint_line(hints: Hints) -> Line:
+    spans = (span for key, does, _ in hints for span in (("focus", key), ("dim", f" {does} ")))
+    return (*spans, ("dim", "· "))
 
 
 def _cut(store: Store) -> str:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from sparkplug.tui.cells import changed, length, plain
-from sparkplug.tui.figures import meter, sparkline
+from sparkplug.tui.figures import meter, rate, sparkline
 from sparkplug.tui.glyphs import to_ascii
 
 
@@ -77,3 +77,7 @@ def test_where_lines_differ() -> None:
     assert changed(one, (("text", "abc"),)) == [(3, 3)]
     assert changed((("text", "日本x"),), (("text", "日木x"),)) == [(0, 5)]
     assert changed((), (("text", "  "),)) == []
+
+
+def test_what_is_not_told_has_no_rate_either() -> None:
+    assert (rate(None), rate(0.0), rate(1536.0)) == ("n/s", "0B/s", "1.5K/s")
