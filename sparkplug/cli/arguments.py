@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sparkplug.cli.verb import seconds
+from sparkplug.cli.verb import rest, seconds
 
 #: `schema.task.TaskState`, which is not imported for it.
 _TASK_STATES = ("scheduled", "queued", "running", "retrying", "done", "dead", "cancelled")
@@ -51,9 +51,7 @@ def logs(parser: argparse.ArgumentParser) -> None:
 def shell_beside(parser: argparse.ArgumentParser) -> None:
     agent(parser)
     parser.add_argument("--replica", help="beside this replica, not the first that runs here")
-    parser.add_argument(
-        "command", nargs="*", help="run this instead of a shell; after --", metavar="COMMAND"
-    )
+    rest(parser, "command", "what stands after -- is run instead of a shell")
 
 
 def usage(parser: argparse.ArgumentParser) -> None:

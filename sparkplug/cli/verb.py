@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,24 @@ class Verb:
 
 
 class VerbParser(argparse.ArgumentParser):
-    """A parser that raises InvalidError where argparse would print and exit."""
+    """A parser that raises InvalidError where argparse would print and exit.
+
+    `rest` names the argument that takes all words after `--`, whatever they look like: argparse
+    would have it empty where an option stands before them.
+    """
+
+    rest = ""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        if not self.rest or args is None or "--" not in args:
+            return super().parse_known_args(args, namespace)
+        words = list(args)
+        end = words.index("--")
+        found, unknown = super().parse_known_args(words[:end], namespace)
+        setattr(found, self.rest, words[end + 1 :])
+        return found, unknown
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise InvalidError(plain(message), hint=f"`{self.prog} --help` shows the usage")
@@ -41,6 +58,13 @@ class VerbParser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if not isinstance(action, VerbOrFilter):
             super()._check_value(action, value)
+
+
+def rest(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """Have the words after `--` as the argument `name`; `text` says in the help what they are."""
+    assert isinstance(parser, VerbParser)
+    parser.rest, parser.epilog = name, text
+    parser.set_defaults(**{name: []})
 
 
 class VerbOrFilter(argparse._SubParsersAction):  # type: ignore[type-arg]  # noqa: SLF001
