@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
 from sparkplug.actions.agent_arguments import AGENT, REASON, managed
+from sparkplug.actions.asked_of_agents import text_or_action
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -31,9 +32,9 @@ async def _prompt(
     agent: str,
     text: str = "",
     *,
-    files: Sequence[str] = (),
     action: str | None = None,
     inputs: Sequence[str] = (),
+    files: Sequence[str] = (),
     replica: str | None = None,
     thread: str = "",
     timeout: float = _PROMPT_S,
@@ -150,25 +151,8 @@ PROMPT = Action(
     target="agent",
     arguments=(
         AGENT,
-        Argument(
-            "text",
-            "text",
-            "what to say",
-            required=True,
-            default="",
-            unless="action",
-            stdin=True,
-        ),
+        *text_or_action("what to say"),
         Argument("files", "path", "attach a file", flag="--file", repeated=True),
-        Argument("action", "text", "call this typed action instead", flag="--action"),
-        Argument(
-            "inputs",
-            "pairs",
-            "input of the action, key=value",
-            flag="--input",
-            repeated=True,
-            stdin=True,
-        ),
         Argument("replica", "text", "this replica, not the least busy", flag="--replica"),
         Argument(
             "thread",

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument
+from sparkplug.actions.asked_of_agents import text_or_action
 from sparkplug.schema.plain import plain
 
 if TYPE_CHECKING:
@@ -150,24 +151,7 @@ TALK_ACTIONS: tuple[Action, ...] = (
         target="agent",
         arguments=(
             Argument("agent", "agent", _SILENT_GROUPS, required=True),
-            Argument(
-                "text",
-                "text",
-                "what to say",
-                required=True,
-                default="",
-                unless="action",
-                stdin=True,
-            ),
-            Argument("action", "text", "call this typed action instead", flag="--action"),
-            Argument(
-                "inputs",
-                "pairs",
-                "input of the action, key=value",
-                flag="--input",
-                repeated=True,
-                stdin=True,
-            ),
+            *text_or_action("what to say"),
         ),
         check=_check_send,
         run=_send,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import Action, ActionResult, Argument, Subject
+from sparkplug.actions.asked_of_agents import text_or_action
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
@@ -274,24 +275,7 @@ TASK_ACTIONS: tuple[Action, ...] = (
         key="N",
         arguments=(
             Argument("capability", "text", "what an agent must be able to do", required=True),
-            Argument(
-                "text",
-                "text",
-                "what to do",
-                required=True,
-                default="",
-                unless="action",
-                stdin=True,
-            ),
-            Argument("action", "text", "call this typed action instead", flag="--action"),
-            Argument(
-                "inputs",
-                "pairs",
-                "input of the action, key=value",
-                flag="--input",
-                repeated=True,
-                stdin=True,
-            ),
+            *text_or_action("what to do"),
             Argument(
                 "priority",
                 "text",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 
 from sparkplug.tui.cells import Line
 from sparkplug.tui.dialogs.dialog import Dialog
@@ -32,20 +33,21 @@ class ColumnChooser(Dialog[None]):
     crumb = "columns"
 
     def __init__(self, table: Table) -> None:
-        super().__init__(classes="asking choosing")
+        super().__init__(classes="choosing")
         self._table = table
         self._rows = Rows("columns")
 
     def compose(self) -> ComposeResult:
         """The columns."""
-        yield self._rows
+        with Vertical():
+            yield self._rows
 
     def on_mount(self) -> None:
         """Show them."""
         self._rows.focus()
-        self._rows.styles.height = len(self._table.columns) + 2
         self._rows.border_subtitle = _KEYS
         self._show()
+        self._rows.fit_rows()
 
     def _show(self) -> None:
         chosen, by = self._table.chosen, self._table.sorted_by

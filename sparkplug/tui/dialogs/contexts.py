@@ -44,9 +44,7 @@ class ContextsDialog(Dialog[str]):
             )
             rows.append(Row(context.name, line, context.name))
         self._rows.set_rows(rows)
-        # As high as it has to be, with its border.
-        self._rows.styles.height = max(1, len(rows)) + 2
-        self._rows.styles.max_height = "100%"
+        self._rows.fit_rows()
         self._rows.select(self._current)
         self._rows.focus()
 

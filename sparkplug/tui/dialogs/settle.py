@@ -25,7 +25,7 @@ class Settle(Dialog[str]):
     crumb = "decision"
 
     def __init__(self, decision: DecisionView) -> None:
-        super().__init__(classes="choosing asking")
+        super().__init__(classes="choosing")
         self._decision = decision
         self._rows = Rows(one_line(decision.proposal.question)[:60])
 
@@ -55,6 +55,7 @@ class Settle(Dialog[str]):
             )
             rows.append(Row(option, line, option))
         self._rows.set_rows(rows)
+        self._rows.fit_rows()
         self._rows.focus()
 
     def on_listing_chosen(self, event: Listing.Chosen) -> None:

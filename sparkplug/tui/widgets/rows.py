@@ -72,6 +72,11 @@ class Rows(Listing):
         self._filter = value
         self.set_rows(self._all)
 
+    def fit_rows(self) -> None:
+        """As high as its rows and its border, where there is room; for a list of a dialog."""
+        self.styles.height = max(1, len(self._rows)) + self.header_rows + 2
+        self.styles.max_height = "100%"
+
     def set_header(self, header: Line) -> None:
         """Name the columns."""
         if header != self._header:
