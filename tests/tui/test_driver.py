@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -89,7 +90,13 @@ def test_an_escape_that_nothing_follows_is_the_key(monkeypatch: pytest.MonkeyPat
     reading.close()
 
 
-def test_a_terminal_that_is_gone_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_gone_hangs_up_on_us_and_keeps_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(module.os, "kill", lambda *sent: told.append(sent))
     reading = Reading(monkeypatch)
     reading.hang_up()
+    reading.thread.join(WAIT_S)
+    assert told == [(os.getpid(), signal.SIGHUP)]
     reading.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 from codecs import getincrementaldecoder
 from typing import Any
 
@@ -15,6 +16,14 @@ from textual.drivers.linux_driver import LinuxDriver
 #: An escape that nothing follows is the key of that name; looked at so often while one is open.
 _OPEN_S = 0.1
 _BYTES = 4096
+
+
+def _read(terminal: int) -> bytes:
+    """What was typed; nothing of a terminal that is gone, which some kernels tell as an error."""
+    try:
+        return os.read(terminal, _BYTES)
+    except OSError:
+        return b""
 
 
 class PatientDriver(LinuxDriver):
@@ -50,11 +59,13 @@ class PatientDriver(LinuxDriver):
                     is_open = parser._timeout_time is not None  # noqa: SLF001
                     ready = selector.select(_OPEN_S if is_open else None)
                     if any(key is keys for key, _ in ready):
-                        read = os.read(self.fileno, _BYTES)
+                        read = _read(self.fileno)
                         if not read:
-                            # The terminal is gone, and says so again and again.
-                            self.exit_event.wait(_OPEN_S)
-                        elif text := decode(read):
+                            # The terminal is gone. The kernel hangs up on who leads the session
+                            # alone, and that may wait for us, as `make` does.
+                            os.kill(os.getpid(), signal.SIGHUP)
+                            return
+                        if text := decode(read):
                             for event in parser.feed(text):
                                 self.process_message(event)
                     for event in parser.tick():
