@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 #: More than a drain alone: what has not finished is killed, and that is seen too.
 _AFTER_DRAIN_S = 5.0
+#: What each would do to an agent, of one replica or of all.
+_WOULD_RESTART = "would replace the processes of {}; work in hand ends"
+_WOULD_STOP = "would stop {}; work in hand ends"
+_WOULD_REMOVE = "would stop {} and forget its spec"
 
 
 async def _start(
@@ -169,9 +173,9 @@ RESTART = Action(
     many=True,
     danger=True,
     applies=managed,
-    check=_look("would replace the processes of {}; work in hand ends"),
+    check=_look(_WOULD_RESTART),
     run=_restart,
-    preview=lambda agent, **_: f"would replace the processes of {agent}; work in hand ends",
+    preview=lambda agent, **_: _WOULD_RESTART.format(agent),
 )
 
 START = Action(
@@ -200,9 +204,9 @@ STOP = Action(
     many=True,
     danger=True,
     applies=_can_stop,
-    check=_look("would stop {}; work in hand ends"),
+    check=_look(_WOULD_STOP),
     run=_stop,
-    preview=lambda agent, **_: f"would stop {agent}; work in hand ends",
+    preview=lambda agent, **_: _WOULD_STOP.format(agent),
 )
 
 SCALE = Action(
@@ -236,7 +240,7 @@ REMOVE = Action(
     many=True,
     danger=True,
     applies=managed,
-    check=_look("would stop {} and forget its spec"),
+    check=_look(_WOULD_REMOVE),
     run=_remove,
-    preview=lambda agent, **_: f"would stop {agent} and forget its spec",
+    preview=lambda agent, **_: _WOULD_REMOVE.format(agent),
 )

@@ -96,10 +96,19 @@ async def _timeline(
     limit: int = 200,
     before: str = "",
 ) -> ActionResult:
-    asked = {name: given for name, given in locals().items() if name != "client"}
     from sparkplug.client import memory as room
 
-    request = timeline_request(**asked)
+    request = timeline_request(
+        memory=memory,
+        scope=scope,
+        kind=kind,
+        by=by,
+        run=run,
+        since=since,
+        until=until,
+        limit=limit,
+        before=before,
+    )
     reply = await room.timeline(client, request)
     data = plain(reply)
     for part in (*data["happenings"], *data["spans"]):

@@ -20,6 +20,7 @@ from sparkplug.schema.errors import (
     RefusedError,
     SparkplugError,
 )
+from sparkplug.schema.event import present
 
 _ASK_S = 2.0
 
@@ -113,8 +114,7 @@ async def _tell(client: Client, name: str, done: Cancelled, reason: str) -> None
         "agent:cancelled",
         f"{name}/{done.replica}",
         requests=done.cancelled,
-        **({"stuck": done.stuck} if done.stuck else {}),
-        **({"reason": reason} if reason else {}),
+        **present(stuck=done.stuck, reason=reason),
     )
 
 

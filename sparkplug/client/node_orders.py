@@ -17,6 +17,7 @@ from sparkplug.client.session import Client
 from sparkplug.schema.agent import Assignment, DesiredAgent
 from sparkplug.schema.base import utc_now
 from sparkplug.schema.errors import DeadlineError, NotFoundError
+from sparkplug.schema.event import present
 from sparkplug.schema.node import NodeOrder
 from sparkplug.schema.problems import did_you_mean
 
@@ -60,7 +61,7 @@ async def cordon(client: Client, name: str, reason: str = "") -> bool:
     if before.cordoned and not before.draining and (not reason or reason == before.reason):
         return False
     await _write(client, found, _plain(before, cordoned=True, reason=reason))
-    await client.emit("host:cordoned", name, **({"reason": reason} if reason else {}))
+    await client.emit("host:cordoned", name, **present(reason=reason))
     return True
 
 

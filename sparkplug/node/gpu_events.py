@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparkplug.bus.events import EventLog
+from sparkplug.schema.event import present
 from sparkplug.schema.host import Gpu, GpuEvent, GpuState, HostSample, Xid
 from sparkplug.telemetry.gpu.clock_events import THROTTLING
 
@@ -55,5 +56,4 @@ class GpuEvents:
 
 
 def _about(event: GpuEvent | Xid) -> dict[str, object]:
-    remedy = {"remedy": event.remedy} if event.remedy else {}
-    return {"meaning": event.meaning, **remedy}
+    return {"meaning": event.meaning, **present(remedy=event.remedy)}

@@ -15,6 +15,7 @@ from sparkplug.node.orders import Orders
 from sparkplug.node.placing import Candidate, Placed, place, replica_key
 from sparkplug.node.scaler import Scaler
 from sparkplug.schema.agent import Assignment, DesiredAgent, ObservedAgent
+from sparkplug.schema.event import present
 from sparkplug.schema.node import GpuRoom, NodeOrder, ObservedNode
 from sparkplug.schema.placement import (
     PreviewedReplica,
@@ -94,7 +95,7 @@ class Placement:
         for name in sorted(empty - (empty if self._drained is None else self._drained)):
             order = self.orders.nodes[name]
             left = sorted({a.agent for a in assignments.values() if a.node == name})
-            self._events.emit("host:drained", name, data=_told(order.reason, left))
+            self._events.emit("host:drained", name, data=present(reason=order.reason, pinned=left))
         self._drained = empty
 
     async def hold(self) -> None:
@@ -175,12 +176,6 @@ class Placement:
             why=why,
             elsewhere=dict(choice.elsewhere),
         )
-
-
-def _told(reason: str, pinned: list[str]) -> dict[str, object]:
-    """The data of host:drained: what there is."""
-    found: dict[str, object] = {"reason": reason} if reason else {}
-    return {**found, "pinned": pinned} if pinned else found
 
 
 def _candidate(node: ObservedNode, order: NodeOrder | None) -> Candidate:

@@ -57,6 +57,11 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
+def present(**data: object) -> dict[str, object]:
+    """Data of an event, of what there is: nothing that is empty."""
+    return {name: value for name, value in data.items() if value}
+
+
 class Event(Record):
     """One thing that happened. `sequence` is the stream's, and orders events."""
 
