@@ -47,6 +47,10 @@ _NOT_IN_HEAD = frozenset({"agents", "topology", "runs", "decisions", "events", "
 #: The file of the theme is looked at every so many seconds.
 _THEME_S = 2.0
 _TICK_S = 1.0
+#: A terminal that takes longer for the first frame is not waited for.
+_SEEN_S = 0.2
+#: Times that everything gets its place before the first frame.
+_SIZES = 2
 
 
 class SparkplugApp(
@@ -143,6 +147,8 @@ class SparkplugApp(
         self.pane_asked = pane is not None
         #: The minute the header shows.
         self._minute = 0
+        # Nothing is painted until the first frame is whole.
+        self._begin_batch()
         self._first = pane if pane in PANES else first_pane if first_pane in PANES else "overview"
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -154,19 +160,36 @@ class SparkplugApp(
         self._banner.display = False
         yield self._header
         yield self._banner
-        yield self._area
+        yield from self.compose_panes(self._first)
         yield self._footer
 
     async def on_mount(self) -> None:
         """Draw the first frame; the mesh comes after it."""
         await self.action_pane(self._first)
+
+    def on_ready(self) -> None:
+        """All is mounted: paint the first frame at once, and no part of it before."""
+        screen = self.screen
+        assert isinstance(screen, PresentScreen)
+        # What is in a box depends on its size, and the sizes of boxes on what is in them.
+        for _ in range(_SIZES):
+            screen.place()
+            self.draw_pane()
+        self._end_batch()
+        screen.place()
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        self._collecting.begin()
         if self.notices:
             self.warn()
         _: Worker[None] = self.run_worker(self._look_at_theme, name="theme", group="theme")
         _ = self.run_worker(self._keep_time, name="time", group="time")
+        _ = self.run_worker(self._follow_once_seen, name="begin", group="begin")
+
+    async def _follow_once_seen(self) -> None:
+        """What talks to a mesh is imported in a thread, and would hold up the frame on its way."""
+        await self.taken(_SEEN_S)
         self.follow_mesh()
 
     def follow_mesh(self) -> None:
@@ -219,7 +242,7 @@ class SparkplugApp(
         self.warn(*self.bind_actions(settings.tui.keymap, settings.tui.keys))
         self.warn(*self.take_aliases(settings.tui.aliases))
         self.open_history(settings.paths.home)
-        self._collecting.begin()
+        self._collecting.loaded()
 
     async def _keep_time(self) -> None:
         while True:

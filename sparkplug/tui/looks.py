@@ -66,6 +66,14 @@ class Looks:
         # Textual goes grey for a NO_COLOR that is empty; ours is `find_terminal`.
         return [*(one for one in inherited if not isinstance(one, Monochrome)), *own]
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Take the colours of the theme. Before there is a screen its styles are read only once."""
+        app = self._app
+        if app.screen_stack:
+            super().refresh_css(animate)  # type: ignore[misc]
+        else:
+            app.stylesheet.set_variables(app.get_css_variables())
+
     def wear(self, name: str) -> None:
         """Draw in a theme there is."""
         app = self._app

@@ -43,8 +43,7 @@ class Measured:
 
 def ours(pane: str = "overview") -> list[str]:
     """The command that opens the control centre."""
-    code = f"from sparkplug.tui.main import main; raise SystemExit(main(pane={pane!r}))"
-    return [sys.executable, "-c", code]
+    return [sys.executable, "-m", "sparkplug", "--pane", pane]
 
 
 def measure(command: list[str], env: Mapping[str, str], keys: Keys, paints: int = 1) -> Measured:

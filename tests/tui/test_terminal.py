@@ -59,6 +59,14 @@ def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) 
     assert "\x1b[?1049l" in seen.sent, "the terminal is given back"
 
 
+def test_the_first_frame_is_whole(terminal: type[Terminal]) -> None:
+    seen = terminal()
+    seen.shows("needs you", "q quit")
+    # Rows are written from the top: what is round the pane does not come before it.
+    assert seen.sent.index("needs you") < seen.sent.index("quit")
+    assert seen.sent.index("connecting") < seen.sent.index("quit")
+
+
 def test_the_footer_is_there_again_and_as_wide_as_the_screen(terminal: type[Terminal]) -> None:
     seen = terminal()
     seen.shows("no mesh runs here", "q quit")

@@ -32,10 +32,15 @@ class Collecting:
         self._pressed = self._all = time.monotonic()
 
     def begin(self) -> None:
-        """From now on, in this process."""
-        gc.collect()
+        """From now on, in this process. What is there stays, and is not walked."""
         gc.freeze()
         gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+        gc.enable()
+
+    def loaded(self) -> None:
+        """All that is needed was imported."""
+        gc.collect()
+        gc.freeze()
 
     def pressed(self) -> None:
         """Somebody is at the keyboard."""

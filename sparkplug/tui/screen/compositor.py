@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from textual._compositor import ChopsUpdate, Compositor
+from textual._context import visible_screen_stack
 from textual.geometry import Region
 from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
 
 #: Cells of a row, the first one and the one after the last.
 _Span = tuple[int, int]
@@ -30,6 +37,18 @@ class SparseCompositor(Compositor):
     Textual 8.2 renders all rows of all widgets on the screen whenever a cell of one changes, those
     that are wholly covered too (`Compositor._get_renders`).
     """
+
+    def render_update(
+        self,
+        full: bool = False,
+        screen_stack: list[Screen[Any]] | None = None,
+        simplify: bool = False,
+    ) -> RenderableType | None:
+        """What changed since the last time, also where that is the whole screen."""
+        if full or self.size.region not in self._dirty_regions:
+            return super().render_update(full, screen_stack, simplify)
+        visible_screen_stack.set(screen_stack or [])
+        return self.render_partial_update()
 
     def render_partial_update(self) -> ChopsUpdate | None:
         """What changed since the last time; None when nothing did."""

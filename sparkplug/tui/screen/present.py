@@ -79,6 +79,18 @@ class PresentScreen(Screen[ResultT]):
             self._compositor.update_widgets(here)
             self._compositor_refresh()
 
+    def place(self) -> None:
+        """Give everything its place and size now, not a sixtieth of a second later."""
+        self._layout_required = self._scroll_required = self._repaint_required = False
+        self._refresh_layout()
+
+    def _compositor_refresh(self) -> None:
+        # Textual 8.2 renders all there is for a frame that is held back, and throws it away.
+        if self.app._batch_count:  # noqa: SLF001
+            self._repaint_required = True
+        else:
+            super()._compositor_refresh()
+
     def _holds(self, widget: Widget) -> bool:
         return widget.is_attached and widget.screen is self
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import select
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
 _AGAIN_S = 0.02
+_LOOK_S = 0.005
 
 
 class Terminal:
@@ -168,6 +171,14 @@ class PaintedApp(Copying):
         """Write all of the screen anew, where another program has written over it."""
         self._painted.forget()
         self._write_frame()
+
+    async def taken(self, seconds: float) -> None:
+        """Wait until the terminal has taken what was written, for so long at most."""
+        until = time.monotonic() + seconds
+        while (output := self._output()) is not None and not _takes_more(output):
+            if time.monotonic() >= until:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     def _output(self) -> Any:
         """Textual's writer, one for each time the terminal is taken; None where it has none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textual.app import ComposeResult
 from textual.containers import Container
 
 from sparkplug.tui.panes.overview import Overview
@@ -37,7 +38,7 @@ class Panes(Part):
         """Bring a pane in sight; it is mounted when it is first looked at."""
         app = self._centre
         if name not in self._panes:
-            self._panes[name] = made = _make(name)
+            made = self._made(name)
             made.display = False
             await self._area.mount(made)
         for key, pane in self._panes.items():
@@ -49,6 +50,15 @@ class Panes(Part):
         pane.settle()
         app.call_after_refresh(self.draw_pane)
         app.draw_frame()
+
+    def compose_panes(self, first: str) -> ComposeResult:
+        """Where the panes are, with the first of them in it."""
+        with self._area:
+            yield self._made(first)
+
+    def _made(self, name: str) -> Pane:
+        self._panes[name] = made = _make(name)
+        return made
 
     def draw_pane(self) -> None:
         """Draw all of the pane in sight."""

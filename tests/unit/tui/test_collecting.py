@@ -25,6 +25,7 @@ def made() -> Iterator[Collecting]:
     before = gc.get_threshold()
     made = Collecting()
     made.begin()
+    made.loaded()
     yield made
     gc.set_threshold(*before)
 
@@ -40,6 +41,17 @@ def test_none_is_made_by_the_way(made: Collecting) -> None:
     assert gc.get_count()[2] > 10
     made.tick()
     assert gc.get_count()[2] == 0
+
+
+def test_it_collects_where_opening_it_was_spared_that() -> None:
+    before = gc.get_threshold()
+    gc.disable()
+    try:
+        Collecting().begin()
+        assert gc.isenabled()
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
 
 
 def test_what_is_not_due_is_not_done(made: Collecting) -> None:
