@@ -28,6 +28,10 @@ PANES: dict[str, str] = {
 Names = Callable[[str], list[str]]
 
 
+#: What one wants first of something that failed, in this order; and what one does not.
+_WHY, _LOGS, _RESTART, _LATE = 0, 1, 2, 99
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One entry: `words` is what the `:` line takes, `do` an action of the app itself.
@@ -47,7 +51,7 @@ class Command:
     fits: bool = False
     names: tuple[str, ...] = ()
     #: What one wants first of something that failed: lower is sooner.
-    worth: int = 9
+    worth: int = _LATE
 
 
 #: States of an agent in which one looks into it before all else, and what one then does.
@@ -80,7 +84,7 @@ def own_commands(
             Command(f"Describe {name}", "describe", key("describe"), do="describe", fits=True)
         )
     logs = None if kind == "agent" else "select an agent"
-    worth = 0 if _failed(subject) else 9
+    worth = _LOGS if _failed(subject) else _LATE
     found.append(
         Command(
             "Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent", worth=worth
@@ -94,7 +98,7 @@ def own_commands(
     if subject is not None and kind != "question":
         title = f"Why is {one_line(subject.name)} slow or failed"
         why = Command(title, "why", key("why"), do="why", fits=True)
-        found.append(replace(why, worth=0 if _failed(subject) else 9))
+        found.append(replace(why, worth=_WHY if _failed(subject) else _LATE))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
     found.append(Command("Meshes", "ctx", key("contexts"), do="contexts"))
     found += [Command(f"Mesh {name}", f"ctx {name}", do=f"context({name!r})") for name in contexts]
@@ -192,9 +196,11 @@ def _best(typed: str, names: Iterable[str]) -> list[str]:
 
 
 def _worth(subject: Subject, action: str) -> int:
-    """How soon one wants an action: in the order in which it mends what failed."""
+    """How soon one wants an action: a restart, then in the order in which it mends what failed."""
+    if action == "agents.restart" and _failed(subject):
+        return _RESTART
     offered = [one for one in getattr(subject.value, "recovery", ()) if one not in _GIVES_UP]
-    return 1 + offered.index(action) if action in offered else 9
+    return _RESTART + 1 + offered.index(action) if action in offered else _LATE
 
 
 def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
@@ -282,14 +288,26 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
 
 
 def named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:
-    """The command with the longest name the line begins with, and the words that are left."""
+    """The command with the longest name the line begins with, and the words that are left.
+
+    Case makes no difference, where no other command has the name as it is written.
+    """
     best: Command | None = None
-    size = 0
+    size, exact = 0, False
     for command in commands:
         name = command.words.split()
-        if len(name) > size and list(words[: len(name)]) == name:
-            best, size = command, len(name)
+        said = list(words[: len(name)])
+        if len(name) < size or not name:
+            continue
+        if said == name and (len(name) > size or not exact):
+            best, size, exact = command, len(name), True
+        elif len(name) > size and _folded(said) == _folded(name):
+            best, size, exact = command, len(name), False
     return best, list(words[size:])
+
+
+def _folded(words: Iterable[str]) -> list[str]:
+    return [word.casefold() for word in words]
 
 
 def _arguments(command: Command, words: Sequence[str]) -> list[dict[str, Any]]:
@@ -368,20 +386,32 @@ def with_path(before: str, path: str) -> str:
 
 
 def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
-    """Whole lines that what is typed could become, best first."""
+    """Whole lines that what is typed could become, best first, whatever its case.
+
+    Those that begin so go before those that have it further in: `drain` is in `hosts drain`, and
+    `7f` in the name `web-7f`.
+    """
     words = split(text)
     open_word = "" if not text or text[-1].isspace() else words[-1] if words else ""
     before = words[: len(words) - bool(open_word)]
-    found: dict[str, None] = {}
-    for command in commands:
-        if command.words.startswith(" ".join(words)) or command.words.startswith(text):
-            found[command.words] = None
+    begin, inside, typed = [], [], " ".join(words).casefold()
+    for line in (command.words for command in commands):
+        low = line.casefold()
+        if low.startswith((typed, text.casefold())):
+            begin.append(line)
+        elif typed and f" {typed}" in low:
+            inside.append(line)
     due, rest = named(before, commands)
     if due is not None and due.action is not None:
+        wanted = open_word.casefold()
         for word in _next_words(due.action, rest, names):
-            if word.startswith(open_word):
-                found[" ".join([*map(_quoted, before), _quoted(word)])] = None
-    return [line for line in found if line != text.strip()]
+            low = word.casefold()
+            line = " ".join([*map(_quoted, before), _quoted(word)])
+            if low.startswith(wanted):
+                begin.append(line)
+            elif wanted in low and not low.startswith("-"):
+                inside.append(line)
+    return [line for line in dict.fromkeys([*begin, *inside]) if line != text.strip()]
 
 
 def _quoted(word: str) -> str:

@@ -50,8 +50,7 @@ class Doing(Part):
         from sparkplug.tui.palette import Palette
 
         app = self._centre
-        names = app.store.names
-        palette = Palette(self.commands(), app.history.recent, names, start)
+        palette = Palette(self.commands(), app.history.recent, app.store, start)
         await app.push_screen(palette, self._chosen)
         palette.type_here()
 
@@ -120,22 +119,29 @@ class Doing(Part):
     @property
     def client(self) -> Client:
         """The client of the mesh. Raises DeadlineError while there is no connection."""
-        client = self._centre.store.client
-        if client is None:
-            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
-        return client
+        store = self._centre.store
+        if store.client is None or store.link.state == "lost":
+            raise DeadlineError(
+                "there is no connection to the mesh; nothing was done", hint="it is tried again"
+            )
+        return store.client
 
     @contextlib.asynccontextmanager
     async def telling(self, title: str) -> AsyncIterator[None]:
         """Do something that asks the mesh; what keeps it from being done is told."""
         import nats.errors
 
+        app = self._centre
         try:
             yield
         except SparkplugError as error:
-            self._centre.fail(title, error)
-        except (TimeoutError, nats.errors.Error) as error:
-            self._centre.fail(title, DeadlineError(f"the mesh did not answer: {error!r}"))
+            app.fail(title, error)
+        except TimeoutError:
+            told = "the mesh did not answer in time; it may have been done all the same"
+            app.fail(title, DeadlineError(told, hint="look at it before you try again"))
+        except nats.errors.Error as error:
+            told = f"the server did not answer as it should: {error or type(error).__name__}"
+            app.fail(title, DeadlineError(told, hint="look at it before you try again"))
 
     async def _perform(
         self, action: Action, calls: Sequence[dict[str, Any]], marks: Listing | None = None
@@ -173,7 +179,9 @@ class Doing(Part):
         if action.danger:
             from sparkplug.tui.dialogs.confirm import Confirm
 
+            app.tell(f"{action.title} …", "dim")
             looked = await look_first(self.client, action, calls)
+            app.untell()
             sentence = _preview(action, calls, looked)
             if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
                 return False

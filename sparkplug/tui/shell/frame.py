@@ -44,6 +44,7 @@ class Frame(Part):
 
     def draw_frame(self) -> None:
         """Header, banner and footer."""
+        self._centre.drop_lost_line()
         self.draw_head()
         self.draw_hints()
         self._centre.place_toasts()

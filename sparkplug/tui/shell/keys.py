@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
 from textual.binding import Binding
+from textual.events import Key
 from textual.keys import _character_to_key
+from textual.widget import Widget
 
 from sparkplug.tui.help import UNBOUND, key_name
 from sparkplug.tui.shell.part import Part
@@ -74,6 +78,35 @@ class Keys(Part):
         keys = self._mapped.get(name) or self._keys.get(name) or _built_in(type(self._centre), name)
         return ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(",") if k)
 
+    async def take_key(self, key: str) -> bool:
+        """Do what a key is bound to, in its turn; False where it is bound to nothing, or typed.
+
+        Textual hands a key to the box one is in, and does what it is bound to once it has come
+        back from there: of keys that come in one piece a later one may have been dealt with.
+        """
+        app = self._centre
+        if await app._check_bindings(key, priority=True):  # noqa: SLF001  as Textual takes them
+            return True
+        box = app.focused or app.screen
+        if any(_takes_keys(type(one)) for one in box.ancestors_with_self):
+            return False
+        return await app._check_bindings(key)  # noqa: SLF001
+
+    def after_escape(self, event: Key) -> Key | None:
+        """The key that was pressed right after escape, where the two came as one with alt.
+
+        None for any other key, and where something is on the key with alt: a terminal sends
+        either in the same way.
+        """
+        name = event.key.removeprefix("alt+")
+        if name == event.key or len(event.character or "") != 1:
+            return None
+        chain = self._centre.screen._binding_chain  # noqa: SLF001  as Textual looks keys up
+        if any(event.key in bindings.key_to_bindings for _, bindings in chain):
+            return None
+        shifted = event.character is not None and event.character.isupper()
+        return Key(event.character if shifted and event.character else name, event.character)
+
     def action_hints(self) -> list[Hint]:
         """The keys that do something with what is selected."""
         app = self._centre
@@ -91,6 +124,14 @@ class Keys(Part):
             rank = 2 + place if place < _NEEDED else _NEEDED + 6 + place
             found.append(Hint(key, name, f"act({command.key!r})", rank=rank))
         return [*found, Hint(self.key("describe"), "describe", "describe", rank=6)]
+
+
+@functools.cache
+def _takes_keys(made: type[object]) -> bool:
+    """Whether what has the focus does something with keys beside what they are bound to."""
+    if issubclass(made, App):
+        return False
+    return hasattr(made, "on_key") or getattr(made, "_on_key", None) is not Widget._on_key  # noqa: SLF001
 
 
 #: What every dialog has, which is loaded when the first one opens.

@@ -44,7 +44,7 @@ class Panes(Part):
         for key, pane in self._panes.items():
             pane.display = key == name
         pane = self._panes[name]
-        pane.main.focus()
+        app.focus_now(pane.main)
         app.restore_pane(pane)
         pane.draw(ALL)
         pane.settle()
