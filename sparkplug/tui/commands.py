@@ -112,9 +112,9 @@ def own_commands(
     return found
 
 
-def shell_commands(subject: Subject | None) -> list[Command]:
+def shell_commands(subject: Subject | None, *, readonly: bool) -> list[Command]:
     """A shell beside what is selected: after all that one wants sooner."""
-    if subject is None or subject.kind != "agent":
+    if subject is None or subject.kind != "agent" or readonly:
         return []
     return [Command(f"Shell beside {one_line(subject.name)}", "shell", do="shell", fits=True)]
 
@@ -285,6 +285,15 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     if command.action is None:
         return Spoken(command, [])
     return Spoken(command, _arguments(command, rest))
+
+
+def writing_verb(text: str) -> str:
+    """The words of an action that changes the mesh, where a line begins with them; else empty."""
+    from sparkplug.actions.registry import ACTIONS
+
+    words = _folded(split(text))
+    verbs = [list(a.verb) for a in ACTIONS.values() if a.writes]
+    return next((" ".join(verb) for verb in verbs if words[: len(verb)] == verb), "")
 
 
 def named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:

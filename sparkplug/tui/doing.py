@@ -38,7 +38,7 @@ class Doing(Part):
             keys = app.action_keys
             plans, marked = app.store.plans, app.marked
             found += action_commands(subject, plans, keys, readonly=app.readonly, marked=marked)
-        found += shell_commands(subject)
+        found += shell_commands(subject, readonly=app.readonly)
         return sorted(found, key=lambda command: not command.fits)
 
     async def action_palette(self) -> None:

@@ -11,7 +11,16 @@ from textual.widgets import Input
 from sparkplug.schema.errors import InvalidError
 from sparkplug.tui.aliases import BUILT_IN, begins, expand, folded, read_aliases
 from sparkplug.tui.cells import Line
-from sparkplug.tui.commands import Command, complete, missing, path_due, understand, with_path
+from sparkplug.tui.commands import (
+    Command,
+    Spoken,
+    complete,
+    missing,
+    path_due,
+    understand,
+    with_path,
+    writing_verb,
+)
 from sparkplug.tui.path_names import path_names
 from sparkplug.tui.shell.part import Part
 from sparkplug.tui.store import NAMED, Topics
@@ -143,12 +152,23 @@ class Bottom(Part):
         if not text.strip():
             return ()
         try:
-            spoken = understand(expand(text, self.aliases), self._centre.commands())
+            spoken = self._understood(text, self._centre.commands())
         except InvalidError as error:
             return (("warn", f" {error.message}"),)
         if spoken.command.action is None:
             return (("dim", f" {spoken.command.why or spoken.command.title}"),)
         return foresight.line(spoken.command, spoken.calls)
+
+    def _understood(self, text: str, commands: list[Command]) -> Spoken:
+        """What a line means. Raises InvalidError."""
+        full = expand(text, self.aliases)
+        try:
+            return understand(full, commands)
+        except InvalidError as error:
+            if self._centre.readonly and (verb := writing_verb(full)):
+                told = f"{verb} changes the mesh, and this was started with --readonly"
+                raise InvalidError(told) from error
+            raise
 
     def _completions(self, text: str) -> list[str]:
         app = self._centre
@@ -176,7 +196,7 @@ class Bottom(Part):
         app.history.say(text)
         app.remember(text, None)
         try:
-            spoken = understand(expand(text, self.aliases), commands)
+            spoken = self._understood(text, commands)
             command = spoken.command
             if command.why is not None and not spoken.calls:
                 raise InvalidError(f"{command.title}: {command.why}")

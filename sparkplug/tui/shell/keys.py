@@ -29,6 +29,8 @@ class Keys(Part):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: Keys of the registry's actions, by id; empty until they are known.
         self._keys: dict[str, str] = {}
+        #: Actions that this was started without.
+        self._refused: frozenset[str] = frozenset()
         #: Keys the settings have changed, by id.
         self._mapped: dict[str, str] = {}
         super().__init__(*args, **kwargs)
@@ -50,6 +52,8 @@ class Keys(Part):
         keymap = read_keymap(wanted, preset) if changed else Keymap(built_in)
         self._mapped = keymap.mapped
         self._keys = {name: keymap.keys[name] for name in built_in}
+        if app.readonly:
+            self._refused = frozenset(a.id for a in ACTIONS.values() if a.writes)
         self._unbind_actions()
         for keys in {keys for keys in self._keys.values() if keys}:
             written = ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(","))
@@ -68,7 +72,12 @@ class Keys(Part):
                 del bound[key]
 
     def key(self, name: str) -> str:
-        """The key something has now, by its id, as it is written on screen."""
+        """The key something has now, by its id, as it is written on screen.
+
+        Empty where it has none, and for what a read-only face does not do.
+        """
+        if name in self._refused:
+            return ""
         return key_name(self.keys_of(name).split(",")[0])
 
     def keys_of(self, name: str) -> str:
@@ -123,7 +132,8 @@ class Keys(Part):
             key = key_name(command.key.split(",")[0])
             rank = 2 + place if place < _NEEDED else _NEEDED + 6 + place
             found.append(Hint(key, name, f"act({command.key!r})", rank=rank))
-        return [*found, Hint(self.key("describe"), "describe", "describe", rank=6)]
+        found.append(Hint(self.key("describe"), "describe", "describe", rank=6))
+        return [hint for hint in found if hint.key]
 
 
 @functools.cache

@@ -37,6 +37,7 @@ class Panes(Part):
     async def show_pane(self, name: str) -> None:
         """Bring a pane in sight; it is mounted when it is first looked at."""
         app = self._centre
+        app.note_pane()
         if name not in self._panes:
             made = self._made(name)
             made.display = False
