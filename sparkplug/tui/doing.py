@@ -131,17 +131,20 @@ class Doing(Part):
         """Do something that asks the mesh; what keeps it from being done is told."""
         import nats.errors
 
-        app = self._centre
+        look = "look at it before you try again"
         try:
             yield
+            return
         except SparkplugError as error:
-            app.fail(title, error)
+            found = error
         except TimeoutError:
             told = "the mesh did not answer in time; it may have been done all the same"
-            app.fail(title, DeadlineError(told, hint="look at it before you try again"))
+            found = DeadlineError(told, hint=look)
         except nats.errors.Error as error:
             told = f"the server did not answer as it should: {error or type(error).__name__}"
-            app.fail(title, DeadlineError(told, hint="look at it before you try again"))
+            found = DeadlineError(told, hint=look)
+        self._centre.untell()
+        self._centre.fail(title, found)
 
     async def _perform(
         self, action: Action, calls: Sequence[dict[str, Any]], marks: Listing | None = None
@@ -180,7 +183,11 @@ class Doing(Part):
             from sparkplug.tui.dialogs.confirm import Confirm
 
             app.tell(f"{action.title} …", "dim")
-            looked = await look_first(self.client, action, calls)
+            try:
+                looked = await look_first(self.client, action, calls)
+            except TimeoutError as error:
+                told = "the mesh did not answer in time; nothing was done"
+                raise DeadlineError(told, hint="`sparkplug doctor` looks for the reason") from error
             app.untell()
             sentence = _preview(action, calls, looked)
             if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
