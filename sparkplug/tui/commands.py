@@ -254,6 +254,10 @@ def _a(kind: str) -> str:
     return {"integer": "a whole number", "seconds": "a duration, like 30s"}[kind]
 
 
+#: Commands that there is one of for each name, and what these are names of.
+_FAMILIES = {"ctx": "mesh", "theme": "theme"}
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """A `:` line understood: the command, and its arguments, once for each name it gives."""
@@ -279,6 +283,10 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     if command is None or (command.action is None and rest):
         from sparkplug.schema.problems import did_you_mean
 
+        if len(words) > 1 and (kind := _FAMILIES.get(words[0].casefold())):
+            there = [c.words.split()[1] for c in commands if c.words.startswith(f"{words[0]} ")]
+            near = did_you_mean(words[1], there)
+            raise InvalidError(f"no {kind} {words[1]}{near}", hint=f"there are: {', '.join(there)}")
         known = {command.words for command in commands}
         near = did_you_mean(" ".join(words[:2]), known) or did_you_mean(text, known)
         raise InvalidError(f"no command {text}{near}", hint="? shows all there are")

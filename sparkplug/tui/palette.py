@@ -91,6 +91,8 @@ class Palette(Dialog[Choice]):
         Binding("escape", "close", "back", id="dialog.back", priority=True),
         Binding("up,ctrl+k", "move(-1)", "up", id="palette.up", priority=True),
         Binding("down,ctrl+j", "move(1)", "down", id="palette.down", priority=True),
+        Binding("pageup", "page(-1)", "a page up", id="palette.page-up", priority=True),
+        Binding("pagedown", "page(1)", "a page down", id="palette.page-down", priority=True),
         Binding("tab", "take", "complete", id="palette.complete", priority=True),
         Binding("f4", "form", "all arguments", id="palette.form", priority=True),
     ]
@@ -354,6 +356,10 @@ class Palette(Dialog[Choice]):
         await self._all_typed()
         self._touched = self._moved = True
         self._rows.action_move(by)
+
+    async def action_page(self, by: int) -> None:
+        """Move by as many offers as are in sight."""
+        await self.action_move(by * max(1, self._rows.size.height - 1))
 
     async def action_take(self) -> None:
         """Complete what is typed."""

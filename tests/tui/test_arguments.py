@@ -171,3 +171,12 @@ def test_a_match_names_the_letters(typed: str, text: str, hit: str) -> None:
 
 def test_letters_out_of_order_do_not_match() -> None:
     assert match("tser", "rest") is None
+
+
+async def test_the_palette_is_paged_through(seen: Centre) -> None:
+    await seen.press("ctrl+p")
+    await seen.shows("▸ Describe critic")
+    await seen.press("pagedown")
+    await seen.until(lambda: "▸ Describe critic" not in seen.screen)
+    await seen.press("pageup")
+    await seen.shows("▸ Describe critic")

@@ -33,7 +33,9 @@ async def typed(seen: Centre, line: str) -> None:
         ("questions answer q7 yes", "✖ no question q7"),
         ("decisions close d7", "✖ no decision d7"),
         ("schedules remove nightly", "✖ no schedule nightly"),
-        ("ctx nowhere", "no command ctx nowhere"),
+        ("ctx nowhere", "no mesh nowhere"),
+        ("ctx hme", "no mesh hme, did you mean home?"),
+        ("theme noen", "no theme noen, did you mean neon?"),
     ],
 )
 async def test_the_line_says_that_there_is_none(mesh: Mesh, line: str, told: str) -> None:
