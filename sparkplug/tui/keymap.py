@@ -191,12 +191,14 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
     from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
+    from sparkplug.tui.dialogs.answer import Answer
     from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
     from sparkplug.tui.dialogs.decision import Decision
     from sparkplug.tui.dialogs.deploy import Deploy
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
+    from sparkplug.tui.dialogs.host_topology import HostTopologyPage
     from sparkplug.tui.dialogs.logs import Logs
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.messages import Messages
@@ -258,6 +260,8 @@ def _places() -> dict[str, list[_Bound]]:
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
         "graph of an agent": _of(Dialog, Canvas, AgentGraphPage),
+        "answer": _of(Dialog, Reading, Page, Answer),
+        "links of a host": _of(Dialog, Reading, Page, HostTopologyPage),
         "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),

@@ -432,6 +432,16 @@ async def test_keys_of_other_settings_leave_none_of_those_before(seen: Centre) -
     await seen.shows("replace the processes of critic")
 
 
+async def test_readonly_help_of_a_page_has_no_keys_that_change_the_mesh(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    async with centre((120, 50), pane="hosts", readonly=True) as seen:
+        await seen.press("d")
+        await seen.shows("python")
+        await seen.press("question_mark")
+        await seen.shows("copy its number")
+        assert "end it at once" not in seen.screen
+
+
 async def test_readonly_offers_no_remedy_that_changes_the_mesh(mesh: Mesh) -> None:
     await mesh.agent("critic", "error", reason="no luck", reason_kind="misconfigured")
     async with centre((80, 24), pane="agents", readonly=True) as seen:

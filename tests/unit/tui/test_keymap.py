@@ -6,10 +6,11 @@ import importlib
 import pkgutil
 
 import pytest
+from textual.binding import Binding
 from textual.dom import DOMNode
 
 import sparkplug.tui
-from sparkplug.tui.help import UNBOUND
+from sparkplug.tui.help import UNBOUND, WRITING
 from sparkplug.tui.keymap import PRESETS, is_key, read_keymap
 
 
@@ -72,6 +73,10 @@ def test_no_keys(key: str) -> None:
     assert not is_key(key)
 
 
+def test_what_read_only_faces_leave_out_of_help_has_keys() -> None:
+    assert read_keymap({}).keys.keys() >= WRITING
+
+
 def test_a_key_can_be_taken_away() -> None:
     found = read_keymap({"help": "none", "agents.stop": "none"})
     assert found.problems == []
@@ -122,3 +127,14 @@ def test_no_method_is_taken_for_the_handler_of_a_key() -> None:
                 own = [c for c in made.__mro__ if c.__module__.startswith("sparkplug")]
                 names = {name for one in own for name in vars(one)}
                 assert {name for name in names if name.startswith("key_")} == set(), made
+
+
+def test_all_that_has_an_id_can_be_given_another_key() -> None:
+    known = read_keymap({}).keys.keys()
+    for found in pkgutil.walk_packages(sparkplug.tui.__path__, "sparkplug.tui."):
+        if found.name.startswith("sparkplug.tui.gallery"):
+            continue
+        for made in vars(importlib.import_module(found.name)).values():
+            own = vars(made).get("BINDINGS", ()) if isinstance(made, type) else ()
+            ids = {one.id for one in own if isinstance(one, Binding) and one.id}
+            assert ids <= known, made
