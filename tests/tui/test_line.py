@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual.events import MouseDown, MouseUp
 from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
-from sparkplug.tui.commands import complete, named, own_commands
+from sparkplug.tui.commands import action_commands, named, own_commands
+from sparkplug.tui.completing import complete
 from sparkplug.tui.widgets.toasts import Toasts
 
 
@@ -43,6 +45,29 @@ def test_of_two_names_that_differ_in_case_the_one_written_is_meant() -> None:
         found, _ = named(["ctx", name], commands)
         assert found is not None
         assert found.words == f"ctx {name}"
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("agents stop --drain 5s cr", ["agents stop --drain 5s critic"]),
+        ("agents stop --drain ", []),
+        ("agents stop critic --now ", ["agents stop critic --now scribe"]),
+        ("decisions propose q --arbiter cr", ["decisions propose q --arbiter critic"]),
+        ("hosts kill gpu-1 1 --signal K", ["hosts kill gpu-1 1 --signal KILL"]),
+        ("prompt 'cr", ["prompt critic"]),
+        ("prompt  CRI", ["prompt critic"]),
+    ],
+)
+def test_what_comes_next_is_offered(line: str, offered: list[str]) -> None:
+    commands = action_commands(None, [], {}, readonly=False)
+
+    def names(kind: str) -> list[str]:
+        return ["critic", "scribe"] if kind == "agent" else []
+
+    found = complete(line, commands, names)
+    assert found[: len(offered)] == offered
+    assert bool(found) is bool(offered)
 
 
 async def test_names_are_completed_in_any_case_and_by_their_middle(mesh: Mesh) -> None:

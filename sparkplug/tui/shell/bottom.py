@@ -11,16 +11,8 @@ from textual.widgets import Input
 from sparkplug.schema.errors import InvalidError
 from sparkplug.tui.aliases import BUILT_IN, begins, expand, folded, read_aliases
 from sparkplug.tui.cells import Line
-from sparkplug.tui.commands import (
-    Command,
-    Spoken,
-    complete,
-    missing,
-    path_due,
-    understand,
-    with_path,
-    writing_verb,
-)
+from sparkplug.tui.commands import Command, Spoken, missing, understand, writing_verb
+from sparkplug.tui.completing import complete, path_due, with_path
 from sparkplug.tui.path_names import path_names
 from sparkplug.tui.shell.part import Part
 from sparkplug.tui.store import NAMED, Topics
