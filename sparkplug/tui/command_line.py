@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
 from textual.widgets import Input
 from textual.worker import WorkType
 
@@ -16,12 +18,15 @@ from sparkplug.tui.cells import Line
 from sparkplug.tui.foresight import Foresight
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
+from sparkplug.tui.widgets.selecting import LEFT
 
 if TYPE_CHECKING:
     from sparkplug.tui.store import Store
 
 #: Rows of a screen from which on it is told what a line would do.
 _ROOMY = 10
+#: Completions that are written in their row, at most.
+_SHOWN = 24
 
 
 class CommandLine(Vertical):
@@ -61,6 +66,8 @@ class CommandLine(Vertical):
         self._told = OneLine()
         self._preview = preview
         self._foresight = Foresight(store, self, lambda: self._show(self._offered_for))
+        #: The completions that are written, as they are.
+        self._shown: list[str] = []
         #: What the line could become: what was made of the names there are, and paths with it.
         self._made: list[str] = []
         self._offered: list[str] = []
@@ -132,11 +139,9 @@ class CommandLine(Vertical):
 
     def _show(self, head: str) -> None:
         typed = head[: len(head) - len(head.split(" ")[-1])]
-        spans: list[tuple[str, str]] = []
-        for index, line in enumerate(self._offered[:24]):
-            spans.append(("focus" if index == 0 else "dim", f" {_ending(line, typed)} "))
-        line_: Line = tuple(spans)
-        self._offers.set_line(line_)
+        self._shown = [f" {_ending(line, typed)} " for line in self._offered[:_SHOWN]]
+        pens = ("focus", *["dim"] * _SHOWN)
+        self._offers.set_line(tuple(zip(pens, self._shown, strict=False)))
         told = self._preview(self.input.value, self._foresight)
         # While it can still become something it is not wrong yet.
         wrong = bool(told) and told[0][0] == "warn" and bool(self._offered)
@@ -150,9 +155,24 @@ class CommandLine(Vertical):
         """Take the first completion, in place of the word the cursor is in."""
         await self._entry.typed()
         self._look()
-        if not self._offered:
+        if self._offered:
+            self._take(self._offered[0])
+
+    def on_click(self, event: Click) -> None:
+        """A click on a completion takes that one."""
+        place = event.get_content_offset(self._offers)
+        if event.button != LEFT or place is None:
             return
-        taken, rest = self._offered[0], self.input.value[self.input.cursor_position :]
+        event.stop()
+        right = 0
+        for span, line in zip(self._shown, self._offered, strict=False):
+            right += cell_len(span)
+            if place.x < right:
+                self._take(line)
+                return
+
+    def _take(self, taken: str) -> None:
+        rest = self.input.value[self.input.cursor_position :]
         _, blank, after = rest.partition(" ")
         if not taken.endswith(("/", "/'")) or blank:
             taken += " "

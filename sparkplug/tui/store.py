@@ -298,7 +298,9 @@ class Store:
         """The live names of a kind of thing, for completion."""
         match kind:
             case "agent":
-                return list(dict.fromkeys(agent.name for agent in self.agents))
+                # One that is scaled to none has no replica, and is there all the same.
+                wanted = self.view.desired if self.view is not None else ()
+                return list(dict.fromkeys([*(agent.name for agent in self.agents), *wanted]))
             case "host":
                 return [host.name for host in self.hosts]
             case "run":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.events import MouseDown, MouseUp
+from textual.events import MouseDown, MouseUp, Paste
 from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
@@ -172,3 +172,30 @@ async def test_a_line_over_a_page_that_is_closed_goes_with_it(mesh: Mesh) -> Non
         await seen.until(lambda: seen.app.pane.id == "hosts")
         await seen.press("ctrl+p")
         await seen.shows("palette")
+
+
+async def test_all_of_what_is_pasted_is_in_the_line(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    async with centre((100, 24)) as seen:
+        await seen.press("colon")
+        await seen.type("prompt critic now")
+        for _ in range(3):
+            await seen.press("left")
+        seen.app.post_message(Paste("one\ttwo\r\n\x1b[31m three\n"))
+        await seen.until(lambda: line(seen) == ":prompt critic one two  threenow")
+
+
+async def test_a_click_on_a_completion_takes_it(mesh: Mesh) -> None:
+    for name in ("critic", "scribe", "writer"):
+        await mesh.agent(name)
+    async with centre((100, 24)) as seen:
+        await seen.until(lambda: len(seen.app.store.agents) == 3)
+        await seen.press("colon")
+        await seen.type("agents stop ")
+        await seen.until(lambda: "writer" in offers(seen))
+        at = seen.screen.splitlines()[-2].index("writer") + 2
+        for made in (MouseDown, MouseUp):
+            seen.app.post_message(made(None, at, 22, 0, 0, 1, False, False, False, at, 22))
+        await seen.until(lambda: line(seen) == ":agents stop writer")
+        await seen.type("c")
+        await seen.until(lambda: offers(seen)[:1] == ["critic"])

@@ -131,6 +131,11 @@ class Mesh:
         spec = AgentSpec(name=name, entrypoint="m:f")
         await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, DesiredAgent(spec=spec))
 
+    async def wanted(self, name: str, **changes: Any) -> None:
+        """What is wanted of an agent, and no replica of it."""
+        spec = AgentSpec(name=name, entrypoint="m:f", **changes)
+        await Bucket(self.bus, subjects.BUCKET_SPECS).put(name, DesiredAgent(spec=spec))
+
     async def edited(self, name: str, **changes: Any) -> None:
         """Somebody else has changed the spec."""
         wanted = await self.desired(name)

@@ -8,12 +8,25 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.events import Paste
 from textual.widgets import Input
 
+from sparkplug.schema.text import strip_controls
 from sparkplug.tui.widgets.lines import OneLine
 
 #: What was typed before a key is waited for so long.
 _TYPED_S = 1.0
+
+
+class _Typed(Input):
+    """An input that takes all lines of what is pasted, as one."""
+
+    def _on_paste(self, event: Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        lines = strip_controls(event.text).expandtabs(1).splitlines()
+        text = " ".join(line for line in lines if line)
+        self.replace(text, *sorted(self.selection))
 
 
 class Entry(Horizontal):
@@ -31,7 +44,7 @@ class Entry(Horizontal):
         super().__init__(id=id)
         self._prefix = OneLine()
         self.prefix(prefix)
-        self.input = Input(compact=True, select_on_focus=False)
+        self.input: Input = _Typed(compact=True, select_on_focus=False)
         self.input.cursor_blink = False
 
     def compose(self) -> ComposeResult:
