@@ -79,6 +79,14 @@ def test_keys_are_handed_on_and_nothing_is_looked_at_meanwhile(
     reading.close()
 
 
+def test_what_is_not_utf_8_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch)
+    reading.type(b"\xff\xfe\x80a\xc3(b")
+    _until(lambda: reading.typed[-1:] == ["b"])
+    assert [key for key in reading.typed if len(key) == 1 and key.isascii()] == ["a", "b"]
+    reading.close()
+
+
 def test_an_escape_that_nothing_follows_is_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading(monkeypatch)
     reading.type(b"\x1b")

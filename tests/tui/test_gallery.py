@@ -59,6 +59,8 @@ async def test_what_opens_over_a_page_opens_and_closes(home: Path) -> None:
         await pilot.press("enter", "c")
         await pilot.pause()
         assert len(app.screen_stack) == 2
+        for words in ("columns 9", "✔ memory", "space shows or hides"):
+            assert words in _text(app)
         await pilot.press("escape")
         await pilot.pause()
         assert len(app.screen_stack) == 1

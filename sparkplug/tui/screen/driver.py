@@ -10,8 +10,9 @@ from codecs import getincrementaldecoder
 from typing import Any
 
 from textual._parser import ParseError
-from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from sparkplug.tui.screen.sequences import Sequences
 
 #: An escape that nothing follows is the key of that name; looked at so often while one is open.
 _OPEN_S = 0.1
@@ -49,15 +50,15 @@ class PatientDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Hand on what comes, until told to end."""
-        parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")().decode
+        parser = Sequences(self._debug)
+        # What is not UTF-8 is a character nobody has, and no end of the input.
+        decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             keys = selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._told, selectors.EVENT_READ)
             try:
                 while not self.exit_event.is_set():
-                    is_open = parser._timeout_time is not None  # noqa: SLF001
-                    ready = selector.select(_OPEN_S if is_open else None)
+                    ready = selector.select(_OPEN_S if parser.open else None)
                     if any(key is keys for key, _ in ready):
                         read = _read(self.fileno)
                         if not read:
