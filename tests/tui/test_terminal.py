@@ -174,6 +174,24 @@ def test_a_killed_or_hung_up_one_leaves_nothing(terminal: type[Terminal]) -> Non
         assert not seen.child.isalive()
 
 
+def test_rubbish_presses_no_key_and_ends_nothing(terminal: type[Terminal]) -> None:
+    shown = terminal((100, 30))
+    shown.shows("overview", "? help")
+    for rubbish in (
+        b"\xff\xfe\x80 \xc3",
+        b"\x1b[200~pasted \x1b\x1b[31m?qqq\x1b[0m?qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq\x1b[201~",
+        b"\x1b]11;rgb:???q/???q/???q\x1b\\\x1b[?62;3;7c",
+        b"\x1b[99999999999;5u\x1b[48;5;20;0;0t\x1b[48;0;0;0;0t",
+        b"\x1b[<0;500;500M\x1b[<32;9999999999;1M\x1b[<0;500;500m\x1b[<65;300;2M\x1b[<0;0;0M",
+        b"\x1b[O\x1b[I\x1b[O\x1b[<0;230;12",
+    ):
+        os.write(shown.child.child_fd, rubbish)
+    shown.send("\x1b[M!!!3")
+    shown.shows("▸ agents")
+    assert "in this box" not in shown.text
+    assert shown.quit() == 0
+
+
 def test_wrong_options_are_told_in_words(terminal: type[Terminal]) -> None:
     for options, words in (('pane="nine"', "no pane nine"), ('theme="none"', "no theme none")):
         seen = terminal(options=options)
