@@ -179,7 +179,7 @@ class HostsPane(Pane):
         row = self._rows.row
         view = row.value if row else None
         if view is None or self.store.view is None:
-            self._detail.retitle("")
+            self._detail.retitle("host")
             self._detail.show(lambda _: [])
             self._plots.draw(None, (), (0, 0), wide=False)
             self._detail.display = True

@@ -23,6 +23,7 @@ from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
+from sparkplug.tui.panes.talk_marks import rate_words
 from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
@@ -248,17 +249,20 @@ class Overview(Pane):
         self._agents.set_empty(
             waiting(
                 self.store,
-                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys an agent file",
+                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys one",
             )
         )
         self._agents.set_rows(self.store.agents)
 
     def _draw_talk(self) -> None:
         graph = self.store.view.topology if self.store.view else None
-        rate = f" {graph.messages_per_second:.1f} msg/s" if graph else ""
-        self._talk.retitle(f"conversation{rate}")
+        rate = rate_words(graph.messages_per_second) if graph else ""
+        self._talk.retitle(
+            f"conversation {rate.removesuffix('/s')} msg/s" if rate else "conversation"
+        )
         if graph is None or not graph.edges:
-            text = waiting(self.store, "nobody has spoken yet")
+            key = self.centre.key("agents.prompt") or "t"
+            text = waiting(self.store, f"nobody has spoken yet: {key} prompts an agent")
             self._talk.set_lines([(("dim", text),)])
             return
         size = self._talk.size

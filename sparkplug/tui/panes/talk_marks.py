@@ -28,6 +28,9 @@ _BAD = 0.05
 
 def rate_words(rate: float) -> str:
     """A rate, in so few figures that it does not change with every message."""
+    if rate < 0.05:
+        # What is quiet and what speaks seldom are two things.
+        return "<0.1/s" if rate > 0 else "0/s"
     if rate >= 1000:
         return f"{rate / 1000:.1f}k/s"
     if rate >= 100:

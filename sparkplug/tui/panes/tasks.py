@@ -19,6 +19,7 @@ from textual.events import Resize
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.text import one_line
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.task_columns import (
@@ -37,6 +38,8 @@ from sparkplug.tui.widgets.rows import Rows
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sparkplug.schema.task_services import QueueFigures, TaskFigures
     from sparkplug.tui.store import Topics
 
@@ -116,11 +119,20 @@ class TasksPane(Pane):
         figures = self.store.view.tasks if self.store.view is not None else None
         queues = figures.queues if figures is not None else []
         self._say_nothing()
+        first = not self._queues.total and self._queues.row is None
         self._queues.set_rows(queues)
+        if first:
+            self._begin_at(queues)
         self._share_rows(len(queues))
         if figures is not None:
             self._note(figures)
         self._ask()
+
+    def _begin_at(self, queues: Sequence[QueueFigures]) -> None:
+        """The first queue that has anything to show, where none was chosen before."""
+        busy = [q for q in queues if q.dead or q.running or q.waiting or q.done or q.failed]
+        if busy and self._selected() == queues[0].capability:
+            self._queues.select(busy[0].capability)
 
     def _share_rows(self, queues: int) -> None:
         """The queues have the rows they need, and beside the plot what that needs."""
@@ -133,9 +145,11 @@ class TasksPane(Pane):
 
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""
-        nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
-        self._queues.set_empty(waiting(self.store, nothing))
-        self._rows.set_empty(waiting(self.store, "no tasks"))
+        key = self.centre.key("tasks.submit") or "N"
+        self._queues.set_empty(waiting(self.store, f"no task yet: {key} queues one"))
+        chosen = self._selected()
+        of = f" of {one_line(chosen)}" if chosen else ""
+        self._rows.set_empty(waiting(self.store, f"no task{of}: {key} queues one"))
 
     def _draw_needs(self) -> None:
         """Questions of plans, of agents and of graphs: answered from here as from Overview."""
@@ -147,7 +161,7 @@ class TasksPane(Pane):
     def _note(self, figures: TaskFigures) -> None:
         node = f"kept by {figures.node}" if figures.node else ""
         self._queues.retitle(
-            f"queues · {figures.waiting} wait · {figures.running} in hand · {figures.dead} dead",
+            f"queues · {figures.waiting} wait · {figures.running} running · {figures.dead} dead",
             node,
         )
         now = time.time()

@@ -73,7 +73,7 @@ class TopologyPane(Pane):
             PAIR_COLUMNS, key=pair_key, title="pairs", failing=is_failing, sort="-msgs"
         )
         self._canvas.pane = self._rows.pane = self
-        self._detail = Lines(id="topology-detail")
+        self._detail = Lines("all pairs", id="topology-detail")
         self._area = Container(id="topology-area")
         self._talk = TalkGraph()
         self._drawn = Drawn()
@@ -118,7 +118,7 @@ class TopologyPane(Pane):
         if topics == {"topology"} and self._turn and self._many:
             return
         topology = view.topology if view is not None else None
-        nothing = waiting(self.store, "nobody has spoken to anybody yet")
+        nothing = waiting(self.store, "nobody has spoken yet: `:prompt AGENT TEXT` asks one")
         self._rows.set_empty(nothing)
         self._canvas.set_empty(nothing)
         if topology is None:
@@ -157,6 +157,7 @@ class TopologyPane(Pane):
         if topology is None:
             self._detail.set_lines([])
             return
+        self._detail.retitle("all pairs" if self._canvas.selected is None else "selection")
         width, rows = self._detail.size
         lines: list[Line] = detail_lines(
             topology,
