@@ -31,7 +31,9 @@ def rate_words(rate: float) -> str:
     if rate < 0.05:
         # What is quiet and what speaks seldom are two things.
         return "<0.1/s" if rate > 0 else "0/s"
-    if rate >= 1000:
+    if rate >= 9950:
+        return f"{rate / 1000:.0f}k/s"
+    if rate >= 995:
         return f"{rate / 1000:.1f}k/s"
     if rate >= 100:
         return f"{round(rate, -1):.0f}/s"
