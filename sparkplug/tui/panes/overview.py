@@ -173,7 +173,9 @@ class Overview(Pane):
             return
         self._shared = shared
         hosts = Need(_LEAST, boxes.strip_rows(self.store.hosts) + _BORDER)
-        talk = Need(_LEAST, self._talk_rows + _BORDER)
+        # Where there are rows for two boxes, those are shown that something is to be done about.
+        low = self.size.height < 3 * _LEAST
+        talk = Need(0, 0) if low else Need(_LEAST, self._talk_rows + _BORDER)
         needs = Need(_LEAST, max(1, self._needs.shown) + _BORDER)
         rows = share(self.size.height, [hosts, Need(0, 0, 1), talk, needs])
         if not self.store.hosts or rows[1] < _LEAST_PLOT:
@@ -182,7 +184,7 @@ class Overview(Pane):
         plot = self._made_plot() if rows[1] else self._plot
         left = zip((self._hosts, plot, self._talk, self._needs), rows, strict=True)
         agents = Need(_LEAST, max(1, self._agents.total) + _BORDER)
-        run = Need(_LEAST, self._run_rows + _BORDER)
+        run = Need(0, 0) if low else Need(_LEAST, self._run_rows + _BORDER)
         rows = share(self.size.height, [agents, run, Need(_LEAST, _EVENTS + _BORDER, 1)])
         right = zip((self._agents, self._run, self._events), rows, strict=True)
         moved = False

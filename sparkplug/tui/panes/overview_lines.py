@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: From so many columns on a GPU has its power and its last seconds, and then its caps too.
 _WIDE = 56
+#: Below so many a host has figures alone, no bars.
+_NARROW = 34
 _WIDER = 88
 #: Columns of the last seconds, and of what is said at the end of the line, at least.
 _PAST = 8
@@ -99,7 +101,7 @@ def _host(view: HostView, width: int) -> list[Line]:
     if sample is None:
         return [(*head, ("text", f"{view.name} "), ("dim", "no telemetry yet"))]
     memory = memory_percent(sample)
-    bar = 8 if width >= _WIDE else 5
+    bar = 8 if width >= _WIDE else 5 if width >= _NARROW else 0
     line: list[Span] = [
         *head,
         ("text", fit(view.name, min(len(view.name), max(8, width - 2 * bar - 24))) + " "),

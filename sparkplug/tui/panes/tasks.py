@@ -55,6 +55,8 @@ _QUESTIONS, _BORDER = 5, 2
 _MOST_QUEUES, _PLOT_ROWS = 8, 9
 #: Cells and rows from which on the plot stands beside the queues.
 _WIDE, _TALL = 110, 20
+#: Rows from which on questions are shown, and from which on queues: tasks come first.
+_LOW, _LEAST = 12, 7
 _KEPT, _JOINS = 3600, 6.0
 _RATES = (
     Series("done", "done", "d"),
@@ -108,6 +110,8 @@ class TasksPane(Pane):
     def on_resize(self, event: Resize) -> None:
         """Where there is no room the plot goes."""
         self._plot.display = event.size.width >= _WIDE and event.size.height >= _TALL
+        self.query_one("#tasks-area").display = event.size.height >= _LEAST
+        self._draw_needs()
         self._share_rows(self._queues.total)
         self.call_after_refresh(self._draw_plot)
 
@@ -155,7 +159,7 @@ class TasksPane(Pane):
         """Questions of plans, of agents and of graphs: answered from here as from Overview."""
         asked = self.store.questions
         self._needs.set_rows(question_rows(asked, datetime.now(UTC)))
-        self._needs.display = bool(asked)
+        self._needs.display = bool(asked) and self.size.height >= _LOW
         self._needs.styles.height = min(len(asked), _QUESTIONS) + _BORDER
 
     def _note(self, figures: TaskFigures) -> None:

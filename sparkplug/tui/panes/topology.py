@@ -35,6 +35,8 @@ _LABELS = 90
 _VERY_MANY = 600
 #: Rows of the pairs below the graph, and of what is told of the selection.
 _PAIRS, _PAIRS_SMALL, _DETAIL = 11, 7, 4
+#: Rows below which the pairs have them all.
+_LOW = 7
 
 
 class TalkCanvas(Canvas):
@@ -100,9 +102,10 @@ class TopologyPane(Pane):
         self.set_class(wide, "-wide")
         height = event.size.height
         rows = _PAIRS if height >= 36 else _PAIRS_SMALL
-        self._rows.styles.height = "1fr" if wide else rows
-        self._detail.styles.height = _DETAIL if height >= 20 else 3
         self._canvas.display = wide or height >= 14
+        self._rows.styles.height = "1fr" if wide or not self._canvas.display else rows
+        self._detail.styles.height = _DETAIL if height >= 20 else 3
+        self._detail.display = height >= _LOW
         self.call_after_refresh(self._resized)
 
     def _resized(self) -> None:

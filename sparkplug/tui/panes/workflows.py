@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 #: Columns of a screen from which the plans stand beside their runs; rows below which no graph is.
 _WIDE, _TALL = 90, 18
-#: The plans and the schedules beside the runs, and a row of the plans: without the border and the
-#: cell before it.
+#: Rows below which nothing is told of the run: the list has them.
+_LOW = 12
+#: The plans and the schedules beside the runs, and a row of the plans: without the borders,
+#: the cells beside them and the mark of the cursor.
 _LEFT = 40
-_PLAN = _LEFT - 3
+_PLAN = _LEFT - 5
 #: Rows of a table's box that show none of its rows, and the most of schedules beside the plans.
 _AROUND, _SCHEDULES = 3, 8
 _BARS = "▁▂▃▄▅▆▇█"
@@ -111,6 +113,7 @@ class WorkflowsPane(RunKeys, Pane):
     def on_resize(self, event: Resize) -> None:
         """Where there is little room the runs have it."""
         self._canvas.display = event.size.height >= _TALL
+        self._told.display = event.size.height >= _LOW
         self._share_room()
         self.call_after_refresh(self._draw_run)
 
