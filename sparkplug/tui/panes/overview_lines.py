@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 #: From so many columns on a GPU has its power and its last seconds, and then its caps too.
 _WIDE = 56
-#: Below so many a host has figures alone, no bars.
-_NARROW = 34
+#: Columns of what stands in a host's line beside its name and its bars.
+_FIGURES = 22
 _WIDER = 88
 #: Columns of the last seconds, and of what is said at the end of the line, at least.
 _PAST = 8
@@ -101,16 +101,18 @@ def _host(view: HostView, width: int) -> list[Line]:
     if sample is None:
         return [(*head, ("text", f"{view.name} "), ("dim", "no telemetry yet"))]
     memory = memory_percent(sample)
-    bar = 8 if width >= _WIDE else 5 if width >= _NARROW else 0
+    name = fit(view.name, min(len(view.name), max(8, width - _FIGURES)))
+    # What the figures and the name leave: a name is worth more than a bar.
+    bar = max(0, min(8 if width >= _WIDE else 5, (width - _FIGURES - length((("", name),))) // 2))
     line: list[Span] = [
         *head,
-        ("text", fit(view.name, min(len(view.name), max(8, width - 2 * bar - 24))) + " "),
+        ("text", f"{name} "),
         ("dim", "cpu "),
         *meter(sample.cpu.percent, bar, fills=False),
-        ("text", f"{percent(sample.cpu.percent)} "),
+        ("text", f"{percent(sample.cpu.percent):>{5 if bar else 4}} "),
         ("dim", "mem "),
         *meter(memory, bar),
-        ("text", percent(memory)),
+        ("text", f"{percent(memory):>{5 if bar else 4}}"),
     ]
     lines = [tuple(line)]
     total, free = sample.memory.total_bytes, sample.memory.available_bytes
@@ -143,7 +145,7 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
     line: list[Span] = [
         index,
         *meter(gpu.utilization_percent, 8 if width >= _WIDE else 4, fills=False),
-        ("text", f"{percent(gpu.utilization_percent)} "),
+        ("text", f" {percent(gpu.utilization_percent)} "),
     ]
     if width >= _WIDER:
         line += [("dim", " "), *meter(share, 6)]

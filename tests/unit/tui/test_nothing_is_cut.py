@@ -76,6 +76,25 @@ def test_the_figures_of_a_host_are_whole_or_left_out(box: int) -> None:
     assert set(told.split(" · ")) <= whole
 
 
+@pytest.mark.parametrize("name", ["h", "gpu-node-1", "a-host-of-a-long-name"])
+@pytest.mark.parametrize("width", [24, 36, 56, 96])
+def test_the_name_and_the_figures_of_a_host_go_before_its_bars(name: str, width: int) -> None:
+    view = host().model_copy(update={"name": name})
+    assert view.sample is not None
+    view.sample.cpu.percent = 100
+    told = plain(strip_lines([view], {}, width, 20)[0])
+    assert len(told) <= width or width < 30
+    assert told.count("%") == 2
+    assert "▇100%" not in told
+    assert name[: width - 23] in told
+
+
+def test_a_bar_that_is_full_does_not_touch_its_figure() -> None:
+    for width in (40, 60, 100):
+        full = plain(strip_lines([host()], {}, width, 20)[2])
+        assert "▇ 100%" in full
+
+
 def test_pressure_that_is_trouble_goes_before_the_network() -> None:
     pressed = {"cpu": Pressure(some_avg10=34, some_avg60=1, full_avg10=0, full_avg60=0)}
     view = host()
