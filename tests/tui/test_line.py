@@ -199,3 +199,14 @@ async def test_a_click_on_a_completion_takes_it(mesh: Mesh) -> None:
         await seen.until(lambda: line(seen) == ":agents stop writer")
         await seen.type("c")
         await seen.until(lambda: offers(seen)[:1] == ["critic"])
+
+
+async def test_keys_of_readline_are_no_escape(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    async with centre((100, 24)) as seen:
+        await seen.press("colon")
+        await seen.type("agents stop critic")
+        await seen.press("ctrl+left", "ctrl+left")
+        await seen.until(lambda: seen.app.focused.cursor_position == len("agents "))
+        await seen.press("alt+d")
+        await seen.until(lambda: line(seen) == ":agents critic")

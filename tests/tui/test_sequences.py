@@ -52,7 +52,8 @@ def given_up(parser: Sequences, monkeypatch: pytest.MonkeyPatch) -> list[tuple[o
 
 
 _KNOWN = [
-    *(one for one in ANSI_SEQUENCES_KEYS if one not in _ESCAPES),
+    # What a Mac types with a key and alt is that key with alt here.
+    *(k for k, v in ANSI_SEQUENCES_KEYS.items() if k not in _ESCAPES and not isinstance(v, str)),
     *("a", "Z", "ä", "日", "\x1b[I", "\x1b[O", "\x1b[97;5u", "\x1b[12;40R"),
     *("\x1b[<0;5;5M", "\x1b[<0;5;5m", "\x1b[<35;500;2M", "\x1b[<65;300;9M", "\x1b[?2026;2$y"),
 ]
@@ -105,7 +106,7 @@ def test_escape_and_keys_with_alt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(parser.feed("\x1b")) == []
     assert given_up(parser, monkeypatch) == [("key", "escape", "\x1b")]
     assert read("\x1b\x1b[A") == [("key", "escape", "\x1b"), ("key", "up", None)]
-    for letter in "ab[]OP_9":
+    for letter in "abOP":
         textual = XTermParser()
         wanted = told(textual.feed(f"\x1b{letter}"))
         if textual._timeout_time is not None:
@@ -184,3 +185,19 @@ def test_nothing_that_comes_ends_it() -> None:
         list(parser.feed("\x1b[201~ \x1b[201~"))
         events = told(parser.feed("\x07y"))
         assert events[-1] == ("key", "y", "y"), events
+
+
+@pytest.mark.parametrize(
+    ("character", "key"),
+    [
+        *((":", "alt+colon"), ("2", "alt+2"), ("g", "alt+g"), ("G", "alt+shift+g")),
+        *(
+            ("/", "alt+slash"),
+            (" ", "alt+space"),
+            ("é", "alt+é"),
+        ),
+        *(("9", "alt+9"), ("?", "alt+question_mark")),
+    ],
+)
+def test_a_character_after_an_escape_is_that_with_alt(character: str, key: str) -> None:
+    assert read(f"\x1b{character}") == [("key", key, character)]

@@ -11,10 +11,12 @@ import re
 import time
 from collections.abc import Iterator
 
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._parser import ParseTimeout
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.constants import ESCAPE_DELAY
 from textual.events import Key, Paste
+from textual.keys import KEY_NAME_REPLACEMENTS, _character_to_key
 from textual.message import Message
 from textual.messages import InBandWindowResize
 
@@ -40,6 +42,12 @@ _LONGEST_ANSWER = 1 << 16
 _MOST_PASTED = 1 << 24
 #: The rest of what is more than the beginning of a key may be on a slow way.
 _REST_S = 1.0
+
+
+def _with_alt(character: str) -> Key:
+    name = character if character.isalnum() else _character_to_key(character)
+    name = KEY_NAME_REPLACEMENTS.get(name, name)
+    return Key(f"alt+shift+{name.lower()}" if name.isupper() else f"alt+{name}", character)
 
 
 class Sequences(XTermParser):
@@ -135,7 +143,15 @@ class Sequences(XTermParser):
         return events
 
     def _taken(self, text: str) -> Iterator[Message]:
-        """Text, or one sequence, as Textual has it; one that it does not know is nothing."""
+        """Text, or one sequence, as Textual has it; one that it does not know is nothing.
+
+        A character after an escape is a key with alt, whatever it is: Textual takes most of them
+        for the character alone, and digits for what one of them types on a Mac.
+        """
+        with_alt = len(text) == 2 and text[0] == _ESCAPE and text[1].isprintable()
+        if with_alt and not isinstance(ANSI_SEQUENCES_KEYS.get(text), tuple):
+            yield _with_alt(text[1])
+            return
         try:
             yield from super().feed(text)
         except (ValueError, OverflowError):

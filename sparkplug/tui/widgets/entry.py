@@ -7,6 +7,7 @@ import contextlib
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Paste
 from textual.widgets import Input
@@ -19,7 +20,12 @@ _TYPED_S = 1.0
 
 
 class _Typed(Input):
-    """An input that takes all lines of what is pasted, as one."""
+    """An input that takes all lines of what is pasted, as one, and the keys of readline."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # With b and f they are those of the arrows with ctrl already.
+        Binding("alt+d", "delete_right_word", show=False),
+    ]
 
     def _on_paste(self, event: Paste) -> None:
         event.prevent_default()
