@@ -162,7 +162,7 @@ class Palette(Dialog[Choice]):
 
     def on_resize(self) -> None:
         """The width of the list is known, or another."""
-        self.call_after_refresh(lambda: self._offer(self._entry.value))
+        self.call_after_refresh(self._offer_again)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow down."""
@@ -205,12 +205,15 @@ class Palette(Dialog[Choice]):
         typed, argument = self._offered, self._argument
         if argument is None and " " not in typed.strip():
             return  # commands are offered, and no names
-        keys = [self._rows.at(index).key for index in range(self._rows.shown)]
+        self._offer_again()
+
+    def _offer_again(self) -> None:
+        """Offer what there is now for what was typed; the cursor stays on its row once moved."""
+        typed, argument = self._offered, self._argument
         rows = self._argument_rows(argument, typed) if argument else self._command_rows(typed)
-        if [row.key for row in rows] != keys:
-            self._rows.set_rows(rows)
-            if not self._moved:
-                self._rows.action_go("first")
+        self._rows.set_rows(rows)
+        if not self._moved:
+            self._rows.action_go("first")
         self._show_preview()
 
     def _show_preview(self) -> None:

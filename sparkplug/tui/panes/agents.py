@@ -80,7 +80,7 @@ class AgentsPane(Pane):
             self._rows.set_empty(
                 waiting(
                     self.store,
-                    f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys one",
+                    self.centre.hint_of("no agents yet", "agents.deploy", "deploys one"),
                 )
             )
             self._rows.set_rows(self.store.agents)

@@ -251,7 +251,7 @@ class Overview(Pane):
         self._agents.set_empty(
             waiting(
                 self.store,
-                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys one",
+                self.centre.hint_of("no agents yet", "agents.deploy", "deploys one"),
             )
         )
         self._agents.set_rows(self.store.agents)
@@ -263,8 +263,8 @@ class Overview(Pane):
             f"conversation {rate.removesuffix('/s')} msg/s" if rate else "conversation"
         )
         if graph is None or not graph.edges:
-            key = self.centre.key("agents.prompt") or "t"
-            text = waiting(self.store, f"nobody has spoken yet: {key} prompts an agent")
+            told = self.centre.hint_of("nobody has spoken yet", "agents.prompt", "prompts an agent")
+            text = waiting(self.store, told)
             self._talk.set_lines([(("dim", text),)])
             return
         size = self._talk.size
@@ -283,7 +283,7 @@ class Overview(Pane):
         if run is None:
             self._run.retitle("run", queues)
             text = waiting(
-                self.store, f"no run yet: {self.centre.key('runs.submit') or 'R'} runs a plan"
+                self.store, self.centre.hint_of("no run yet", "runs.submit", "runs a plan")
             )
             self._run.set_lines([(("dim", text),)])
             return

@@ -149,11 +149,12 @@ class TasksPane(Pane):
 
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""
-        key = self.centre.key("tasks.submit") or "N"
-        self._queues.set_empty(waiting(self.store, f"no task yet: {key} queues one"))
+        told = self.centre.hint_of("no task yet", "tasks.submit", "queues one")
+        self._queues.set_empty(waiting(self.store, told))
         chosen = self._selected()
         of = f" of {one_line(chosen)}" if chosen else ""
-        self._rows.set_empty(waiting(self.store, f"no task{of}: {key} queues one"))
+        told = self.centre.hint_of(f"no task{of}", "tasks.submit", "queues one")
+        self._rows.set_empty(waiting(self.store, told))
 
     def _draw_needs(self) -> None:
         """Questions of plans, of agents and of graphs: answered from here as from Overview."""

@@ -167,12 +167,12 @@ class WorkflowsPane(RunKeys, Pane):
 
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""
-        key = self.centre.key("runs.submit") or "R"
-        nothing = waiting(self.store, f"no run yet: {key} runs a plan")
+        told = self.centre.hint_of("no run yet", "runs.submit", "runs a plan")
+        nothing = waiting(self.store, told)
         self._runs.set_empty(nothing)
         self._canvas.set_empty("select a run" if self.store.runs else nothing)
-        key = self.centre.key("run.add-schedule") or "a"
-        self._schedules.set_empty(waiting(self.store, f"none: {key} makes one"))
+        told = self.centre.hint_of("none", "run.add-schedule", "makes one", "a")
+        self._schedules.set_empty(waiting(self.store, told))
 
     def tick(self) -> None:
         """Ages, and the time that steps take."""

@@ -12,7 +12,7 @@ from textual.events import Key
 from textual.keys import _character_to_key
 from textual.widget import Widget
 
-from sparkplug.tui.help import UNBOUND, key_name
+from sparkplug.tui.help import UNBOUND, WRITING, key_name
 from sparkplug.tui.shell.part import Part
 from sparkplug.tui.widgets.footer import Hint
 
@@ -53,7 +53,7 @@ class Keys(Part):
         self._mapped = keymap.mapped
         self._keys = {name: keymap.keys[name] for name in built_in}
         if app.readonly:
-            self._refused = frozenset(a.id for a in ACTIONS.values() if a.writes)
+            self._refused = WRITING.union(a.id for a in ACTIONS.values() if a.writes)
         self._unbind_actions()
         for keys in {keys for keys in self._keys.values() if keys}:
             written = ",".join(_character_to_key(k) if len(k) == 1 else k for k in keys.split(","))
@@ -79,6 +79,14 @@ class Keys(Part):
         if name in self._refused:
             return ""
         return key_name(self.keys_of(name).split(",")[0])
+
+    def hint_of(self, told: str, name: str, does: str, key: str = "") -> str:
+        """What there is none of, and the key that makes one: nothing of that where none does.
+
+        `key` is the one that is built in of what only a pane has.
+        """
+        found = "" if name in self._refused else self.key(name) or key
+        return f"{told}: {found} {does}" if found else told
 
     def keys_of(self, name: str) -> str:
         """All keys something has now, by its id, with commas between them as they are bound."""

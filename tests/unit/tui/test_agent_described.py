@@ -48,5 +48,5 @@ def test_what_helps_comes_first_in_the_palette() -> None:
     subject = Subject("agent", "looper", failed())
     commands = action_commands(subject, [], {}, readonly=False)
     worth = {command.action.id: command.worth for command in commands if command.action}
-    assert worth["agents.start"] == 1
-    assert worth["agents.remove"] == worth["agents.scale"] > 1
+    assert worth["agents.restart"] < worth["agents.start"] < worth["agents.remove"]
+    assert worth["agents.remove"] == worth["agents.scale"]
