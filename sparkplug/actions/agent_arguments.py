@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkplug.actions.action import ActionResult, Argument, Subject
+from sparkplug.schema.text import one_line
 from sparkplug.shipped import shipped
 
 if TYPE_CHECKING:
     from sparkplug.client.session import Client
     from sparkplug.schema.agent import ObservedAgent
 
+#: Characters of a path that is none that are told.
+_TOLD = 80
 READY_S = 30.0
 STOP_S = 15.0
 
@@ -36,7 +39,14 @@ FILES = Argument(
 def agent_files(path: str) -> Path:
     """The file or folder of that name; else the agent of that name that is shipped."""
     named = Path(path)
-    if not named.exists() and named.name == path:
+    try:
+        there = named.exists()
+    except OSError as error:
+        from sparkplug.schema.errors import InvalidError
+
+        told = f"{one_line(path[:_TOLD])}: {error.strerror}"
+        raise InvalidError(told, hint="give an agent file or a folder of them") from error
+    if not there and named.name == path:
         shipped_file = shipped("config") / "agents" / f"{path}.yaml"
         if shipped_file.exists():
             return shipped_file

@@ -61,6 +61,10 @@ class Change:
     reset: bool = False
 
 
+#: Bytes of a key; a subject of 4096 is what servers take at most.
+_LONGEST_KEY = 1024
+
+
 class Bucket:
     """One key-value bucket."""
 
@@ -225,8 +229,12 @@ class Bucket:
 
 
 def can_be_key(key: str) -> bool:
-    """Whether a bucket can have it: tokens with dots between, none empty, no wildcard."""
-    return all(key.split(".")) and not any(c.isspace() or c in "*>" for c in key)
+    """Whether a bucket can have it: tokens with dots between, none empty, no wildcard.
+
+    A server ends the connection that says a longer subject than it takes.
+    """
+    short = len(key.encode(errors="replace")) <= _LONGEST_KEY
+    return short and all(key.split(".")) and not any(c.isspace() or c in "*>" for c in key)
 
 
 def _is_gone(message: Msg) -> bool:

@@ -12,7 +12,11 @@ from sparkplug.schema.plan import Plan
 from sparkplug.schema.plan_check import load_plan
 from sparkplug.schema.plan_inputs import checked_inputs as check_inputs
 from sparkplug.schema.problems import did_you_mean
+from sparkplug.schema.text import one_line
 from sparkplug.shipped import shipped
+
+#: Characters of what was given for a plan's name that are told.
+_TOLD = 80
 
 __all__ = ["check_inputs", "find_plan", "parse_inputs", "plan_files", "plan_names"]
 
@@ -37,13 +41,20 @@ def find_plan(name: str, agents: set[str] | None = None) -> Plan:
     `agents` are the names that exist (None: not known). Raises NotFoundError, InvalidError.
     """
     path = Path(name)
-    if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in name:
+    try:
+        is_file = "\0" not in name and path.is_file()
+    except OSError as error:
+        told = f"{one_line(name[:_TOLD])} cannot be a plan: {error.strerror}"
+        raise InvalidError(
+            told, hint=f"give a file, or one of: {', '.join(plan_names())}"
+        ) from error
+    if is_file or ("\0" not in name and (path.suffix in (".yaml", ".yml") or "/" in name)):
         return load_plan(path, agents, _named)
     known = plan_files()
     if name in known:
         return load_plan(known[name], agents, _named)
     raise NotFoundError(
-        f"no plan {name}{did_you_mean(name, known)}",
+        f"no plan {one_line(name[:_TOLD])}{did_you_mean(name, known)}",
         hint=f"give a file, or one of: {', '.join(known) or 'none is shipped'}",
     )
 

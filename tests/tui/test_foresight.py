@@ -30,6 +30,8 @@ async def typed(seen: Centre, line: str) -> None:
         ("runs cancel b00", "✖ no run b00"),
         ("runs diff a91f b00", "✖ no run b00"),
         ("run host-breif", "✖ no plan host-breif"),
+        (f"run {'x' * 3000}", "✖ xxxx"),
+        (f"agents stop {'x' * 3000}", "✖ no agent xxxx"),
         ("questions answer q7 yes", "✖ no question q7"),
         ("decisions close d7", "✖ no decision d7"),
         ("schedules remove nightly", "✖ no schedule nightly"),
