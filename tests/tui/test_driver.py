@@ -42,15 +42,22 @@ class Reading:
         self._out, self._in = os.pipe()
         told, self._tells = os.pipe()
         self.ended = threading.Event()
+        self.behind = False
+        self.asked = 0
         self._driver = SimpleNamespace(
             _debug=False,
             _told=told,
             fileno=self._out,
             exit_event=self.ended,
             process_message=lambda event: self.typed.append(event.key),
+            _is_behind=self._is_behind,
         )
         self.thread = threading.Thread(target=PatientDriver.run_input_thread, args=(self._driver,))
         self.thread.start()
+
+    def _is_behind(self) -> bool:
+        self.asked += 1
+        return self.behind
 
     def type(self, data: bytes) -> None:
         os.write(self._in, data)
@@ -76,6 +83,32 @@ def test_keys_are_handed_on_and_nothing_is_looked_at_meanwhile(
     reading.type("ä".encode()[1:])
     _until(lambda: reading.typed == ["a", "ä"])
     assert set(reading.waits) == {None}
+    reading.close()
+
+
+def test_what_is_not_utf_8_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Reading(monkeypatch)
+    reading.type(b"\xff\xfe\x80a\xc3(b")
+    _until(lambda: reading.typed[-1:] == ["b"])
+    assert [key for key in reading.typed if len(key) == 1 and key.isascii()] == ["a", "b"]
+    reading.close()
+
+
+def test_what_comes_faster_than_it_is_acted_on_waits_outside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading = Reading(monkeypatch)
+    reading.behind = True
+    reading.type(b"a")
+    _until(lambda: reading.typed == ["a"])
+    reading.type(b"b")
+    asked = reading.asked
+    _until(lambda: reading.asked > asked + 2)
+    assert reading.typed == ["a"]
+    reading.behind = False
+    _until(lambda: reading.typed == ["a", "b"])
+    reading.behind = True
+    reading.type(b"c")
     reading.close()
 
 

@@ -59,6 +59,28 @@ async def test_what_opens_over_a_page_opens_and_closes(home: Path) -> None:
         await pilot.press("enter", "c")
         await pilot.pause()
         assert len(app.screen_stack) == 2
+        for words in ("columns 9", "✔ memory", "space shows or hides"):
+            assert words in _text(app)
         await pilot.press("escape")
         await pilot.pause()
         assert len(app.screen_stack) == 1
+
+
+async def test_what_is_copied_from_a_tree_is_copied(home: Path) -> None:
+    app = Gallery(load_themes()[0], page="tree")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter", "down", "Y")
+        async with asyncio.timeout(60):
+            while app.clipboard != "spec.name":
+                await pilot.pause()
+
+
+async def test_the_keys_that_are_told_are_those_of_ours(home: Path) -> None:
+    app = Gallery(load_themes()[0], page="log")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter", "slash")
+        await pilot.pause()
+        keys = app.query_one(Footer).render_line(0).text
+        assert "f3 next theme" in keys
+        assert "Scroll" not in keys
+        assert "cursor" not in keys

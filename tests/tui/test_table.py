@@ -20,6 +20,7 @@ from tui_centre import centre
 from tui_mesh import Mesh
 
 import sparkplug.tui
+from sparkplug.tui.dialogs.columns import ColumnRows
 from sparkplug.tui.filter import Filter
 from sparkplug.tui.looks import Looks
 from sparkplug.tui.screen.writer import PaintedApp
@@ -176,6 +177,28 @@ async def test_columns_are_chosen_moved_and_as_they_were() -> None:
         await until(lambda: len(app.screen_stack) == 1)
         await pilot.pause()
         assert app.text[1].strip("│ ").split() == ["name", "size", "state", "age"]
+
+
+async def test_a_click_on_the_mark_of_a_column_shows_or_hides_it() -> None:
+    table = made()
+    table.set_rows(ROWS)
+    async with shown(table, (80, 20)) as (app, pilot):
+        await pilot.press("c")
+        await pilot.pause()
+        chooser = app.screen.query_one(ColumnRows)
+        await pilot.click(chooser, offset=(3, 2))
+        await pilot.pause()
+        assert "· size" in app.text[chooser.region.y + 2]
+        assert not table.chosen.is_shown("size")
+        assert chooser.row is not None
+        assert chooser.row.key == "size"
+        await pilot.click(chooser, offset=(3, 2))
+        await pilot.pause()
+        assert table.chosen.is_shown("size")
+        assert table.sorted_by is None
+        await pilot.click(chooser, offset=(6, 2))
+        await pilot.pause()
+        assert table.sorted_by == ("size", True), "elsewhere as in any list"
 
 
 async def test_wide_has_all_columns_and_the_first_stays() -> None:

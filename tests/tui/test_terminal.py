@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ _HEAVY = {
     "markdown_it",
     "pygments",
 }
+#: The pen and the cursor are put away after each frame.
+_END = "\x1b[m\x1b[H"
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
 
 
@@ -62,9 +65,18 @@ def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) 
 def test_the_first_frame_is_whole(terminal: type[Terminal]) -> None:
     seen = terminal()
     seen.shows("needs you", "q quit")
-    # Rows are written from the top: what is round the pane does not come before it.
-    assert seen.sent.index("needs you") < seen.sent.index("quit")
-    assert seen.sent.index("connecting") < seen.sent.index("quit")
+    first = next(frame for frame in seen.sent.split(_END) if "filter" in frame)
+    assert "needs you" in first
+    assert "connecting" in first
+
+
+def test_a_terminal_that_tells_no_size_is_taken_for_one_of_80_columns(
+    terminal: type[Terminal],
+) -> None:
+    seen = terminal()
+    unsized = terminal(command=["sh", "-c", f"stty cols 0 rows 0; exec {shlex.join(opening())}"])
+    unsized.shows("needs you", "q quit")
+    seen.until(lambda: seen.text.splitlines()[-1] == unsized.text.splitlines()[-1], "the same")
 
 
 def test_the_footer_is_there_again_and_as_wide_as_the_screen(terminal: type[Terminal]) -> None:
@@ -160,6 +172,24 @@ def test_a_killed_or_hung_up_one_leaves_nothing(terminal: type[Terminal]) -> Non
         seen.child.expect(pexpect.EOF)
         seen.child.close()
         assert not seen.child.isalive()
+
+
+def test_rubbish_presses_no_key_and_ends_nothing(terminal: type[Terminal]) -> None:
+    shown = terminal((100, 30))
+    shown.shows("overview", "? help")
+    for rubbish in (
+        b"\xff\xfe\x80 \xc3",
+        b"\x1b[200~pasted \x1b\x1b[31m?qqq\x1b[0m?qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq\x1b[201~",
+        b"\x1b]11;rgb:???q/???q/???q\x1b\\\x1b[?62;3;7c",
+        b"\x1b[99999999999;5u\x1b[48;5;20;0;0t\x1b[48;0;0;0;0t",
+        b"\x1b[<0;500;500M\x1b[<32;9999999999;1M\x1b[<0;500;500m\x1b[<65;300;2M\x1b[<0;0;0M",
+        b"\x1b[O\x1b[I\x1b[O\x1b[<0;230;12",
+    ):
+        os.write(shown.child.child_fd, rubbish)
+    shown.send("\x1b[M!!!3")
+    shown.shows("▸ agents")
+    assert "in this box" not in shown.text
+    assert shown.quit() == 0
 
 
 def test_wrong_options_are_told_in_words(terminal: type[Terminal]) -> None:

@@ -106,21 +106,32 @@ class Tmux:
 
     def click_on(self, words: str) -> None:
         """Click on the first place where these words stand."""
-        places: list[tuple[int, int]] = []
-
-        def found() -> bool:
-            places[:] = [
-                (x, y) for y, line in enumerate(self.lines) if (x := line.find(words)) >= 0
-            ]
-            return bool(places)
-
-        self.until(found, f"{words} shown")
-        self.click(*places[0])
+        self.click(*self.place(words))
 
     def wheel(self, x: int, y: int, by: int) -> None:
         """Turn the wheel by so many notches, down where `by` is positive."""
         button = 65 if by > 0 else 64
         self._attached.send(f"\x1b[<{button};{x + 1};{y + 1}M" * abs(by))
+
+    def drag(self, *places: tuple[int, int]) -> None:
+        """Press at the first place, move over the others, let go at the last."""
+        (x, y), *others = places
+        self._attached.send(f"\x1b[<0;{x + 1};{y + 1}M")
+        for x, y in others:
+            self._attached.send(f"\x1b[<32;{x + 1};{y + 1}M")
+        self._attached.send(f"\x1b[<0;{x + 1};{y + 1}m")
+
+    def paste(self, text: str) -> None:
+        """Paste, as terminals do that tell what is pasted from what is typed."""
+        self._attached.send(f"\x1b[200~{text}\x1b[201~")
+
+    def place(self, words: str) -> tuple[int, int]:
+        """The column and row where these words stand first, once they do."""
+        self.shows(words)
+        for y, line in enumerate(self.lines):
+            if words in line:
+                return line.index(words), y
+        raise AssertionError(f"{words} gone:\n{self.text}")
 
     def shows(self, *words: str, deadline: float = _DEADLINE_S) -> None:
         """Wait until the screen has these words."""

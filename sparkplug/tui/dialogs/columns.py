@@ -7,16 +7,39 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
+from textual.message import Message
 
 from sparkplug.tui.cells import Line
 from sparkplug.tui.dialogs.dialog import Dialog
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.rows import Row, Rows
+from sparkplug.tui.widgets.selecting import LEFT
 
 if TYPE_CHECKING:
     from sparkplug.tui.widgets.table.table import Table
 
+#: The mark of a column stands up to this cell of its row.
+_MARK_ENDS = 2
 _KEYS = "space shows or hides · J K move · s or enter sorts · r as at first"
+
+
+class ColumnRows(Rows):
+    """The columns; a click on the mark of one shows or hides it."""
+
+    class Ticked(Message):
+        """A mark was clicked; the cursor is on its row."""
+
+    def on_click(self, event: Click) -> None:
+        """On a mark; Textual calls that of a list after this one, for any other click."""
+        place = event.get_content_offset(self)
+        if place is None or event.button != LEFT or not 1 <= place.x <= _MARK_ENDS:
+            return
+        index = self.top + place.y
+        if index < self.shown:
+            event.prevent_default()
+            self._move_to(index)
+            self.post_message(self.Ticked())
 
 
 class ColumnChooser(Dialog[None]):
@@ -35,7 +58,7 @@ class ColumnChooser(Dialog[None]):
     def __init__(self, table: Table) -> None:
         super().__init__(classes="choosing")
         self._table = table
-        self._rows = Rows("columns")
+        self._rows = ColumnRows("columns")
 
     def compose(self) -> ComposeResult:
         """The columns."""
@@ -45,7 +68,7 @@ class ColumnChooser(Dialog[None]):
     def on_mount(self) -> None:
         """Show them."""
         self._rows.focus()
-        self._rows.border_subtitle = _KEYS
+        self._rows.tell_below(_KEYS)
         self._show()
         self._rows.fit_rows()
 
@@ -69,10 +92,17 @@ class ColumnChooser(Dialog[None]):
         return self._rows.row.key if self._rows.row else self._table.columns[0].name
 
     def action_show(self) -> None:
-        """Show the column, or hide it; the last one stays."""
+        """Show the column, or hide it, and move on; the last one stays."""
+        self._toggle()
+        self._rows.action_move(1)
+
+    def _toggle(self) -> None:
         self._table.chosen.toggle(self._column)
         self._show()
-        self._rows.action_move(1)
+
+    def on_column_rows_ticked(self) -> None:
+        """Show the column that was clicked, or hide it."""
+        self._toggle()
 
     def action_move(self, by: int) -> None:
         """Move the column among the others."""

@@ -73,7 +73,7 @@ class SpecHistory(Filtered):
     def on_mount(self) -> None:
         """Ready."""
         self.table.focus()
-        self.table.border_subtitle = _KEYS
+        self.table.tell_below(_KEYS)
         self.table.set_empty("reading")
         self.action_read()
 

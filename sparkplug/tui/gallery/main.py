@@ -24,6 +24,7 @@ from sparkplug.tui.widgets.lines import OneLine
 from sparkplug.tui.widgets.listing import Listing
 from sparkplug.tui.widgets.log_view.box import LogBox
 from sparkplug.tui.widgets.rows import Row, Rows
+from sparkplug.tui.widgets.tree import Tree
 
 
 class Gallery(Looks, PaintedApp):
@@ -99,6 +100,10 @@ class Gallery(Looks, PaintedApp):
         if event.listing is self._names:
             self.screen.focus_next("#gallery-area *")
 
+    def on_tree_copied(self, event: Tree.Copied) -> None:
+        """A value or a path of the tree."""
+        self.copy(event.text)
+
     def on_descendant_focus(self) -> None:
         """Another box."""
         self._keys.notice(None)
@@ -114,8 +119,8 @@ class Gallery(Looks, PaintedApp):
         told: set[str] = set()
         for found in sorted(self.screen.active_bindings.values(), key=lambda a: a.node is self):
             binding, what = found.binding, found.binding.description
-            # Textual's own way out stands beside ours in no row.
-            if found.node in mine and what and what not in told and binding.key != "ctrl+q":
+            # What Textual binds, its way out and keys of an input, stands beside ours in no row.
+            if found.node in mine and what and what not in told and binding.id:
                 told.add(what)
                 always = found.node is self and binding.id != "gallery.previous"
                 rank = 0 if always else len(hints) + 1

@@ -241,6 +241,7 @@ class TasksPane(Pane):
             left = dead.total + others.total - shown
             self._rows.set_rows([*dead.tasks, *others.tasks])
             of = f" of {chosen}" if chosen else ""
-            self._rows.retitle(f"tasks{of}", f"{left} more" if left else "")
+            self._rows.name_it(f"tasks{of}")
+            self._rows.tell_below(f"{left:,} more" if left else "")
             if not self._again:
                 return

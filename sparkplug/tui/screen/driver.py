@@ -10,12 +10,17 @@ from codecs import getincrementaldecoder
 from typing import Any
 
 from textual._parser import ParseError
-from textual._xterm_parser import XTermParser
+from textual.app import ScreenStackError
 from textual.drivers.linux_driver import LinuxDriver
+
+from sparkplug.tui.screen.sequences import Sequences
 
 #: An escape that nothing follows is the key of that name; looked at so often while one is open.
 _OPEN_S = 0.1
 _BYTES = 4096
+#: So many events that were not acted on yet may wait in memory; what comes then waits outside.
+_MOST_WAITING = 1000
+_LOOK_S = 0.02
 
 
 def _read(terminal: int) -> bytes:
@@ -31,7 +36,8 @@ class PatientDriver(LinuxDriver):
 
     Textual 8.2 looks ten times a second (`LinuxDriver.run_input_thread`) for the end of an escape
     that was not begun and for its own end, which is a tenth of what a dashboard of eight GPUs
-    costs: here a time is set only while an escape is open, and a pipe tells the end.
+    costs: here a time is set only while an escape is open, and a pipe tells the end. Of what comes
+    faster than it is acted on no more is read for the moment.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -47,17 +53,25 @@ class PatientDriver(LinuxDriver):
         with contextlib.suppress(BlockingIOError):
             os.read(self._told, _BYTES)
 
+    def _is_behind(self) -> bool:
+        """Whether what was handed on is more than is acted on for now."""
+        waiting = self._app.message_queue_size
+        with contextlib.suppress(ScreenStackError):  # it begins, or it ends
+            focused = self._app.focused
+            waiting += focused.message_queue_size if focused is not None else 0
+        return waiting > _MOST_WAITING
+
     def run_input_thread(self) -> None:
         """Hand on what comes, until told to end."""
-        parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")().decode
+        parser = Sequences(self._debug)
+        # What is not UTF-8 is a character nobody has, and no end of the input.
+        decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
             keys = selector.register(self.fileno, selectors.EVENT_READ)
             selector.register(self._told, selectors.EVENT_READ)
             try:
                 while not self.exit_event.is_set():
-                    is_open = parser._timeout_time is not None  # noqa: SLF001
-                    ready = selector.select(_OPEN_S if is_open else None)
+                    ready = selector.select(_OPEN_S if parser.open else None)
                     if any(key is keys for key, _ in ready):
                         read = _read(self.fileno)
                         if not read:
@@ -68,6 +82,8 @@ class PatientDriver(LinuxDriver):
                         if text := decode(read):
                             for event in parser.feed(text):
                                 self.process_message(event)
+                        while self._is_behind() and not self.exit_event.wait(_LOOK_S):
+                            pass
                     for event in parser.tick():
                         self.process_message(event)
             finally:

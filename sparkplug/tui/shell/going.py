@@ -109,7 +109,7 @@ class Going(Part):
         if isinstance(focused, Listing) and focused.wanted.text:
             focused.wanted = EVERYTHING
         elif focused is not main:
-            main.focus()
+            app.focus_now(main)
         elif main.wanted.text:
             main.wanted = EVERYTHING
         elif pane.id != "overview":

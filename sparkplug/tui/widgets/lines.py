@@ -9,7 +9,13 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 from textual.content import Content
-from textual.events import MouseScrollDown, MouseScrollUp, Resize
+from textual.events import (
+    MouseScrollDown,
+    MouseScrollLeft,
+    MouseScrollRight,
+    MouseScrollUp,
+    Resize,
+)
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region, Size
 from textual.strip import Strip
@@ -162,14 +168,38 @@ class Lines(Selectable):
         """For boxes whose lines depend on their width."""
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """The wheel."""
+        """The wheel; with shift to the right, where there is something."""
         event.stop()
-        self.scroll_lines(_WHEEL_LINES)
+        if not (event.shift and self.scroll_aside(1)):
+            self.turn_wheel(_WHEEL_LINES)
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """The wheel."""
+        """The wheel; with shift to the left, where there is something."""
         event.stop()
-        self.scroll_lines(-_WHEEL_LINES)
+        if not (event.shift and self.scroll_aside(-1)):
+            self.turn_wheel(-_WHEEL_LINES)
+
+    def on_mouse_scroll_right(self, event: MouseScrollRight) -> None:
+        """A wheel that leans."""
+        event.stop()
+        self.scroll_aside(1)
+
+    def on_mouse_scroll_left(self, event: MouseScrollLeft) -> None:
+        """A wheel that leans."""
+        event.stop()
+        self.scroll_aside(-1)
+
+    def turn_wheel(self, by: int) -> None:
+        """The wheel was turned by so many lines."""
+        self.scroll_lines(by)
+
+    def scroll_aside(self, way: int) -> bool:
+        """Move what is shown to the left (-1) or right. False where nothing is there."""
+        return False
+
+    def pull(self, by: int) -> None:
+        """Move what is in sight, for a drag at its edge."""
+        self.scroll_lines(by)
 
     def select_row(self, y: int) -> int:
         """A selection stays on its lines when they are scrolled."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import Blur, Click, Focus
+from textual.events import Click
 from textual.geometry import Offset
 from textual.message import Message
 
@@ -60,6 +60,10 @@ class Listing(Lines, can_focus=True):
     takes_right = True
     #: Place of the cursor among the rows that are shown.
     _cursor = 0
+    #: Whether the cursor is of use, and seen, while the focus is elsewhere.
+    _leads = True
+    #: What is told in the lower border, behind where one stands.
+    _told_below = ""
 
     @property
     def shown(self) -> int:
@@ -116,6 +120,43 @@ class Listing(Lines, can_focus=True):
         """Rows that fit below the header."""
         return max(1, self.size.height - self.header_rows)
 
+    @property
+    def standing(self) -> str:
+        """Where one stands, where not all rows are in sight: `12/500`.
+
+        Once the cursor was left behind by the wheel, the rows that are in sight: `30-52/500`.
+        """
+        if not self.is_mounted or not self.size.height:
+            return ""
+        shown, page, top = self.shown, self.page, self.top
+        if shown <= page:
+            return ""
+        if self._leads or self.has_focus:
+            if top <= self._cursor < top + page:
+                return f"{self._cursor + 1:,}/{shown:,}"
+        elif not top:
+            return ""
+        return f"{top + 1:,}-{min(top + page, shown):,}/{shown:,}"
+
+    def tell_below(self, text: str) -> None:
+        """Say something in the lower border."""
+        self._told_below = text
+        self.tell_standing()
+
+    def tell_standing(self) -> None:
+        """Say in the border where one stands."""
+        self.retitle(self._titles[0])
+
+    def retitle(self, title: str, subtitle: str = "") -> None:
+        """Write into the border, below it where one stands."""
+        told = (self.standing, subtitle or self._told_below)
+        super().retitle(title, " · ".join(filter(None, told)))
+
+    def scroll_lines(self, by: int) -> None:
+        """Move what is shown by so many rows."""
+        super().scroll_lines(by)
+        self.tell_standing()
+
     def select(self, key: str) -> bool:
         """Move the cursor to a row by its key. False when it is not there."""
         index = self.place_of(key)
@@ -146,6 +187,7 @@ class Listing(Lines, can_focus=True):
         self.refresh_row(before - self.top)
         self._follow_cursor()
         self.refresh_row(index - self.top)
+        self.tell_standing()
         self.post_message(self.Moved(self))
 
     def _follow_cursor(self) -> None:
@@ -157,14 +199,12 @@ class Listing(Lines, can_focus=True):
     def resized(self) -> None:
         """Keep the cursor in sight."""
         self._follow_cursor()
+        self.tell_standing()
 
-    def on_focus(self, _event: Focus) -> None:
-        """Mark the cursor's row."""
-        self.refresh_row(self._cursor - self.top)
-
-    def on_blur(self, _event: Blur) -> None:
-        """Unmark it."""
-        self.refresh_row(self._cursor - self.top)
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """All of it is drawn with the focus and without; the border says where one stands."""
+        super().watch_has_focus(has_focus)
+        self.tell_standing()
 
     def on_click(self, event: Click) -> None:
         """One click moves the cursor, one on the cursor's row goes into it."""

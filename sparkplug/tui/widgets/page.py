@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.selection import Selection
 
-from sparkplug.tui.cells import Line, wrap
+from sparkplug.tui.cells import Line, strip, wrap
 from sparkplug.tui.widgets.lines import Lines
 
 #: What lays lines out in a width, given in cells.
@@ -30,7 +31,10 @@ class Page(Lines, can_focus=True):
         super().__init__(title, id=id)
         self._layout: Layout = lambda _width: ()
         self.sticks = False
+        #: Whether the end is to be stayed at, once one is there.
+        self._grows = False
 
+    pulls = True
     #: How far the end is, in the border; empty where all is in sight.
     _standing = ""
 
@@ -49,7 +53,7 @@ class Page(Lines, can_focus=True):
 
     def stick(self, on: bool) -> None:
         """Stay at the end while the text grows."""
-        self.sticks = on
+        self.sticks = self._grows = on
         if on:
             self.scroll_lines(len(self.lines))
 
@@ -76,12 +80,30 @@ class Page(Lines, can_focus=True):
         super().scroll_lines(by)
         self._place()
 
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """The text of what is selected, in sight or not, and what ends it."""
+        found = []
+        for row, line in enumerate(self.lines):
+            span = selection.get_span(row)
+            if span is not None:
+                start, end = span
+                drawn = strip(line, self.size.width, self.pens, self.under)
+                part = drawn.crop(start, drawn.cell_length if end < 0 else end)
+                found.append(part.text.rstrip())
+        return "\n".join(found), "\n"
+
     def action_scroll(self, by: float) -> None:
         """Move by lines, or by a share of a page."""
-        self.sticks = False
+        self.sticks = self.sticks and by > 0
         self.scroll_lines(int(by * self.page) if isinstance(by, float) else by)
 
     def action_end(self, way: int) -> None:
         """Move to the beginning or the end."""
-        self.sticks = way > 0 and self.sticks
+        self.sticks = way > 0 and self._grows
         self.scroll_lines(way * len(self.lines))
+
+    def turn_wheel(self, by: int) -> None:
+        """Scroll; up, the end is left, and at the end it is stayed at again."""
+        top = self.top
+        self.scroll_lines(by)
+        self.sticks = self._grows and by > 0 and (self.sticks or self.top == top)

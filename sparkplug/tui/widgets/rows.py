@@ -128,6 +128,7 @@ class Rows(Listing):
 
     def _title_counts(self) -> None:
         if not self._label:
+            self.tell_standing()
             return
         total, shown = len(self._all), len(self._rows)
         count = f" {total}" if shown == total else f" {shown} of {total}"

@@ -7,6 +7,7 @@ The place is computed from the box instead, so nothing is spent while nothing is
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from rich.segment import Segment
@@ -16,7 +17,7 @@ from textual.events import Click, Event, MouseDown, MouseUp
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.screen import Screen
-from textual.selection import Selection
+from textual.selection import SelectEnd, Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The numbers of the mouse's buttons.
 LEFT, RIGHT = 1, 3
+#: Between two rows of a drag that is held at an edge.
+_PULL_S = 0.1
 #: The screen on which the last row of clicks began.
 _clicked: weakref.ref[Screen[Any]] | None = None
 
@@ -48,6 +51,8 @@ class Selectable(Widget):
 
     #: Whether the right button is for it. It does nothing on others.
     takes_right: ClassVar[bool] = False
+    #: Whether a drag that is held at its edge selects on beyond what is in sight.
+    pulls: ClassVar[bool] = False
 
     def ask(self, event: Click) -> None:
         """Post `Asked` for the place of a click."""
@@ -74,6 +79,9 @@ class Selectable(Widget):
     def select_at(self, x: int, y: int) -> Offset:
         """What is meant by a cell within the content."""
         return Offset(x, self.select_row(y))
+
+    def pull(self, by: int) -> None:
+        """Move what is in sight by so many rows, for a drag at the edge of it."""
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The text of what is selected and in sight, and what ends it."""
@@ -173,6 +181,32 @@ class Selecting(Screen[Any]):
             return widget, None
         cell = (Offset(x, y) - region.offset).clamp(region.width, region.height)
         return widget, widget.select_at(*cell)
+
+    def _check_auto_scroll(
+        self, select_widget: Widget, mouse_coordinate: tuple[float, float], delta_y: float
+    ) -> None:
+        """A drag goes on beyond the edge it is at, also while the mouse is held still there."""
+        if not isinstance(select_widget, Selectable):
+            super()._check_auto_scroll(select_widget, mouse_coordinate, delta_y)
+            return
+        x, y = map(int, mouse_coordinate)
+        inside = select_widget.content_region
+        by = -1 if y <= inside.y else 1 if y >= inside.bottom - 1 else 0
+        self._stop_auto_scroll()
+        if by and select_widget.pulls:
+            self._pull(select_widget, Offset(x, y), by)
+            timer = self.set_interval(_PULL_S, partial(self._pull, select_widget, Offset(x, y), by))
+            self._auto_select_scroll_timer = timer
+
+    def _pull(self, widget: Selectable, mouse: Offset, by: int) -> None:
+        state = self._select_state
+        above = widget.parent
+        if state is None or not isinstance(above, Widget):
+            self._stop_auto_scroll()
+            return
+        widget.pull(by)
+        _, meant = self.get_widget_and_offset_at(*mouse)
+        self._select_state = state.update_end(mouse, SelectEnd(above, widget, meant))
 
     def _key_escape(self) -> None:
         """What `esc` is bound to drops the selection; Textual would before, and `esc` do more."""

@@ -149,6 +149,8 @@ class Tree(Branches, Listing):
         note = f" /{self._filter.text}" if self._filter.text else ""
         if self._label:
             self.retitle(f"{self._label}{count if note else ''}{note}")
+        else:
+            self.tell_standing()
         before, self._window = self._window, self._in_window()
         if not self._window:
             self.refresh_row(0)  # which says what nothing matches

@@ -11,8 +11,6 @@ from textual.events import (
     MouseDown,
     MouseMove,
     MouseScrollDown,
-    MouseScrollLeft,
-    MouseScrollRight,
     MouseScrollUp,
     MouseUp,
 )
@@ -212,31 +210,23 @@ class Canvas(Plane, can_focus=True):
             self.action_choose()
 
     def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """With ctrl nearer, with shift to the left; else as every box, up."""
-        self._wheel(event, -1)
+        """With ctrl nearer; else as every box, up."""
+        self._zoom_by_wheel(event, -1)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """With ctrl further, with shift to the right; else as every box, down."""
-        self._wheel(event, 1)
+        """With ctrl further; else as every box, down."""
+        self._zoom_by_wheel(event, 1)
 
-    def on_mouse_scroll_left(self, event: MouseScrollLeft) -> None:
-        """A wheel that leans."""
-        event.stop()
-        self.action_pan(-1, 0)
+    def scroll_aside(self, way: int) -> bool:
+        """Move the view to the left or right, which has no end."""
+        self.action_pan(way, 0)
+        return True
 
-    def on_mouse_scroll_right(self, event: MouseScrollRight) -> None:
-        """A wheel that leans."""
-        event.stop()
-        self.action_pan(1, 0)
-
-    def _wheel(self, event: Any, by: int) -> None:
-        if event.ctrl or event.shift:
+    def _zoom_by_wheel(self, event: Any, by: int) -> None:
+        if event.ctrl:
             event.stop()
             event.prevent_default()
-            if event.ctrl:
-                self.action_zoom(-by)
-            else:
-                self.action_pan(by, 0)
+            self.action_zoom(-by)
 
 
 def _next(order: list[Any], at: Any, by: int) -> Any:

@@ -174,5 +174,7 @@ def about_lines(state: FormState, field: Field | None, width: int, most: int) ->
     if doubt := state.doubts.get(field.path):
         return [(("warn", line),) for line in wrap(f"▲ {field.label}: {doubt}", width)[:most]]
     help_ = f"one of {', '.join(field.names)}" if field.choices else _HELP.get(field.kind, "")
-    told = "; ".join(part for part in (field.description, help_) if part)
+    # A description may be the docstring of a model, which is a sentence.
+    described = field.description.removesuffix(".") if help_ else field.description
+    told = "; ".join(part for part in (described, help_) if part)
     return [(("dim", line),) for line in wrap(told, width)[:most]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import MouseMove
 from textual.geometry import Offset
 from textual.selection import Selection
 
@@ -45,6 +44,8 @@ class LogView(LogPicture):
         Binding("y", "copy", "copy what is selected, or the line", id="logs.copy"),
     ]
 
+    pulls = True
+
     # Moving
 
     def resized(self) -> None:
@@ -62,7 +63,7 @@ class LogView(LogPicture):
     def scroll_lines(self, by: int) -> None:
         """Move what is in sight by rows; the line one is on stays in sight."""
         source, width = self.source, self.size.width - 1
-        if not source.count or width <= 0:
+        if not source.count or width <= 0 or (by > 0 and self.follows):
             return
         self._leave()
         place = source.place(self._top_line)
@@ -74,6 +75,19 @@ class LogView(LogPicture):
         if seen and not seen[0] <= self._cursor <= seen[-1]:
             self._cursor = min(max(self._cursor, seen[0]), seen[-1])
             self.draw()
+
+    def turn_wheel(self, by: int) -> None:
+        """Scroll; turned on at the end, the end is followed."""
+        before = self._top_line, self._top_row
+        self.scroll_lines(by)
+        stays = (self._top_line, self._top_row) == before
+        if by > 0 and stays and self.text_selection is None and self._anchor is None:
+            self.action_last()
+
+    def scroll_aside(self, way: int) -> bool:
+        """To the side, where lines are not wrapped."""
+        self.action_side(way)
+        return not self.wraps
 
     def _leave(self) -> None:
         self.follows = self._to_first = False
@@ -230,15 +244,6 @@ class LogView(LogPicture):
         else:
             self._leave()
         self.draw()
-
-    def on_mouse_move(self, event: MouseMove) -> None:
-        """A drag at the edge goes on beyond it."""
-        if self.screen._selecting and self.text_selection is not None:  # noqa: SLF001
-            y = event.y - self.gutter.top
-            if y <= 0:
-                self.scroll_lines(-1)
-            elif y >= self.size.height - 1:
-                self.scroll_lines(1)
 
     def action_select(self) -> None:
         """Begin to select lines, or end that."""

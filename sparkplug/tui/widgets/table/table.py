@@ -147,6 +147,11 @@ class Table(Taking):
         if self.chosen.left != before:
             self.lay_out()
 
+    def scroll_aside(self, way: int) -> bool:
+        """Move the columns after the first, in the wide table."""
+        self.action_columns_by(way)
+        return self.chosen.wide
+
     def action_columns(self) -> None:
         """Choose the columns."""
         from sparkplug.tui.dialogs.columns import ColumnChooser
@@ -216,6 +221,7 @@ class Table(Taking):
     def retitle_counts(self) -> None:
         """How many rows there are, are shown, and are marked, in the border."""
         if not self._label:
+            self.tell_standing()
             return
         total, shown = self.total, self.shown
         text = f"{self._label} {total}" if shown == total else f"{self._label} {shown} of {total}"
