@@ -93,8 +93,9 @@ def host_lines(
             room = column - (columns > 1)
             sections.append([part for line in whole for part in folded(line, room, LABEL + 1)])
     lines += beside_each_other(sections, width)
-    parts = (_disks(sample, bar), _ports(sample), _hardware(sample), _busiest(sample))
-    rest = [line for part in parts for line in part]
+    parts = (_disks(sample, bar), _ports(sample), _hardware(sample))
+    rest = [one for part in parts for line in part for one in folded(line, width, LABEL + 1)]
+    rest += _busiest(sample)
     return [*lines, (), *rest] if rest else lines
 
 
@@ -240,8 +241,8 @@ def _hardware(sample: HostSample) -> list[Line]:
         lines.append(
             figure_line(
                 "io",
-                ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy "),
-                ("dim", f"reads {rate(read)} · writes {rate(written)}"),
+                ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy"),
+                ("dim", f" · reads {rate(read)} · writes {rate(written)}"),
             )
         )
     warm = [s for s in sample.sensors if s.celsius is not None]
