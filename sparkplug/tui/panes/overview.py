@@ -263,7 +263,9 @@ class Overview(Pane):
             f"conversation {rate.removesuffix('/s')} msg/s" if rate else "conversation"
         )
         if graph is None or not graph.edges:
-            told = self.centre.hint_of("nobody has spoken yet", "agents.prompt", "prompts an agent")
+            told = "nobody has spoken yet"
+            if self.store.agents:
+                told = self.centre.hint_of("nobody spoke yet", "agents.prompt", "prompts an agent")
             text = waiting(self.store, told)
             self._talk.set_lines([(("dim", text),)])
             return
