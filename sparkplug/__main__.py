@@ -15,6 +15,8 @@ from collections.abc import Sequence
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WITH_VALUE = ("--url", "--context", "--theme", "--pane")
+#: Objects made that were not let go, after which a verb looks for garbage (700 by default).
+_YOUNG = 50_000
 _SWITCHES = ("--readonly", "--debug", "--yes", "-y")
 
 
@@ -41,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     options = centre_options(words)
     if options is None:
-        from sparkplug.cli.main import main as run_verb
-
-        return run_verb(words)
+        return _run_verb(words)
     if sys.stdin.isatty() and sys.stdout.isatty():
         # What is imported stays: a tenth of the first frame goes into walking it for garbage. The
         # control centre has it collected from its first frame on.
@@ -58,13 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             readonly=bool(options.get("readonly")),
             debug=bool(options.get("debug")),
         )
-    from sparkplug.cli.main import main as run_verb
-
-    code = run_verb([*words, "status"])
+    code = _run_verb([*words, "status"])
     print(
         "`sparkplug --help` lists the verbs; on a terminal `sparkplug` opens the control centre",
         file=sys.stderr,
     )
+    return code
+
+
+def _run_verb(words: Sequence[str]) -> int:
+    # What a verb imports stays, and most end before there is garbage worth a walk through it: nor
+    # is there need of one at the end.
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
+    from sparkplug.cli.main import main as run_verb
+
+    code = run_verb(words)
+    gc.freeze()
     return code
 
 

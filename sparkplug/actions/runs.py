@@ -63,6 +63,11 @@ async def _check_run(client: Client, run: str, **_: Any) -> None:
     await runs.describe(client, run)
 
 
+async def _check_both(client: Client, run: str, other: str) -> None:
+    for one in (run, other):
+        await _check_run(client, one)
+
+
 async def _pause(client: Client, run: str) -> ActionResult:
     from sparkplug.client import runs
 
@@ -338,6 +343,7 @@ RUN_ACTIONS: tuple[Action, ...] = (
         arguments=(_RUN, Argument("other", "run", "the other run", required=True)),
         writes=False,
         applies=_is_run,
+        check=_check_both,
         run=_diff,
         preview=lambda run, other, **_: f"would compare {run} and {other}",
     ),

@@ -79,6 +79,12 @@ async def _edit(
     return await ready_result(client, agent, "changed", changed, no_wait or not running, timeout)
 
 
+async def _check_history(client: Client, agent: str) -> None:
+    from sparkplug.client import spec_history
+
+    await spec_history.history(client, agent)
+
+
 async def _history(client: Client, agent: str) -> ActionResult:
     from sparkplug.client import spec_history
 
@@ -185,6 +191,7 @@ HISTORY = Action(
     arguments=(AGENT,),
     applies=managed,
     writes=False,
+    check=_check_history,
     run=_history,
     preview=lambda agent, **_: f"would show the history of {agent}",
 )

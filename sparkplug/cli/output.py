@@ -17,6 +17,8 @@ Item = TypeVar("Item")
 
 #: Control characters and direction marks that JSON may hold as they are, and a terminal obeys.
 _OBEYED = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+#: Kinds of characters that take no column: marks over others, joiners.
+_NO_WIDTH = ("Mn", "Me", "Cf")
 _GAP = "  "
 _NONE = "—"
 
@@ -138,7 +140,7 @@ def cell_width(text: str) -> int:
         return len(text)
     width = 0
     for character in text:
-        if unicodedata.combining(character):
+        if unicodedata.category(character) in _NO_WIDTH:
             continue
         width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
     return width

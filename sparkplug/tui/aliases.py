@@ -30,8 +30,8 @@ def expand(text: str, aliases: Mapping[str, str]) -> str:
 
 def folded(line: str, typed: str, aliases: Mapping[str, str]) -> str:
     """A line made of an expanded one, with the alias it was `typed` with at its beginning."""
-    word = typed.lstrip().partition(" ")[0]
-    words = aliases.get(word)
+    word, blank, _ = typed.lstrip().partition(" ")
+    words = aliases.get(word) if blank else None
     return f"{word}{line[len(words) :]}" if words and line.startswith(f"{words} ") else line
 
 

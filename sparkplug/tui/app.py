@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Event, InputEvent, Paste, Resize
+from textual.events import Event, InputEvent, Key, MouseEvent, Paste, Resize
 from textual.worker import Worker
 
 from sparkplug.clock import until_next
@@ -143,6 +143,8 @@ class SparkplugApp(
         self.readonly = readonly
         self.store = Store(url, self._changed, context)
         self._collecting = Collecting()
+        #: Whether the mouse is what was used last.
+        self._clicked = False
         #: Whether the pane to begin on was asked for: then the one of last time is not shown.
         self.pane_asked = pane is not None
         #: The minute the header shows.
@@ -217,6 +219,7 @@ class SparkplugApp(
                 draw, shown = getattr(screen, "draw", None), getattr(screen, "topics", None)
                 if draw is not None and shown and topics & shown:
                     draw()
+            self.draw_line(topics)
             if topics <= _NOT_IN_HEAD:
                 self.draw_hints()
                 self.place_toasts()
@@ -292,9 +295,11 @@ class SparkplugApp(
         self.note_place()
         self.draw_frame()
 
-    def on_descendant_focus(self) -> None:
+    async def on_descendant_focus(self) -> None:
         """Another box."""
-        self.draw_frame()
+        if self.screen_stack:
+            await self.keep_line(self._clicked)
+            self.draw_frame()
 
     def action_theme(self, name: str) -> None:
         """Draw in another theme."""
@@ -313,6 +318,13 @@ class SparkplugApp(
             self._collecting.pressed()
             if not self.screen_stack:
                 return
+            self._clicked = isinstance(event, MouseEvent)
+            if isinstance(event, Key) and not event.is_forwarded:
+                if (key := self.after_escape(event)) is not None:
+                    await self.take_key("escape")
+                    event = key
+                if await self.take_key(event.key):
+                    return
         await super().on_event(event)
 
     async def action_quit(self) -> None:

@@ -28,6 +28,10 @@ PANES: dict[str, str] = {
 Names = Callable[[str], list[str]]
 
 
+#: What one wants first of something that failed, in this order; and what one does not.
+_WHY, _LOGS, _RESTART, _LATE = 0, 1, 2, 99
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One entry: `words` is what the `:` line takes, `do` an action of the app itself.
@@ -47,7 +51,7 @@ class Command:
     fits: bool = False
     names: tuple[str, ...] = ()
     #: What one wants first of something that failed: lower is sooner.
-    worth: int = 9
+    worth: int = _LATE
 
 
 #: States of an agent in which one looks into it before all else, and what one then does.
@@ -80,7 +84,7 @@ def own_commands(
             Command(f"Describe {name}", "describe", key("describe"), do="describe", fits=True)
         )
     logs = None if kind == "agent" else "select an agent"
-    worth = 0 if _failed(subject) else 9
+    worth = _LOGS if _failed(subject) else _LATE
     found.append(
         Command(
             "Follow logs", "logs", key("logs"), logs, do="logs", fits=kind == "agent", worth=worth
@@ -94,7 +98,7 @@ def own_commands(
     if subject is not None and kind != "question":
         title = f"Why is {one_line(subject.name)} slow or failed"
         why = Command(title, "why", key("why"), do="why", fits=True)
-        found.append(replace(why, worth=0 if _failed(subject) else 9))
+        found.append(replace(why, worth=_WHY if _failed(subject) else _LATE))
     found += [Command(f"Theme {name}", f"theme {name}", do=f"theme('{name}')") for name in themes]
     found.append(Command("Meshes", "ctx", key("contexts"), do="contexts"))
     found += [Command(f"Mesh {name}", f"ctx {name}", do=f"context({name!r})") for name in contexts]
@@ -108,9 +112,9 @@ def own_commands(
     return found
 
 
-def shell_commands(subject: Subject | None) -> list[Command]:
+def shell_commands(subject: Subject | None, *, readonly: bool) -> list[Command]:
     """A shell beside what is selected: after all that one wants sooner."""
-    if subject is None or subject.kind != "agent":
+    if subject is None or subject.kind != "agent" or readonly:
         return []
     return [Command(f"Shell beside {one_line(subject.name)}", "shell", do="shell", fits=True)]
 
@@ -192,9 +196,11 @@ def _best(typed: str, names: Iterable[str]) -> list[str]:
 
 
 def _worth(subject: Subject, action: str) -> int:
-    """How soon one wants an action: in the order in which it mends what failed."""
+    """How soon one wants an action: a restart, then in the order in which it mends what failed."""
+    if action == "agents.restart" and _failed(subject):
+        return _RESTART
     offered = [one for one in getattr(subject.value, "recovery", ()) if one not in _GIVES_UP]
-    return 1 + offered.index(action) if action in offered else 9
+    return _RESTART + 1 + offered.index(action) if action in offered else _LATE
 
 
 def _for_all(action: Action, marked: Sequence[Subject], key: str) -> Command:
@@ -248,6 +254,10 @@ def _a(kind: str) -> str:
     return {"integer": "a whole number", "seconds": "a duration, like 30s"}[kind]
 
 
+#: Commands that there is one of for each name, and what these are names of.
+_FAMILIES = {"ctx": "mesh", "theme": "theme"}
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """A `:` line understood: the command, and its arguments, once for each name it gives."""
@@ -273,6 +283,10 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     if command is None or (command.action is None and rest):
         from sparkplug.schema.problems import did_you_mean
 
+        if len(words) > 1 and (kind := _FAMILIES.get(words[0].casefold())):
+            there = [c.words.split()[1] for c in commands if c.words.startswith(f"{words[0]} ")]
+            near = did_you_mean(words[1], there)
+            raise InvalidError(f"no {kind} {words[1]}{near}", hint=f"there are: {', '.join(there)}")
         known = {command.words for command in commands}
         near = did_you_mean(" ".join(words[:2]), known) or did_you_mean(text, known)
         raise InvalidError(f"no command {text}{near}", hint="? shows all there are")
@@ -281,15 +295,36 @@ def understand(text: str, commands: Sequence[Command]) -> Spoken:
     return Spoken(command, _arguments(command, rest))
 
 
+def writing_verb(text: str) -> str:
+    """The words of an action that changes the mesh, where a line begins with them; else empty."""
+    from sparkplug.actions.registry import ACTIONS
+
+    words = _folded(split(text))
+    verbs = [list(a.verb) for a in ACTIONS.values() if a.writes]
+    return next((" ".join(verb) for verb in verbs if words[: len(verb)] == verb), "")
+
+
 def named(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command | None, list[str]]:
-    """The command with the longest name the line begins with, and the words that are left."""
+    """The command with the longest name the line begins with, and the words that are left.
+
+    Case makes no difference, where no other command has the name as it is written.
+    """
     best: Command | None = None
-    size = 0
+    size, exact = 0, False
     for command in commands:
         name = command.words.split()
-        if len(name) > size and list(words[: len(name)]) == name:
-            best, size = command, len(name)
+        said = list(words[: len(name)])
+        if len(name) < size or not name:
+            continue
+        if said == name and (len(name) > size or not exact):
+            best, size, exact = command, len(name), True
+        elif len(name) > size and _folded(said) == _folded(name):
+            best, size, exact = command, len(name), False
     return best, list(words[size:])
+
+
+def _folded(words: Iterable[str]) -> list[str]:
+    return [word.casefold() for word in words]
 
 
 def _arguments(command: Command, words: Sequence[str]) -> list[dict[str, Any]]:
@@ -336,66 +371,3 @@ def _flag(action: Action, word: str, rest: list[str], given: dict[str, Any]) -> 
         value = rest.pop(0)
     parsed = value_of(argument, value)
     given[argument.name] = [*given.get(argument.name, ()), parsed] if argument.repeated else parsed
-
-
-def path_due(text: str, commands: Sequence[Command]) -> tuple[str, str] | None:
-    """The part of a path typed at the end of a line, and the line before it; None when none is due.
-
-    What is due is a positional argument or the value of an option, a path or a plan's file.
-    """
-    words = split(text)
-    typed = "" if not text or text[-1].isspace() else words[-1] if words else ""
-    before = words[: len(words) - bool(typed)]
-    command, rest = named(before, commands)
-    if command is None or command.action is None or typed.startswith("-"):
-        return None
-    arguments = command.action.arguments
-    flag = next((a for a in arguments if a.flag and rest and a.flag == rest[-1]), None)
-    if flag is not None and flag.kind != "switch":
-        due: Argument | None = flag
-    else:
-        positional = [a for a in arguments if a.flag is None and a.name not in command.given]
-        done = len([word for word in rest if not word.startswith("--")])
-        due = positional[done] if done < len(positional) else None
-    if due is None or due.kind not in ("path", "plan"):
-        return None
-    return typed, " ".join(map(_quoted, before))
-
-
-def with_path(before: str, path: str) -> str:
-    """The line with a path at its end."""
-    return f"{before} {_quoted(path)}"
-
-
-def complete(text: str, commands: Sequence[Command], names: Names) -> list[str]:
-    """Whole lines that what is typed could become, best first."""
-    words = split(text)
-    open_word = "" if not text or text[-1].isspace() else words[-1] if words else ""
-    before = words[: len(words) - bool(open_word)]
-    found: dict[str, None] = {}
-    for command in commands:
-        if command.words.startswith(" ".join(words)) or command.words.startswith(text):
-            found[command.words] = None
-    due, rest = named(before, commands)
-    if due is not None and due.action is not None:
-        for word in _next_words(due.action, rest, names):
-            if word.startswith(open_word):
-                found[" ".join([*map(_quoted, before), _quoted(word)])] = None
-    return [line for line in found if line != text.strip()]
-
-
-def _quoted(word: str) -> str:
-    return shlex.quote(word) if any(c.isspace() or c in "'\"\\" for c in word) else word
-
-
-def _next_words(action: Action, given: Sequence[str], names: Names) -> list[str]:
-    """What could stand next in a line: names for the argument that is due, then options."""
-    positional = [a for a in action.arguments if a.flag is None]
-    done = len([word for word in given if not word.startswith("--")])
-    found: list[str] = []
-    if done < len(positional):
-        due = positional[done]
-        found += due.choices or names(due.kind)
-    elif action.many and positional:
-        found += [name for name in names(positional[0].kind) if name not in given]
-    return [*found, *(a.flag for a in action.arguments if a.flag and a.flag not in given)]

@@ -38,7 +38,7 @@ class Doing(Part):
             keys = app.action_keys
             plans, marked = app.store.plans, app.marked
             found += action_commands(subject, plans, keys, readonly=app.readonly, marked=marked)
-        found += shell_commands(subject)
+        found += shell_commands(subject, readonly=app.readonly)
         return sorted(found, key=lambda command: not command.fits)
 
     async def action_palette(self) -> None:
@@ -50,8 +50,7 @@ class Doing(Part):
         from sparkplug.tui.palette import Palette
 
         app = self._centre
-        names = app.store.names
-        palette = Palette(self.commands(), app.history.recent, names, start)
+        palette = Palette(self.commands(), app.history.recent, app.store, start)
         await app.push_screen(palette, self._chosen)
         palette.type_here()
 
@@ -120,22 +119,32 @@ class Doing(Part):
     @property
     def client(self) -> Client:
         """The client of the mesh. Raises DeadlineError while there is no connection."""
-        client = self._centre.store.client
-        if client is None:
-            raise DeadlineError("there is no connection to the mesh", hint="it is tried again")
-        return client
+        store = self._centre.store
+        if store.client is None or store.link.state == "lost":
+            raise DeadlineError(
+                "there is no connection to the mesh; nothing was done", hint="it is tried again"
+            )
+        return store.client
 
     @contextlib.asynccontextmanager
     async def telling(self, title: str) -> AsyncIterator[None]:
         """Do something that asks the mesh; what keeps it from being done is told."""
         import nats.errors
 
+        look = "look at it before you try again"
         try:
             yield
+            return
         except SparkplugError as error:
-            self._centre.fail(title, error)
-        except (TimeoutError, nats.errors.Error) as error:
-            self._centre.fail(title, DeadlineError(f"the mesh did not answer: {error!r}"))
+            found = error
+        except TimeoutError:
+            told = "the mesh did not answer in time; it may have been done all the same"
+            found = DeadlineError(told, hint=look)
+        except nats.errors.Error as error:
+            told = f"the server did not answer as it should: {error or type(error).__name__}"
+            found = DeadlineError(told, hint=look)
+        self._centre.untell()
+        self._centre.fail(title, found)
 
     async def _perform(
         self, action: Action, calls: Sequence[dict[str, Any]], marks: Listing | None = None
@@ -173,7 +182,13 @@ class Doing(Part):
         if action.danger:
             from sparkplug.tui.dialogs.confirm import Confirm
 
-            looked = await look_first(self.client, action, calls)
+            app.tell(f"{action.title} …", "dim")
+            try:
+                looked = await look_first(self.client, action, calls)
+            except TimeoutError as error:
+                told = "the mesh did not answer in time; nothing was done"
+                raise DeadlineError(told, hint="`sparkplug doctor` looks for the reason") from error
+            app.untell()
             sentence = _preview(action, calls, looked)
             if not await app.push_screen_wait(Confirm(action.title, f"This {sentence}.")):
                 return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.widgets import Input
 
 from sparkplug.tui.filter import EVERYTHING, Filter
@@ -16,27 +16,31 @@ from sparkplug.tui.widgets.listing import Listing
 
 
 class FilterLine(Vertical):
-    """Enter keeps the filter, escape drops it. Posts `Left`."""
+    """Enter keeps the filter, escape drops it; `leave` is told the list it was for then."""
 
+    # The app takes these itself, in the turn they come in: what is typed at once after them is a
+    # key of the list.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "drop", "drop the filter", id="filter.drop"),
+        Binding("enter", "keep", "keep the filter", id="filter.keep", priority=True),
+        Binding("escape", "drop", "drop the filter", id="filter.drop", priority=True),
     ]
 
-    class Left(Message):
-        """Done; the list it was for."""
-
-        def __init__(self, rows: Listing) -> None:
-            super().__init__()
-            self.rows = rows
-
-    def __init__(self, rows: Listing) -> None:
+    def __init__(self, rows: Listing, leave: Callable[[Listing], Awaitable[None]]) -> None:
         super().__init__(id="filter-line")
         self._rows = rows
+        self._leave = leave
         self._entry = Entry(prefix="/")
+        #: It is done with: what is on its way to it filters nothing any more.
+        self._left = False
 
     def compose(self) -> ComposeResult:
         """What is typed."""
         yield self._entry
+
+    @property
+    def rows(self) -> int:
+        """How high it is."""
+        return 1
 
     @property
     def input(self) -> Input:
@@ -50,16 +54,27 @@ class FilterLine(Vertical):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter."""
         event.stop()
-        found = Filter(event.value, self._rows.column_names)
+        if not self._left:
+            self._filter(event.value)
+
+    def _filter(self, text: str) -> None:
+        found = Filter(text, self._rows.column_names)
         self._rows.wanted = found
         self._entry.prefix("/" if found.error is None else "/ (as text) ")
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter."""
-        event.stop()
-        self.post_message(self.Left(self._rows))
+    def draw(self) -> None:
+        """There are other names; none of them is offered here."""
 
-    def action_drop(self) -> None:
+    async def action_keep(self) -> None:
+        """Enter."""
+        text = await self._entry.typed()
+        if text != self._rows.wanted.text:
+            self._filter(text)
+        self._left = True
+        await self._leave(self._rows)
+
+    async def action_drop(self) -> None:
         """Escape."""
+        self._left = True
         self._rows.wanted = EVERYTHING
-        self.post_message(self.Left(self._rows))
+        await self._leave(self._rows)

@@ -81,7 +81,8 @@ _TABLE = _table()
 
 def to_ascii(text: str) -> str:
     """`text` with what we draw replaced; what agents and people wrote in other scripts stays."""
-    return text if text.isascii() else text.translate(_TABLE)
+    # A degree alone says which; before its C it would say it twice.
+    return text if text.isascii() else text.replace("°C", " C").translate(_TABLE)
 
 
 class Ascii(LineFilter):

@@ -13,6 +13,16 @@ from sparkplug.tui.commands import Command
 #: Stands for no key: no terminal sends one of this name.
 UNBOUND = "no-key"
 
+#: What keys of pages and panes do that changes the mesh: a read-only face refuses it.
+WRITING = frozenset(
+    {
+        *("processes.kill", "processes.kill-now", "processes.renice"),
+        *("question.approve", "question.reject", "question.type", "answer.cancel"),
+        *("run.cancel", "run.pause", "run.retry", "run.replay", "run.answer", "run.reject"),
+        "run.add-schedule",
+    }
+)
+
 _KEYS = {
     "slash": "/",
     "colon": ":",
@@ -34,10 +44,14 @@ def key_name(key: str) -> str:
     return written if written and written.isprintable() and written != " " else key
 
 
-def binding_lines(title: str, active: Iterable[ActiveBinding], node: object) -> list[Line]:
+def binding_lines(
+    title: str, active: Iterable[ActiveBinding], node: object, *, readonly: bool = False
+) -> list[Line]:
     """The bindings of one part of the screen, with the keys they have now."""
     keys: dict[str, list[str]] = {}
     for found in active:
+        if readonly and found.binding.id in WRITING:
+            continue
         if found.node is node and found.binding.description and found.binding.key != UNBOUND:
             keys.setdefault(found.binding.description, []).append(key_name(found.binding.key))
     lines: list[Line] = [

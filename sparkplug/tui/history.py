@@ -9,6 +9,7 @@ from pathlib import Path
 from sparkplug.paths import write_private
 from sparkplug.schema.errors import InvalidError, SparkplugError
 from sparkplug.schema.textfile import read_text
+from sparkplug.tui.turns import taking_turns
 
 LINES = 200
 RECENT = 20
@@ -24,6 +25,8 @@ class History:
         self.recent: list[str] = []
         self._path: Path | None = None
         self._lock = threading.Lock()
+        #: It could not be written the last time.
+        self._failed = False
 
     def open(self, home: Path) -> str | None:
         """Read what was kept under the state directory; what is wrong with it, if anything.
@@ -51,11 +54,11 @@ class History:
     def save(self, line: str | None, title: str | None) -> str | None:
         """Add what was just said or chosen to the file, whatever others have added to it.
 
-        For a thread. The answer says why it could not be written.
+        For a thread. The answer says why it could not be written, once until it can be again.
         """
         if self._path is None:
             return None
-        with self._lock:
+        with self._lock, taking_turns(self._path.parent):
             try:
                 lines, recent = _read(self._path)
             except SparkplugError:
@@ -66,12 +69,11 @@ class History:
                 recent = _first([title, *recent], RECENT)
             data = {"lines": lines, "recent": recent}
             try:
-                if not self._path.parent.parent.exists():
-                    self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(self._path, json.dumps(data, ensure_ascii=False, indent=1))
             except (SparkplugError, OSError) as error:
-                self._path = None
-                return f"the history is not kept: {error}"
+                before, self._failed = self._failed, True
+                return None if before else f"the history is not kept: {error}"
+            self._failed = False
         return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 
@@ -22,6 +23,20 @@ _NAMED = frozenset(
     for name in (*(key.value for key in Keys), *KEY_NAME_REPLACEMENTS.values())
     if name.isprintable() and not name.startswith("<")
 )
+
+#: What terminals send with a modifier, and what is another key there.
+_SENT = frozenset(
+    key.value for keys in ANSI_SEQUENCES_KEYS.values() if isinstance(keys, tuple) for key in keys
+)
+_SENT_AS = {
+    "ctrl+h": "backspace",
+    "ctrl+i": "tab",
+    "ctrl+m": "enter",
+    "ctrl+[": "escape",
+    "ctrl+left_square_bracket": "escape",
+}
+#: Instead of a key: it has none.
+NO_KEY = "none"
 
 #: What `tui.keys` names: keys that go before the built-in ones. Those of vim that are no other
 #: thing already: j k g G / : n are built in.
@@ -79,14 +94,27 @@ def read_keymap(wanted: Mapping[str, str], preset: str = "default") -> Keymap:
         if name not in known:
             near = did_you_mean(name, known)
             found.problems.append(f"tui.keymap: there is no {name}{near}")
+        elif keys.strip() == NO_KEY:
+            found.mapped[name] = UNBOUND
         elif bad := [key for key in _split(keys) if not is_key(key)]:
-            near = did_you_mean(bad[0], _NAMED)
+            near = did_you_mean(bad[0], {key for key in _NAMED if "+" not in key})
             found.problems.append(f"tui.keymap: {name}: there is no key {bad[0]}{near}")
-        elif not keys.strip():
-            found.problems.append(f"tui.keymap: {name} has no key")
+        elif other := next((key for key in _split(keys) if key in _SENT_AS), None):
+            told = f"a terminal sends {other} as {_SENT_AS[other]}"
+            found.problems.append(f"tui.keymap: {name}: {told}")
+        elif not _split(keys):
+            found.problems.append(f'tui.keymap: {name} has no key; "{NO_KEY}" takes away its own')
         else:
-            found.mapped[name] = ",".join(_split(keys))
-    found.keys = {name: found.mapped.get(name, bound.keys) for name, bound in known.items()}
+            found.mapped[name] = ",".join(dict.fromkeys(map(_sent, _split(keys))))
+            found.problems += [
+                f"tui.keymap: {name}: most terminals do not send {key}"
+                for key in _split(keys)
+                if not _passes(key)
+            ]
+    found.keys = {
+        name: "" if found.mapped.get(name) == UNBOUND else found.mapped.get(name, bound.keys)
+        for name, bound in known.items()
+    }
     _settle(places, found, list(wanted))
     return found
 
@@ -99,6 +127,20 @@ def is_key(key: str) -> bool:
     if rest in _NAMED or (len(rest) == 1 and rest.isprintable()):
         return True
     return len(rest) > 1 and rest == key and key_to_character(rest) is not None
+
+
+def _passes(key: str) -> bool:
+    """Whether terminals send it of old, without a protocol of their own for keys."""
+    bare = key.removeprefix("alt+")
+    return "+" not in bare or bare in _SENT or _sent(key) != key
+
+
+def _sent(key: str) -> str:
+    """The key as it comes from a terminal."""
+    if key == "ctrl+space":
+        return "ctrl+space,ctrl+@"
+    letter = key.removeprefix("shift+")
+    return letter.upper() if letter != key and len(letter) == 1 and letter.isalpha() else key
 
 
 def _split(keys: str) -> list[str]:
@@ -149,12 +191,14 @@ def _places() -> dict[str, list[_Bound]]:
     from sparkplug.tui.app import SparkplugApp
     from sparkplug.tui.command_line import CommandLine
     from sparkplug.tui.dialogs.agent_graph import AgentGraphPage
+    from sparkplug.tui.dialogs.answer import Answer
     from sparkplug.tui.dialogs.columns import ColumnChooser
     from sparkplug.tui.dialogs.confirm import Confirm
     from sparkplug.tui.dialogs.decision import Decision
     from sparkplug.tui.dialogs.deploy import Deploy
     from sparkplug.tui.dialogs.described import Described
     from sparkplug.tui.dialogs.dialog import Dialog, Reading
+    from sparkplug.tui.dialogs.host_topology import HostTopologyPage
     from sparkplug.tui.dialogs.logs import Logs
     from sparkplug.tui.dialogs.menu import MenuDialog
     from sparkplug.tui.dialogs.messages import Messages
@@ -216,6 +260,8 @@ def _places() -> dict[str, list[_Bound]]:
         "log": _of(Dialog, LogView, LogBox, Logs),
         "question": _of(Dialog, Page, Confirm),
         "graph of an agent": _of(Dialog, Canvas, AgentGraphPage),
+        "answer": _of(Dialog, Reading, Page, Answer),
+        "links of a host": _of(Dialog, Reading, Page, HostTopologyPage),
         "asked": _of(Dialog, Reading, Page, QuestionPage),
         "decision": _of(Dialog, Page, Decision),
         "revisions": _of(Dialog, Listing, Marks, Table, SpecHistory),

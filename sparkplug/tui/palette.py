@@ -21,10 +21,11 @@ from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, beside, clip
 from sparkplug.tui.commands import Command, Names, lacking, missing, named_anew, value_of
 from sparkplug.tui.dialogs.dialog import Dialog
+from sparkplug.tui.foresight import Foresight
 from sparkplug.tui.fuzzy import Match, marked, match
 from sparkplug.tui.help import key_name
 from sparkplug.tui.path_names import path_names
-from sparkplug.tui.preview import preview_line
+from sparkplug.tui.store import NAMED
 from sparkplug.tui.widgets.entry import Entry
 from sparkplug.tui.widgets.lines import OneLine
 from sparkplug.tui.widgets.listing import Listing
@@ -33,6 +34,7 @@ from sparkplug.tui.widgets.selecting import LEFT
 
 if TYPE_CHECKING:
     from sparkplug.actions.registry import Argument
+    from sparkplug.tui.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +84,33 @@ class Offers(Rows, can_focus=False):
 class Palette(Dialog[Choice]):
     """Commands by fuzzy match: the most recent first, then what fits the selection."""
 
+    # The app takes these itself, in the turn they come in: what is typed at once after them is a
+    # key of what is there then.
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "do it", id="palette.choose", priority=True),
+        Binding("escape", "close", "back", id="dialog.back", priority=True),
         Binding("up,ctrl+k", "move(-1)", "up", id="palette.up", priority=True),
         Binding("down,ctrl+j", "move(1)", "down", id="palette.down", priority=True),
+        Binding("pageup", "page(-1)", "a page up", id="palette.page-up", priority=True),
+        Binding("pagedown", "page(1)", "a page down", id="palette.page-down", priority=True),
         Binding("tab", "take", "complete", id="palette.complete", priority=True),
         Binding("f4", "form", "all arguments", id="palette.form", priority=True),
     ]
+
+    topics = NAMED
 
     def __init__(
         self,
         commands: Sequence[Command],
         recent: Sequence[str],
-        names: Names,
+        store: Store,
         start: Command | None = None,
     ) -> None:
         super().__init__(classes="palette")
         self._commands = list(commands)
         self._recent = list(recent)
-        self._names = names
+        self._names: Names = store.names
+        self._foresight = Foresight(store, self, self._show_preview)
         self._command = start
         self._given: dict[str, Any] = dict(start.given) if start else {}
         self._argument: Argument | None = None
@@ -111,6 +122,8 @@ class Palette(Dialog[Choice]):
         self._touched = False
         #: The cursor was moved since something was typed: its row is what is meant.
         self._moved = False
+        #: What the offers were made for.
+        self._offered = ""
         #: Paths on the disk that what is typed could become.
         self._found: list[str] = []
 
@@ -153,12 +166,22 @@ class Palette(Dialog[Choice]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow down."""
+        if event.value == self._entry.value != self._offered:
+            self._narrow(event.value)
+
+    def _narrow(self, typed: str) -> None:
         self._moved = False
         if self._argument is not None and self._argument.kind in ("path", "plan"):
-            work: WorkType[None] = partial(self._find_paths, event.value)
+            work: WorkType[None] = partial(self._find_paths, typed)
             self.run_worker(work, group="paths", exclusive=True)
-        self._touched = self._touched or bool(event.value)
-        self._offer(event.value)
+        self._touched = self._touched or bool(typed)
+        self._offer(typed)
+
+    async def _all_typed(self) -> None:
+        """Take in what was typed before a key and is on its way yet."""
+        typed = await self._entry.typed()
+        if typed != self._offered:
+            self._narrow(typed)
 
     async def _find_paths(self, typed: str) -> None:
         """Offer what is on the disk, when the disk has answered."""
@@ -168,12 +191,26 @@ class Palette(Dialog[Choice]):
             self._offer(typed)
 
     def _offer(self, typed: str) -> None:
+        self._offered = typed
         self._rows.set_rows(
             self._argument_rows(self._argument, typed)
             if self._argument is not None
             else self._command_rows(typed)
         )
         self._rows.action_go("first")
+        self._show_preview()
+
+    def draw(self) -> None:
+        """There may be other names: offer those there are now, with the cursor where it was."""
+        typed, argument = self._offered, self._argument
+        if argument is None and " " not in typed.strip():
+            return  # commands are offered, and no names
+        keys = [self._rows.at(index).key for index in range(self._rows.shown)]
+        rows = self._argument_rows(argument, typed) if argument else self._command_rows(typed)
+        if [row.key for row in rows] != keys:
+            self._rows.set_rows(rows)
+            if not self._moved:
+                self._rows.action_go("first")
         self._show_preview()
 
     def _show_preview(self) -> None:
@@ -191,7 +228,7 @@ class Palette(Dialog[Choice]):
                 given[self._argument.name] = value_of(self._argument, text)
         hint: Line = (("focus", "f4 "), ("dim", "all arguments ")) if _has_more(command) else ()
         width = self._preview.size.width
-        self._preview.set_line(beside(preview_line(command, given), hint, width))
+        self._preview.set_line(beside(self._foresight.line(command, [given]), hint, width))
 
     def _command_rows(self, typed: str) -> list[Row]:
         ranked = []
@@ -262,9 +299,9 @@ class Palette(Dialog[Choice]):
         event.stop()
         self._choose(event.row)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def action_choose(self) -> None:
         """Enter."""
-        event.stop()
+        await self._all_typed()
         self._choose(self._rows.row)
 
     def _choose(self, row: Row | None) -> None:
@@ -303,8 +340,9 @@ class Palette(Dialog[Choice]):
         written = argument.kind in ("text", "path") or plan_file
         return str(row.value) if row is not None and (self._moved or not written) else typed
 
-    def action_form(self) -> None:
+    async def action_form(self) -> None:
         """Ask for all arguments of the command, on a form."""
+        await self._all_typed()
         command, given = self._command, self._given
         if self._argument is None:
             found = self._rows.row.value if self._rows.row else None
@@ -313,12 +351,18 @@ class Palette(Dialog[Choice]):
         if command is not None and command.action is not None and command.why is None:
             self.dismiss(Choice(command, given, form=True))
 
-    def action_move(self, by: int) -> None:
+    async def action_move(self, by: int) -> None:
         """Move among the offers."""
+        await self._all_typed()
         self._touched = self._moved = True
         self._rows.action_move(by)
 
-    def action_take(self) -> None:
+    async def action_page(self, by: int) -> None:
+        """Move by as many offers as are in sight."""
+        await self.action_move(by * max(1, self._rows.size.height - 1))
+
+    async def action_take(self) -> None:
         """Complete what is typed."""
+        await self._all_typed()
         if self._argument is not None and self._rows.row is not None:
             self._entry.value = str(self._rows.row.value)

@@ -10,6 +10,7 @@ from typing import Any
 from sparkplug.paths import write_private
 from sparkplug.schema.errors import SparkplugError
 from sparkplug.schema.textfile import read_text
+from sparkplug.tui.turns import taking_turns
 
 VERSION = 1
 #: Meshes remembered; of more, those used longest ago are forgotten.
@@ -48,14 +49,16 @@ class StateFile:
         with self._lock:
             if self._written == (mesh, state):
                 return None
+            return self._write(mesh, state)
+
+    def _write(self, mesh: str, state: dict[str, Any]) -> str | None:
+        with taking_turns(self._path.parent):
             meshes, _ = _read(self._path)
             meshes.pop(mesh, None)
             meshes[mesh] = state
             kept = dict(list(meshes.items())[-MESHES:])
             data = {"version": VERSION, "last": mesh, "meshes": kept}
             try:
-                if not self._path.parent.parent.exists():
-                    self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_private(self._path, json.dumps(data, ensure_ascii=False, indent=1))
             except (SparkplugError, OSError) as error:
                 return f"where you stand is not kept: {error}"

@@ -47,6 +47,10 @@ _PERIOD_S = 0.25
 _LONGEST_S = 0.5
 
 Topics = frozenset[str]
+#: Of these there are names that one types.
+NAMED: Topics = frozenset(
+    {"agents", "hosts", "runs", "questions", "decisions", "schedules", "link"}
+)
 #: What is told when everything may have changed.
 ALL: Topics = frozenset(
     {
@@ -303,6 +307,8 @@ class Store:
                 return [one.name for one in self.schedules]
             case "question":
                 return [one.id for one in self.questions]
+            case "decision":
+                return list(self.view.decisions) if self.view is not None else []
             case "context":
                 return list(self.contexts)
             case "plan":

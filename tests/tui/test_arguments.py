@@ -130,10 +130,14 @@ async def test_what_was_chosen_lately_and_what_failed_comes_first(mesh: Mesh) ->
         await seen.shows("critic")
         await seen.press("ctrl+p")
         await seen.shows("Restart agent critic")
-        rows = [line for line in seen.screen.splitlines() if "│" in line]
-        words = "\n".join(rows)
-        assert words.index("Follow logs") < words.index("Start agent critic")
-        assert words.index("Start agent critic") < words.index("Describe critic")
+        first = ["Why is critic", "Follow logs", "Restart agent critic"]
+        last = ["Start agent critic", "Describe critic"]
+        words = seen.screen
+        assert sorted([*first, *last], key=words.index) == [*first, *last]
+        await seen.press("escape", "m")
+        await seen.shows("Copy name")
+        words = seen.screen
+        assert sorted([*first, *last], key=words.index) == [*first, *last]
         await seen.press("escape")
         seen.app.history.choose("Theme mono")
         await seen.press("ctrl+p")
@@ -167,3 +171,12 @@ def test_a_match_names_the_letters(typed: str, text: str, hit: str) -> None:
 
 def test_letters_out_of_order_do_not_match() -> None:
     assert match("tser", "rest") is None
+
+
+async def test_the_palette_is_paged_through(seen: Centre) -> None:
+    await seen.press("ctrl+p")
+    await seen.shows("▸ Describe critic")
+    await seen.press("pagedown")
+    await seen.until(lambda: "▸ Describe critic" not in seen.screen)
+    await seen.press("pageup")
+    await seen.shows("▸ Describe critic")

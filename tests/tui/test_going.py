@@ -136,7 +136,9 @@ async def test_why_an_agent_failed(mesh: Mesh) -> None:
             "agent:error exit 137",
         )
         await seen.press("escape", "j", "w")
-        await seen.shows("why scribe", "nothing is known that would keep it", "no event of trouble")
+        await seen.shows(
+            "why scribe", "nothing is known to be wrong with it", "no event of trouble"
+        )
         await mesh.agent("scribe", "waiting-gpu", reason="needs 2 GPUs")
         await seen.shows("needs 2 GPUs", "it waits for GPUs to be free")
 
@@ -149,7 +151,7 @@ async def test_why_a_host_is_slow(mesh: Mesh) -> None:
         await mesh.tell(sample("gpu-1", driver=Driver(state=DriverState.NO_DRIVER)))
         await seen.shows("38%")
         await seen.press("w")
-        await seen.shows("why gpu-1", "nothing is known that would keep it")
+        await seen.shows("why gpu-1", "nothing is known to be wrong with it")
         await mesh.tell(sample("gpu-1", 2, driver=driver, gpus=[hot]))
         await seen.shows("clocks are low: hardware slowdown", "2 uncorrected memory errors")
 

@@ -242,6 +242,15 @@ async def test_readonly_takes_away_what_changes_the_mesh(mesh: Mesh) -> None:
         await seen.type("agent")
         await seen.shows("Show agents")
         assert "Restart" not in seen.screen
+        assert "Shell beside" not in seen.screen
+        await seen.press("escape", "m")
+        await seen.shows("Follow logs")
+        assert "Restart" not in seen.screen
+        assert "Shell beside" not in seen.screen
+        await seen.press("escape", "colon")
+        await seen.type("agents restart critic")
+        await seen.shows("agents restart changes the mesh, and this was started with --readonly")
+        assert "prompt" not in seen.screen
     assert (await mesh.desired("critic")).generation == 1
 
 
@@ -421,3 +430,40 @@ async def test_keys_of_other_settings_leave_none_of_those_before(seen: Centre) -
     assert len(app.screen_stack) == 1
     await seen.press("r")
     await seen.shows("replace the processes of critic")
+
+
+async def test_readonly_help_of_a_page_has_no_keys_that_change_the_mesh(mesh: Mesh) -> None:
+    await mesh.agent("critic")
+    async with centre((120, 50), pane="hosts", readonly=True) as seen:
+        await seen.press("d")
+        await seen.shows("python")
+        await seen.press("question_mark")
+        await seen.shows("copy its number")
+        assert "end it at once" not in seen.screen
+
+
+async def test_readonly_offers_no_remedy_that_changes_the_mesh(mesh: Mesh) -> None:
+    await mesh.agent("critic", "error", reason="no luck", reason_kind="misconfigured")
+    async with centre((80, 24), pane="agents", readonly=True) as seen:
+        await seen.shows("read its log")
+        assert "edit its spec" not in seen.screen
+        await seen.press("w")
+        await seen.shows("why critic", "read its log")
+        assert "edit its spec" not in seen.screen
+
+
+async def test_what_has_no_key_is_not_hinted_at(mesh: Mesh) -> None:
+    (mesh.server.folder / "config.toml").write_text(
+        '[tui.keymap]\n"agents.prompt" = "none"\n"help" = "none"\n'
+    )
+    await mesh.agent("critic")
+    async with centre((160, 24), pane="agents") as seen:
+        await seen.until(lambda: "help" not in seen.screen.splitlines()[-1])
+        assert "prompt" not in seen.screen.splitlines()[-1]
+        assert "r restart" in seen.screen.splitlines()[-1]
+        await seen.press("question_mark", "t")
+        await seen.pilot.pause()
+        assert len(seen.app.screen_stack) == 1
+        await seen.press("ctrl+p")
+        await seen.type("prompt agent")
+        await seen.shows("Prompt agent critic")

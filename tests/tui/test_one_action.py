@@ -84,6 +84,39 @@ async def test_it_is_in_every_place_of_the_screen(mesh: Mesh, wave: None) -> Non
         assert len(_DONE) == 3
 
 
+async def test_it_is_in_the_menu_and_on_a_form_and_has_the_key_one_gives_it(
+    mesh: Mesh, wave: None
+) -> None:
+    (mesh.server.folder / "config.toml").write_text('[tui.keymap]\n"agents.wave" = "f7"\n')
+    await mesh.agent("critic")
+    async with centre((120, 50), pane="agents") as seen:
+        await _selected(seen, "critic")
+        await seen.press("m")
+        await seen.shows("Wave at agent critic", "f7")
+        await seen.press("f7")
+        await seen.until(lambda: _DONE == [{"agent": "critic"}])
+        await seen.press("2", "ctrl+p")
+        await seen.type("wave at")
+        await seen.shows("Wave at agent …", "wave at an agent; needs agent")
+        await seen.press("enter")
+        await seen.shows("agent:", "critic")
+        await seen.type("cri")
+        await seen.shows("waves at critic")
+        await seen.press("enter")
+        await seen.until(lambda: len(_DONE) == 2)
+    async with centre((120, 50), pane="agents", readonly=True) as seen:
+        await _selected(seen, "critic")
+        await seen.press("f7")
+        await seen.shows("--readonly")
+        await seen.press("m")
+        await seen.shows("Copy name")
+        assert "Wave" not in seen.screen
+        await seen.press("escape", "question_mark")
+        await seen.shows("Describe critic")
+        assert "Wave" not in seen.screen
+        assert len(_DONE) == 2
+
+
 async def test_it_is_a_verb_with_help(wave: None, capsys: pytest.CaptureFixture[str]) -> None:
     args = build_parser(["agents", "wave", "critic"]).parse_args(["agents", "wave", "critic"])
     assert args.action_object is WAVE

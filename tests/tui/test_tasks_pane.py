@@ -47,7 +47,7 @@ async def test_queues_and_their_tasks_are_seen(queues: TaskMesh) -> None:
         await seen.shows("tasks of")
         await seen.until(lambda: "scheduled" in seen.screen or "urgent" in seen.screen)
         await seen.press("1")
-        await seen.shows("queue 5 · in hand 0 · dead 0")
+        await seen.shows("queue 5 · running 0 · dead 0")
 
 
 async def test_it_fits_on_a_small_screen(queues: TaskMesh) -> None:

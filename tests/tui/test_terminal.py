@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ _HEAVY = {
     "markdown_it",
     "pygments",
 }
+#: The pen and the cursor are put away after each frame.
+_END = "\x1b[m\x1b[H"
 _SGR = re.compile(r"\x1b\[([\d;:]*)m")
 
 
@@ -62,9 +65,18 @@ def test_without_a_mesh_it_opens_says_so_and_q_leaves(terminal: type[Terminal]) 
 def test_the_first_frame_is_whole(terminal: type[Terminal]) -> None:
     seen = terminal()
     seen.shows("needs you", "q quit")
-    # Rows are written from the top: what is round the pane does not come before it.
-    assert seen.sent.index("needs you") < seen.sent.index("quit")
-    assert seen.sent.index("connecting") < seen.sent.index("quit")
+    first = next(frame for frame in seen.sent.split(_END) if "filter" in frame)
+    assert "needs you" in first
+    assert "connecting" in first
+
+
+def test_a_terminal_that_tells_no_size_is_taken_for_one_of_80_columns(
+    terminal: type[Terminal],
+) -> None:
+    seen = terminal()
+    unsized = terminal(command=["sh", "-c", f"stty cols 0 rows 0; exec {shlex.join(opening())}"])
+    unsized.shows("needs you", "q quit")
+    seen.until(lambda: seen.text.splitlines()[-1] == unsized.text.splitlines()[-1], "the same")
 
 
 def test_the_footer_is_there_again_and_as_wide_as_the_screen(terminal: type[Terminal]) -> None:

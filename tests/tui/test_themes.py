@@ -138,6 +138,7 @@ def test_everything_drawn_has_an_ascii_stand_in() -> None:
                 assert to_ascii(node.value).isascii(), f"{path.name}: {node.value!r}"
                 assert len(to_ascii(node.value)) == len(node.value)
     assert to_ascii("日本 ä ╭─╮ ⣿ ┏━┓") == "日本 ä +-+ : +-+"
+    assert to_ascii("91.0 °C, slows at 92°") == "91.0  C, slows at 92C"
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,9 @@ async def test_the_graph_and_its_pairs(mesh: Mesh, size: tuple[int, int]) -> Non
     await mesh.agent("research", served=1)
     async with centre(size) as seen:
         await shown(mesh, seen, FEW, "writer")
-        await seen.shows("conversation", "pairs 4", "research", "critic", "18/s in 4 pairs of 5")
+        await seen.shows(
+            "conversation", "pairs 4", "research", "critic", "18/s in 4 pairs among 5 participants"
+        )
         await seen.press("j")
         await seen.until(lambda: pane(seen)._canvas.selected is not None)
         await seen.press("slash")

@@ -55,7 +55,9 @@ async def test_runs_are_seen_with_their_steps_and_what_they_wait_for(mesh: Mesh)
     await journal(mesh, "brief-2", *DONE, {"kind": "failed", "error": "step write failed: no"})
     async with centre((140, 44), pane="workflows") as seen:
         await seen.shows("plans", "runs 2", "brief-1", "? waiting", "ask waits for a pers")
-        await seen.shows("✖ failed", "step write failed: no", "2×", "nightly-gpu-health never run")
+        await seen.shows(
+            "✖ failed", "step write failed: no", "2×", "nightly-gpu-health", "never run"
+        )
         await seen.shows("survey", "write")
         # What cannot be done to a run is told, not tried.
         await seen.press("/", *"brief-2", "enter")

@@ -13,13 +13,16 @@ from sparkplug.actions.registry import Action, Argument
 from sparkplug.schema.units import Seconds
 from sparkplug.tui.commands import Command, Names
 from sparkplug.tui.dialogs.dialog import Dialog
+from sparkplug.tui.foresight import Foresight
 from sparkplug.tui.palette import Choice
 from sparkplug.tui.path_names import path_names
-from sparkplug.tui.preview import preview_line
+from sparkplug.tui.store import NAMED, Store
 from sparkplug.tui.widgets.form.form import Form, offers_from
 from sparkplug.tui.widgets.form.offers import Suggest
 from sparkplug.tui.widgets.lines import OneLine
 
+#: Kinds there are names of.
+_NAMES = frozenset({"agent", "host", "run", "question", "decision", "schedule"})
 _TYPES: dict[str, Any] = {"integer": int, "seconds": Seconds, "switch": bool}
 
 
@@ -47,13 +50,16 @@ def _field(argument: Argument) -> tuple[Any, Any]:
 class Arguments(Dialog[Choice]):
     """A form of an action's arguments; what it would do stands below."""
 
-    def __init__(self, command: Command, given: Mapping[str, Any], names: Names) -> None:
+    topics = NAMED
+
+    def __init__(self, command: Command, given: Mapping[str, Any], store: Store) -> None:
         super().__init__(classes="arguments")
         action = command.action
         assert action is not None
         self.crumb = action.title
         self._command = command
-        self._names = names
+        self._names: Names = store.names
+        self._foresight = Foresight(store, self, self._show)
         model = argument_model(action)
         suggest: dict[tuple[str, ...], Suggest] = {
             (argument.name,): offers
@@ -75,7 +81,7 @@ class Arguments(Dialog[Choice]):
         if argument.kind == "path":
             return _paths
         if argument.kind != "plan":
-            return names if argument.kind in ("agent", "host", "run", "question") else None
+            return names if argument.kind in _NAMES else None
 
         async def plans(typed: str) -> Sequence[str]:
             return [*await names(typed), *await _paths(typed)]
@@ -98,7 +104,11 @@ class Arguments(Dialog[Choice]):
         self._show()
 
     def _show(self) -> None:
-        self._preview.set_line(preview_line(self._command, self._form.state.given))
+        self._preview.set_line(self._foresight.line(self._command, [self._form.state.given]))
+
+    def draw(self) -> None:
+        """There may be other names than there were."""
+        self._show()
 
     def on_form_changed(self) -> None:
         """Another value: something else would be done."""

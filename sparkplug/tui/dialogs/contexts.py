@@ -23,7 +23,7 @@ class ContextsDialog(Dialog[str]):
     crumb = "meshes"
 
     def __init__(self, contexts: Sequence[Context], current: str) -> None:
-        super().__init__(classes="palette")
+        super().__init__(classes="choosing")
         self._contexts = contexts
         self._current = current
         self._rows = Rows("meshes", empty="the settings are not read yet")

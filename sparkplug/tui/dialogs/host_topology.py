@@ -160,7 +160,7 @@ def matrix_lines(found: HostTopology) -> list[Line]:
     names, rows = found.matrix()
     near = [(gpu.cpus or "", gpu.numa_node) for gpu in found.gpus]
     near += [("", adapter.numa_node) for adapter in found.adapters]
-    cpus = max([12, *(len(words) + 2 for words, _ in near)])
+    cpus = max([14, *(len(words) + 2 for words, _ in near)])
     head = "".join(f"{one_line(name)[: _CELL - 1]:<{_CELL}}" for name in names)
     lines: list[Line] = [(("dim", f"{'':<{_NAME}}{head}{'cpu affinity':<{cpus}}numa"),)]
     for name, row, (words, node) in zip(names, rows, near, strict=True):

@@ -9,12 +9,13 @@ from sparkplug.schema.errors import SparkplugError
 from sparkplug.tui import symbols
 from sparkplug.tui.dialogs.describe import fact
 from sparkplug.tui.dialogs.described import Described
+from sparkplug.tui.figures import duration
 from sparkplug.tui.places import Opened
 from sparkplug.tui.widgets.data_tree import data_nodes
 from sparkplug.tui.widgets.tree_nodes import Node
 
 if TYPE_CHECKING:
-    from sparkplug.schema.task import Task
+    from sparkplug.schema.task import Attempt, Task
 
 
 class TaskPage(Described):
@@ -49,6 +50,19 @@ class TaskPage(Described):
         return task_nodes(self._found) if self._found is not None else []
 
 
+def _try(one: Attempt) -> dict[str, str]:
+    """What is known of a try."""
+    took = one.ended and f"{(one.ended - one.started).total_seconds():.2f}s"
+    told = {
+        "agent": f"{one.agent}/{one.replica}",
+        "outcome": str(one.outcome or "running"),
+        "started": f"{one.started.astimezone():%H:%M:%S.%f}"[:-3],
+        "took": took,
+        "error": one.error,
+    }
+    return {name: words for name, words in told.items() if words}
+
+
 def task_nodes(task: Task) -> list[Node]:
     """A task with all that happened to it."""
     _, pen = symbols.of_task(str(task.state))
@@ -62,23 +76,12 @@ def task_nodes(task: Task) -> list[Node]:
         ("submitted", f"{task.submitted.astimezone():%Y-%m-%d %H:%M:%S %Z}", "text"),
         ("by", task.by, "text"),
         ("key", task.key, "text"),
-        ("tries", f"{task.spent} of {task.tries} spent, {task.timeout:g} s each", "text"),
+        ("tries", f"{task.spent} of {task.tries} spent, {duration(task.timeout)} each", "text"),
         ("requeued", task.requeued or "", "text"),
         ("error", task.error or "", "bad"),
     ]
     found = [fact(label, value, pen) for label, value, pen in facts if value not in ("", None)]
-    tries = {
-        f"try {one.number}": {
-            "agent": f"{one.agent}/{one.replica}",
-            "outcome": str(one.outcome or "in hand"),
-            "started": f"{one.started.astimezone():%H:%M:%S.%f}"[:-3],
-            "took": ""
-            if one.ended is None
-            else f"{(one.ended - one.started).total_seconds():.2f}s",
-            "error": one.error or "",
-        }
-        for one in task.attempts
-    }
+    tries = {f"try {one.number}": _try(one) for one in task.attempts}
     more = {"tries": tries} if tries else {}
     if task.input:
         more["input"] = task.input

@@ -95,7 +95,7 @@ def agent_why(
             found += pair("limits", agent.limits, width)
         for place, said in enumerate(agent.last_lines.splitlines()[-_LAST_LINES:]):
             found += pair("" if place else "last lines", strip_controls(said), width, "dim")
-        lines += found or [(("dim", "nothing is known that would keep it"),)]
+        lines += found or [(("dim", "nothing is known to be wrong with it"),)]
         lines.append(())
     if not agents:
         lines += [(("dim", "it has no replica"),), ()]
@@ -177,7 +177,7 @@ def host_why(view: HostView | None, events: Iterable[Event], width: int) -> list
             text = f"{event.kind.replace('_', ' ')} {since(event.time)} ago: {event.meaning}"
             found += pair(f"gpu {event.gpu}", text, width, "bad" if event.remedy else "text")
             found += pair("", f"→ {event.remedy}", width, "warn") if event.remedy else []
-    nothing = "nothing is known that would keep it" if sample else "no telemetry was heard from it"
+    nothing = "nothing is known to be wrong with it" if sample else "no telemetry was heard from it"
     lines += found or [(("dim", nothing),)]
     lines.append(())
     names = {view.name, view.node.host}
@@ -214,7 +214,7 @@ def run_why(run: RunView | None, events: Iterable[Event], width: int) -> list[Li
         slowest = max(done, key=lambda s: (s.finished or now) - (s.started or now))
         text = f"{slowest.id}, {took(slowest.started, slowest.finished, now)}"
         found += pair("slowest step", text, width)
-    lines += found or [(("dim", "nothing is known that would keep it"),)]
+    lines += found or [(("dim", "nothing is known to be wrong with it"),)]
     lines.append(())
     return lines + _events([event for event in events if event.subject == run.id], width)
 

@@ -84,7 +84,7 @@ _AGENT_COLUMNS = (
         draw=_counted("warn"),
     ),
     Column(
-        *("flight", 3, attrgetter("inflight"), "fly"),
+        *("flight", 3, attrgetter("inflight"), "now"),
         kind="number",
         rank=1,
         draw=_counted("active"),
@@ -187,7 +187,7 @@ _BEHIND = {
 
 def _short_name(agent: ObservedAgent) -> tuple[str, str]:
     name = agent.name if agent.replica == "0" else f"{agent.name}/{agent.replica}"
-    return name, str(agent.state)
+    return f"{name} (foreign)" if agent.foreign else name, str(agent.state)
 
 
 def _draw_name(value: tuple[str, str]) -> Line:
@@ -195,36 +195,36 @@ def _draw_name(value: tuple[str, str]) -> Line:
     return ((pen, f"{symbol} "), ("text", value[0]))
 
 
-def _draw_state(state: Any) -> Span:
-    return symbols.of_agent(str(state))[1], str(state)
+def _short_state(agent: ObservedAgent) -> tuple[str, int]:
+    return str(agent.state), agent.inflight
 
 
-def _note(agent: ObservedAgent) -> tuple[bool, int, str]:
+def _draw_short_state(value: tuple[str, int]) -> Span:
+    state, inflight = value
+    return symbols.of_agent(state)[1], f"{state} ×{inflight}" if inflight > 1 else state
+
+
+def _note(agent: ObservedAgent) -> str:
     trouble = is_failing(agent) or str(agent.state) == "waiting-gpu"
-    return agent.foreign, agent.inflight, one_line(agent.reason or "") if trouble else ""
+    return one_line(agent.reason or "") if trouble else ""
 
 
-def _draw_note(value: tuple[bool, int, str]) -> Line:
-    foreign, inflight, reason = value
-    found: list[Span] = []
-    if foreign:
-        found.append(("dim", "foreign "))
-    if inflight:
-        found.append(("active", f"{inflight} in flight "))
-    return (*found, ("dim", reason))
-
-
-#: Replicas in a box: state by symbol and word, why, and for how long.
+#: Replicas in a box: state by symbol and word with how many requests it works on, why, and for how
+#: long. Why it is in trouble stands in *needs you* too, and goes before its host and its restarts.
 SHORT_COLUMNS = (
-    Column("name", 11, _short_name, grows=True, draw=_draw_name, order=lambda value: value[0]),
-    Column("state", 13, attrgetter("state"), draw=_draw_state, order=_state_place),
-    Column("note", 4, _note, grows=True, rank=1, draw=_draw_note, order=lambda value: value[1]),
+    Column("name", 14, _short_name, grows=True, draw=_draw_name, order=lambda value: value[0]),
+    Column(
+        *("state", 13, _short_state),
+        draw=_draw_short_state,
+        order=lambda value: _state_place(value[0]),
+    ),
+    Column("note", 12, _note, grows=True, rank=3, pen="dim", none=""),
     Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
-    Column("host", 10, attrgetter("host"), rank=3, pen="dim", full=16),
+    Column("host", 10, attrgetter("host"), rank=2, pen="dim", full=16),
     Column(
         *("restarts", 3, attrgetter("restarts")),
         kind="number",
-        rank=2,
+        rank=1,
         draw=lambda value: ("warn", f"↻{value}" if value else ""),
     ),
     Column("age", 4, attrgetter("state_since"), kind="age", pen="dim"),

@@ -231,9 +231,9 @@ def usage_line(found: Usage, trace: Trace, width: int) -> Line:
     if usage.gpu_percent is not None:
         told("sm", f"{usage.gpu_percent:.0f}%")
     if usage.latency_p50_ms is not None:
-        both = [usage.latency_p50_ms, usage.latency_p95_ms]
-        words = " ".join(latency(ms) for ms in both if ms is not None)
-        told("p50 p95", words)
+        told("p50", latency(usage.latency_p50_ms))
+    if usage.latency_p95_ms is not None:
+        told("p95", latency(usage.latency_p95_ms))
     if rate is not None:
         told("msg/s", f"{rate:g}")
     if usage.model_calls:

@@ -42,7 +42,7 @@ class AgentsPane(Pane):
         self._cordons = Cordons()
         columns = agent_columns(self._usage, self._cordons)
         self._rows = Table(columns, key=agent_key, title="agents", failing=is_failing)
-        self._detail = Lines(id="agents-detail")
+        self._detail = Lines("agent", id="agents-detail")
         self._trace = Trace(("", ""))
 
     def compose(self) -> ComposeResult:
@@ -132,7 +132,7 @@ class AgentsPane(Pane):
         row = self._rows.row
         agent: ObservedAgent | None = row.value if row else None
         if agent is None or not self._detail.display:
-            self._detail.retitle("")
+            self._detail.retitle("agent")
             self._detail.set_lines([])
             return
         replica = (agent.name, agent.replica)

@@ -138,14 +138,16 @@ def _draw_trouble(value: tuple[int, str, int, int] | None) -> Span:
 
 
 def _driver(sample: HostSample) -> tuple[bool, str, str]:
-    return sample.simulated, *driver_words(sample.driver)
+    pen, words = driver_words(sample.driver)
+    # The column has said that it is the driver.
+    return sample.simulated, pen, words.removeprefix("driver ")
 
 
 def _draw_driver(value: tuple[bool, str, str] | None) -> Line:
     if value is None:
         return (("dim", "no telemetry yet"),)
-    marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if value[0] else ()
-    return (*marked, (value[1], value[2]))
+    marked: Line = (("text", " "), ("alarm", " SIMULATED ")) if value[0] else ()
+    return ((value[1], value[2]), *marked)
 
 
 def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tuple[Column, ...]:
@@ -168,7 +170,7 @@ def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tu
         Column("mem", 9, _of(memory_percent), kind="percent", draw=_draw_share),
         Column("gpus", 4, _of(lambda s: len(s.gpus)), kind="number", rank=2),
         Column(
-            *("util", _TREND + 4, _trend(past, _gpu_busy), "gpu util"),
+            *("util", _TREND + 4, _trend(past, _gpu_busy), "gpu busy"),
             kind="percent",
             rank=3,
             draw=_draw_trend,
@@ -188,7 +190,7 @@ def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tu
             order=lambda value: 10**6 * value[0] + 1000 * value[2] + value[3] if value else None,
         ),
         Column(
-            *("driver", 16, _of(_driver)),
+            *("driver", 20, _of(_driver)),
             grows=True,
             rank=6,
             full=40,

@@ -68,7 +68,11 @@ def host_lines(
     if sample is None:
         return [(("dim", "no telemetry heard from it yet"),)]
     bar, plot = max(6, min(20, width // 6)), max(0, min(60, width - 50))
-    lines = _host(sample, history, bar, plot)
+    lines = [
+        part
+        for line in _host(sample, history, bar, plot)
+        for part in folded(line, width, LABEL + 1)
+    ]
     lines += inference_lines(sample)
     pen, text = driver_words(sample.driver)
     marked: Line = (("alarm", " SIMULATED "), ("text", " ")) if sample.simulated else ()

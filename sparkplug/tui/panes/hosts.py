@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Resize
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Rows of the list's box that show no host: its border and the names of the columns.
 _AROUND = 3
+#: Rows below which the list has them all.
+_LOW = 7
 
 
 #: From this many cells and rows on, figures and plots stand side by side.
@@ -105,8 +108,9 @@ class HostsPane(Pane):
         event.stop()
         self.screen.focus_next("#hosts-area *")
 
-    def on_resize(self) -> None:
-        """More room, or less, for plots."""
+    def on_resize(self, event: Resize) -> None:
+        """More room, or less, for plots; where there is none the list has all of it."""
+        self._area.display = event.size.height >= _LOW
         self.call_after_refresh(self._draw_detail)
 
     def action_next_plot(self) -> None:
@@ -179,7 +183,7 @@ class HostsPane(Pane):
         row = self._rows.row
         view = row.value if row else None
         if view is None or self.store.view is None:
-            self._detail.retitle("")
+            self._detail.retitle("host")
             self._detail.show(lambda _: [])
             self._plots.draw(None, (), (0, 0), wide=False)
             self._detail.display = True

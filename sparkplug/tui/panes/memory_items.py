@@ -35,7 +35,7 @@ _HITS = 100
 #: A pause in typing before it is searched.
 _PAUSE_S = 0.06
 _NOTHING = {
-    "kept": "nothing is remembered here yet",
+    "kept": "nothing is remembered here yet: `:memory add TEXT` adds something",
     "quarantined": "nothing waits for a review",
     "deleted": "nothing was deleted that could be had back",
 }
@@ -94,7 +94,7 @@ class MemoryItems(MemoryView):
         """The memory under the cursor."""
         row = self._rows.row
         if row is None:
-            return "", lambda _: []
+            return "memory", lambda _: []
         item: MemoryItem = row.value
         return "memory", lambda width: memory_lines(item, told, width)
 

@@ -165,6 +165,6 @@ class MemoryPairs(MemoryView):
         """Both sides, beside each other."""
         row = self._rows.row
         if row is None:
-            return "", lambda _: []
+            return "pair", lambda _: []
         one: Proposal = row.value
         return f"pair {one.id}", lambda width: pair_lines(one, width)

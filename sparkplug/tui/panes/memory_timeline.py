@@ -81,7 +81,7 @@ def _when(moment: Any) -> Span:
 TIMELINE_COLUMNS = (
     Column("when", 11, lambda h: h.time, draw=_when, order=lambda t: t.timestamp()),
     Column("what", 13, lambda h: str(h.kind), draw=_draw_kind),
-    Column("text", 16, lambda h: one_line(h.text) or f"({h.state})", grows=True),
+    Column("text", 30, lambda h: one_line(h.text) or f"({h.state})", grows=True),
     Column("by", 12, _by, rank=1, pen="focus", full=32),
     Column("more", 14, _more, rank=2, pen="dim", none="", grows=True),
     Column("scope", 12, lambda h: h.scope, rank=3, full=24),
@@ -290,7 +290,7 @@ class MemoryTimeline(MemoryView):
         """What happened, and the memory it happened to."""
         row = self._rows.row
         if row is None:
-            return "", lambda _: []
+            return "what happened", lambda _: []
         one: Happening = row.value
         return "what happened", lambda width: happening_lines(one, told, width)
 

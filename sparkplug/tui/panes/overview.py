@@ -23,6 +23,7 @@ from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.shares import Need, share
 from sparkplug.tui.panes.talk import talk_lines
+from sparkplug.tui.panes.talk_marks import rate_words
 from sparkplug.tui.panes.talk_needs import deadlocks, open_need, talk_needs
 from sparkplug.tui.panes.words import waiting
 from sparkplug.tui.widgets.lines import Lines
@@ -172,7 +173,9 @@ class Overview(Pane):
             return
         self._shared = shared
         hosts = Need(_LEAST, boxes.strip_rows(self.store.hosts) + _BORDER)
-        talk = Need(_LEAST, self._talk_rows + _BORDER)
+        # Where there are rows for two boxes, those are shown that something is to be done about.
+        low = self.size.height < 3 * _LEAST
+        talk = Need(0, 0) if low else Need(_LEAST, self._talk_rows + _BORDER)
         needs = Need(_LEAST, max(1, self._needs.shown) + _BORDER)
         rows = share(self.size.height, [hosts, Need(0, 0, 1), talk, needs])
         if not self.store.hosts or rows[1] < _LEAST_PLOT:
@@ -181,7 +184,7 @@ class Overview(Pane):
         plot = self._made_plot() if rows[1] else self._plot
         left = zip((self._hosts, plot, self._talk, self._needs), rows, strict=True)
         agents = Need(_LEAST, max(1, self._agents.total) + _BORDER)
-        run = Need(_LEAST, self._run_rows + _BORDER)
+        run = Need(0, 0) if low else Need(_LEAST, self._run_rows + _BORDER)
         rows = share(self.size.height, [agents, run, Need(_LEAST, _EVENTS + _BORDER, 1)])
         right = zip((self._agents, self._run, self._events), rows, strict=True)
         moved = False
@@ -248,17 +251,20 @@ class Overview(Pane):
         self._agents.set_empty(
             waiting(
                 self.store,
-                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys an agent file",
+                f"no agents yet: {self.centre.key('agents.deploy') or 'D'} deploys one",
             )
         )
         self._agents.set_rows(self.store.agents)
 
     def _draw_talk(self) -> None:
         graph = self.store.view.topology if self.store.view else None
-        rate = f" {graph.messages_per_second:.1f} msg/s" if graph else ""
-        self._talk.retitle(f"conversation{rate}")
+        rate = rate_words(graph.messages_per_second) if graph else ""
+        self._talk.retitle(
+            f"conversation {rate.removesuffix('/s')} msg/s" if rate else "conversation"
+        )
         if graph is None or not graph.edges:
-            text = waiting(self.store, "nobody has spoken yet")
+            key = self.centre.key("agents.prompt") or "t"
+            text = waiting(self.store, f"nobody has spoken yet: {key} prompts an agent")
             self._talk.set_lines([(("dim", text),)])
             return
         size = self._talk.size

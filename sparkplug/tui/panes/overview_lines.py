@@ -11,7 +11,17 @@ from sparkplug.schema.shares import gpu_memory_percent, memory_percent
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
 from sparkplug.tui.cells import Line, Span, clip, fit, length
-from sparkplug.tui.figures import UNSUPPORTED, age, meter, number, percent, since, size, sparkline
+from sparkplug.tui.figures import (
+    UNSUPPORTED,
+    age,
+    meter,
+    number,
+    percent,
+    rate,
+    since,
+    size,
+    sparkline,
+)
 from sparkplug.tui.panes.gpu_lines import state_words, throttle, throttle_brief
 from sparkplug.tui.panes.host_lines import driver_words, has_none
 from sparkplug.tui.panes.words import event_words
@@ -28,6 +38,8 @@ if TYPE_CHECKING:
 
 #: From so many columns on a GPU has its power and its last seconds, and then its caps too.
 _WIDE = 56
+#: Columns of what stands in a host's line beside its name and its bars.
+_FIGURES = 22
 _WIDER = 88
 #: Columns of the last seconds, and of what is said at the end of the line, at least.
 _PAST = 8
@@ -89,27 +101,32 @@ def _host(view: HostView, width: int) -> list[Line]:
     if sample is None:
         return [(*head, ("text", f"{view.name} "), ("dim", "no telemetry yet"))]
     memory = memory_percent(sample)
-    bar = 8 if width >= _WIDE else 5
+    name = fit(view.name, min(len(view.name), max(8, width - _FIGURES)))
+    # What the figures and the name leave: a name is worth more than a bar.
+    bar = max(0, min(8 if width >= _WIDE else 5, (width - _FIGURES - length((("", name),))) // 2))
     line: list[Span] = [
         *head,
-        ("text", fit(view.name, min(len(view.name), max(8, width - 2 * bar - 24))) + " "),
+        ("text", f"{name} "),
         ("dim", "cpu "),
         *meter(sample.cpu.percent, bar, fills=False),
-        ("text", f"{percent(sample.cpu.percent)} "),
+        ("text", f"{percent(sample.cpu.percent):>{5 if bar else 4}} "),
         ("dim", "mem "),
         *meter(memory, bar),
-        ("text", percent(memory)),
+        ("text", f"{percent(memory):>{5 if bar else 4}}"),
     ]
     lines = [tuple(line)]
     total, free = sample.memory.total_bytes, sample.memory.available_bytes
     more: list[Span] = [("dim", f"  {size(free)} of {size(total)} free")]
     if sample.pressure:
         worst = max(value.some_avg10 for value in sample.pressure.values())
-        more.append(("warn" if worst >= 20 else "dim", f" · psi {worst:.1f}"))
+        more.append(("warn" if worst >= 20 else "dim", f" · pressure {worst:.0f}%"))
     if sample.network is not None:
         net = sample.network
-        down, up = size(net.receive_bytes_per_second), size(net.transmit_bytes_per_second)
+        down, up = rate(net.receive_bytes_per_second), rate(net.transmit_bytes_per_second)
         more.append(("dim", f" · ↓{down} ↑{up}"))
+    # What does not fit whole is left to Hosts: half a figure tells a wrong one.
+    while len(more) > 1 and length(tuple(more)) > width:
+        more.pop(1 if more[1][0] == "dim" and len(more) > 2 else -1)
     return [*lines, tuple(more)]
 
 
@@ -128,7 +145,7 @@ def _gpu(gpu: Gpu, place: int, history: Sequence[HostSample | PastSample], width
     line: list[Span] = [
         index,
         *meter(gpu.utilization_percent, 8 if width >= _WIDE else 4, fills=False),
-        ("text", f"{percent(gpu.utilization_percent)} "),
+        ("text", f" {percent(gpu.utilization_percent)} "),
     ]
     if width >= _WIDER:
         line += [("dim", " "), *meter(share, 6)]
@@ -179,9 +196,9 @@ def _small(gpu: Gpu, width: int) -> Line:
     line: Line = (
         ("dim", f"{gpu.index:>2} "),
         # With a gap to the one beside it, where that is to fit.
-        *meter(gpu.utilization_percent, 3 if width >= 19 else 2, fills=False),
+        *meter(gpu.utilization_percent, 3 if width >= 20 else 2, fills=False),
         ("text", percent(gpu.utilization_percent)),
-        ("dim", f" {percent(share).strip()}"),
+        ("dim", f"{percent(share):>{5 if width >= 19 else 4}}"),
         ("warn" if why else "text", heat),
     )
     return clip(line, width)
@@ -239,4 +256,4 @@ def queue_words(figures: TaskFigures | None) -> str:
     """The queues of tasks in a few words; empty while there never was one."""
     if figures is None or not figures.queues:
         return ""
-    return f"queue {figures.waiting} · in hand {figures.running} · dead {figures.dead}"
+    return f"queue {figures.waiting} · running {figures.running} · dead {figures.dead}"

@@ -83,7 +83,7 @@ class Pane(Container):
                     self._awaited[name] = kept["row"]
         found = self.listings.get(box) if isinstance(box, str) else None
         if found is not None and self.in_sight:
-            found.focus()
+            self.centre.focus_now(found)
         self.settle()
 
     def settle(self) -> None:
@@ -115,4 +115,4 @@ class Pane(Container):
         if row is not None:
             listing.select(row)
         if found is not None:
-            found.focus()
+            self.centre.focus_now(found)

@@ -22,15 +22,16 @@ def share(rows: int, needs: Sequence[Need]) -> list[int]:
     """The rows of each box; together `rows`, whatever they need.
 
     Each gets its least first, then all fill up evenly, then what is over goes to those that
-    grow. Where there is not even the least for all, the last ones go without.
+    grow. Where there is not even the least for all, the last ones go without: less than that
+    would say nothing.
     """
     found = [0] * len(needs)
     left = max(0, rows)
     for index, need in enumerate(needs):
-        found[index] = min(need.least, left)
+        found[index] = need.least if need.least <= left else 0 if index else left
         left -= found[index]
     while left:
-        short = [i for i, need in enumerate(needs) if found[i] < need.full]
+        short = [i for i, need in enumerate(needs) if need.least <= found[i] < need.full]
         if not short:
             break
         for index in sorted(short, key=lambda i: found[i])[:left]:

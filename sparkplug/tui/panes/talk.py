@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sparkplug.tui.cells import Line, Span, fit
-from sparkplug.tui.panes.talk_marks import RATE_ROOM, SYMBOLS, pen_of, weight_of
+from sparkplug.tui.panes.talk_marks import RATE_ROOM, SYMBOLS, pen_of, rate_words, weight_of
 
 if TYPE_CHECKING:
     from sparkplug.schema.topology import Topology, TopologyEdge
@@ -46,7 +46,8 @@ def talk_graph(topology: Topology) -> Graph:
         boxes.append(Box(name, name, pen="active" if depth else "dim", symbol=symbol))
     edges = []
     for edge in pairs:
-        label = f"{edge.rate_per_second:.1f}/s" + (f" ✖{edge.errors}" if edge.errors else "")
+        label = rate_words(edge.rate_per_second)
+        label += f" ✖{edge.errors}" if edge.errors else ""
         room = RATE_ROOM + (len(str(edge.errors)) + 2 if edge.errors else 0)
         weight = weight_of(edge.rate_per_second)
         edges.append(
@@ -75,7 +76,7 @@ def pair_lines(topology: Topology, width: int) -> list[Line]:
             ("text", fit(edge.from_, name, "right")),
             (pen_of(edge.messages, edge.errors, busy=_busy(edge)), f" {arrow} "),
             ("text", fit(edge.to, name)),
-            (busy, f" {edge.rate_per_second:5.1f}/s "),
+            (busy, f" {rate_words(edge.rate_per_second):>7} "),
             ("dim", f"{edge.messages}"),
         ]
         if edge.errors:

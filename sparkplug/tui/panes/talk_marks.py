@@ -28,7 +28,12 @@ _BAD = 0.05
 
 def rate_words(rate: float) -> str:
     """A rate, in so few figures that it does not change with every message."""
-    if rate >= 1000:
+    if rate < 0.05:
+        # What is quiet and what speaks seldom are two things.
+        return "<0.1/s" if rate > 0 else "0/s"
+    if rate >= 9950:
+        return f"{rate / 1000:.0f}k/s"
+    if rate >= 995:
         return f"{rate / 1000:.1f}k/s"
     if rate >= 100:
         return f"{round(rate, -1):.0f}/s"

@@ -111,7 +111,7 @@ TASK_COLUMNS = (
         order=lambda value: _PLACES.get(str(value), len(_PLACES)),
     ),
     Column("tries", 5, attrgetter("attempts"), kind="number", draw=_counted("text")),
-    Column("agent", 12, attrgetter("agent"), rank=1, full=24),
+    Column("agent", 12, attrgetter("agent"), rank=1, full=24, grows=True),
     Column("age", 4, attrgetter("submitted"), kind="age", pen="dim"),
     Column(
         *("error", 16, lambda t: one_line(t.error) if t.error else None),

@@ -19,6 +19,7 @@ from textual.events import Resize
 from textual.worker import Worker
 
 from sparkplug.schema.errors import SparkplugError
+from sparkplug.schema.text import one_line
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.question_lines import question_rows
 from sparkplug.tui.panes.task_columns import (
@@ -37,6 +38,8 @@ from sparkplug.tui.widgets.rows import Rows
 from sparkplug.tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sparkplug.schema.task_services import QueueFigures, TaskFigures
     from sparkplug.tui.store import Topics
 
@@ -52,6 +55,8 @@ _QUESTIONS, _BORDER = 5, 2
 _MOST_QUEUES, _PLOT_ROWS = 8, 9
 #: Cells and rows from which on the plot stands beside the queues.
 _WIDE, _TALL = 110, 20
+#: Rows from which on questions are shown, and from which on queues: tasks come first.
+_LOW, _LEAST = 12, 7
 _KEPT, _JOINS = 3600, 6.0
 _RATES = (
     Series("done", "done", "d"),
@@ -105,6 +110,8 @@ class TasksPane(Pane):
     def on_resize(self, event: Resize) -> None:
         """Where there is no room the plot goes."""
         self._plot.display = event.size.width >= _WIDE and event.size.height >= _TALL
+        self.query_one("#tasks-area").display = event.size.height >= _LEAST
+        self._draw_needs()
         self._share_rows(self._queues.total)
         self.call_after_refresh(self._draw_plot)
 
@@ -116,11 +123,20 @@ class TasksPane(Pane):
         figures = self.store.view.tasks if self.store.view is not None else None
         queues = figures.queues if figures is not None else []
         self._say_nothing()
+        first = not self._queues.total and self._queues.row is None
         self._queues.set_rows(queues)
+        if first:
+            self._begin_at(queues)
         self._share_rows(len(queues))
         if figures is not None:
             self._note(figures)
         self._ask()
+
+    def _begin_at(self, queues: Sequence[QueueFigures]) -> None:
+        """The first queue that has anything to show, where none was chosen before."""
+        busy = [q for q in queues if q.dead or q.running or q.waiting or q.done or q.failed]
+        if busy and self._selected() == queues[0].capability:
+            self._queues.select(busy[0].capability)
 
     def _share_rows(self, queues: int) -> None:
         """The queues have the rows they need, and beside the plot what that needs."""
@@ -133,21 +149,23 @@ class TasksPane(Pane):
 
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""
-        nothing = "no task yet: `tasks submit CAPABILITY TEXT` queues one"
-        self._queues.set_empty(waiting(self.store, nothing))
-        self._rows.set_empty(waiting(self.store, "no tasks"))
+        key = self.centre.key("tasks.submit") or "N"
+        self._queues.set_empty(waiting(self.store, f"no task yet: {key} queues one"))
+        chosen = self._selected()
+        of = f" of {one_line(chosen)}" if chosen else ""
+        self._rows.set_empty(waiting(self.store, f"no task{of}: {key} queues one"))
 
     def _draw_needs(self) -> None:
         """Questions of plans, of agents and of graphs: answered from here as from Overview."""
         asked = self.store.questions
         self._needs.set_rows(question_rows(asked, datetime.now(UTC)))
-        self._needs.display = bool(asked)
+        self._needs.display = bool(asked) and self.size.height >= _LOW
         self._needs.styles.height = min(len(asked), _QUESTIONS) + _BORDER
 
     def _note(self, figures: TaskFigures) -> None:
         node = f"kept by {figures.node}" if figures.node else ""
         self._queues.retitle(
-            f"queues · {figures.waiting} wait · {figures.running} in hand · {figures.dead} dead",
+            f"queues · {figures.waiting} wait · {figures.running} running · {figures.dead} dead",
             node,
         )
         now = time.time()

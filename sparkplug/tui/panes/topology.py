@@ -35,6 +35,8 @@ _LABELS = 90
 _VERY_MANY = 600
 #: Rows of the pairs below the graph, and of what is told of the selection.
 _PAIRS, _PAIRS_SMALL, _DETAIL = 11, 7, 4
+#: Rows below which the pairs have them all.
+_LOW = 7
 
 
 class TalkCanvas(Canvas):
@@ -73,7 +75,7 @@ class TopologyPane(Pane):
             PAIR_COLUMNS, key=pair_key, title="pairs", failing=is_failing, sort="-msgs"
         )
         self._canvas.pane = self._rows.pane = self
-        self._detail = Lines(id="topology-detail")
+        self._detail = Lines("all pairs", id="topology-detail")
         self._area = Container(id="topology-area")
         self._talk = TalkGraph()
         self._drawn = Drawn()
@@ -100,9 +102,10 @@ class TopologyPane(Pane):
         self.set_class(wide, "-wide")
         height = event.size.height
         rows = _PAIRS if height >= 36 else _PAIRS_SMALL
-        self._rows.styles.height = "1fr" if wide else rows
-        self._detail.styles.height = _DETAIL if height >= 20 else 3
         self._canvas.display = wide or height >= 14
+        self._rows.styles.height = "1fr" if wide or not self._canvas.display else rows
+        self._detail.styles.height = _DETAIL if height >= 20 else 3
+        self._detail.display = height >= _LOW
         self.call_after_refresh(self._resized)
 
     def _resized(self) -> None:
@@ -118,7 +121,7 @@ class TopologyPane(Pane):
         if topics == {"topology"} and self._turn and self._many:
             return
         topology = view.topology if view is not None else None
-        nothing = waiting(self.store, "nobody has spoken to anybody yet")
+        nothing = waiting(self.store, "nobody has spoken yet: `:prompt AGENT TEXT` asks one")
         self._rows.set_empty(nothing)
         self._canvas.set_empty(nothing)
         if topology is None:
@@ -157,6 +160,7 @@ class TopologyPane(Pane):
         if topology is None:
             self._detail.set_lines([])
             return
+        self._detail.retitle("all pairs" if self._canvas.selected is None else "selection")
         width, rows = self._detail.size
         lines: list[Line] = detail_lines(
             topology,

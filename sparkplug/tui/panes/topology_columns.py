@@ -39,7 +39,7 @@ def _milliseconds(value: float | None) -> Span:
 
 
 def _rate(value: float) -> Span:
-    return ("active", rate_words(value)) if value else ("dim", "0")
+    return "active" if value else "dim", rate_words(value)
 
 
 def _breaker(value: BreakerState) -> Span:

@@ -91,10 +91,11 @@ def _boxes(one: EdgeBreaker, drawn: Drawn) -> tuple[str, str]:
 
 
 def _all(topology: Topology) -> Line:
-    count = len(topology.edges)
+    count, nodes = len(topology.edges), len(topology.nodes)
     return (
         ("active", rate_words(topology.messages_per_second)),
-        ("dim", f" in {count} pair{'s' * (count != 1)} of {len(topology.nodes)}"),
+        ("dim", f" in {count} pair{'s' * (count != 1)}"),
+        ("dim", f" among {nodes} participant{'s' * (nodes != 1)}"),
         ("dim", f", counted by {topology.observer}" if topology.observer else ""),
     )
 

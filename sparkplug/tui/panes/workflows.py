@@ -16,7 +16,7 @@ from sparkplug.schema.run import STEP_ENDED, RunView
 from sparkplug.schema.run_stats import critical_path, plan_stats
 from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span
+from sparkplug.tui.cells import Line, Span, beside
 from sparkplug.tui.figures import duration
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.schedule_lines import SCHEDULE_COLUMNS, schedule_run, schedule_told
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 #: Columns of a screen from which the plans stand beside their runs; rows below which no graph is.
 _WIDE, _TALL = 90, 18
+#: Rows below which nothing is told of the run: the list has them.
+_LOW = 12
+#: The plans and the schedules beside the runs, and a row of the plans: without the borders,
+#: the cells beside them and the mark of the cursor.
+_LEFT = 40
+_PLAN = _LEFT - 5
 #: Rows of a table's box that show none of its rows, and the most of schedules beside the plans.
 _AROUND, _SCHEDULES = 3, 8
 _BARS = "▁▂▃▄▅▆▇█"
@@ -73,7 +79,7 @@ class WorkflowsPane(RunKeys, Pane):
         #: Whether the schedules have the place of the runs, where there is none for both.
         self._by_clock = False
         self._canvas = Canvas("steps", empty="select a run")
-        self._told = Lines(id="workflows-told")
+        self._told = Lines("run", id="workflows-told")
         #: The runs that the plans' figures were made of.
         self._seen: tuple[tuple[str, str], ...] | None = None
 
@@ -107,6 +113,7 @@ class WorkflowsPane(RunKeys, Pane):
     def on_resize(self, event: Resize) -> None:
         """Where there is little room the runs have it."""
         self._canvas.display = event.size.height >= _TALL
+        self._told.display = event.size.height >= _LOW
         self._share_room()
         self.call_after_refresh(self._draw_run)
 
@@ -115,7 +122,7 @@ class WorkflowsPane(RunKeys, Pane):
         self._left.display = wide or self._by_clock
         self._plans.display = wide
         self._runs.display = wide or not self._by_clock
-        self._left.styles.width = 40 if wide else "1fr"
+        self._left.styles.width = _LEFT if wide else "1fr"
         rows = min(max(1, self._schedules.total), _SCHEDULES) + _AROUND
         self._schedules.styles.height = rows if wide else "1fr"
 
@@ -161,7 +168,9 @@ class WorkflowsPane(RunKeys, Pane):
     def _say_nothing(self) -> None:
         """What stands where there is nothing; not before the mesh was read whole."""
         key = self.centre.key("runs.submit") or "R"
-        self._runs.set_empty(waiting(self.store, f"no run yet: {key} runs a plan"))
+        nothing = waiting(self.store, f"no run yet: {key} runs a plan")
+        self._runs.set_empty(nothing)
+        self._canvas.set_empty("select a run" if self.store.runs else nothing)
         key = self.centre.key("run.add-schedule") or "a"
         self._schedules.set_empty(waiting(self.store, f"none: {key} makes one"))
 
@@ -243,7 +252,7 @@ class WorkflowsPane(RunKeys, Pane):
         view = self.run_view()
         if view is None:
             self._canvas.show(_NO_GRAPH)
-            self._told.retitle("")
+            self._told.retitle("run")
             self._told.set_lines([])
             return
         if self._canvas.display:
@@ -306,13 +315,15 @@ def _plan_line(name: str, runs: Sequence[RunView]) -> Line:
     stats = plan_stats(name, runs)
     if not stats.runs:
         # There may be older ones that are not in sight.
-        return (("text", f"{name} "), ("dim", "never run" if len(runs) < RUNS_KEPT else "no run"))
+        none = "never run" if len(runs) < RUNS_KEPT else "no run"
+        return beside((("text", f"{name} "),), (("dim", none),), _PLAN)
     good = f"{stats.success_share * 100:.0f}% " if stats.success_share is not None else ""
     pen = "ok" if stats.success_share == 1 else "warn"
     took = f"{duration(stats.took.p50)} " if stats.took.p50 is not None else ""
     top = max(stats.trend, default=0.0)
     bars = "".join(_BARS[min(7, int(v / top * 7.99))] for v in stats.trend[-8:]) if top else ""
-    return (("text", f"{name} "), (pen, good), ("dim", f"{stats.runs}× {took}"), ("focus", bars))
+    told: Line = ((pen, good), ("dim", f"{stats.runs}× {took}"), ("focus", bars))
+    return beside((("text", f"{name} "),), told, _PLAN)
 
 
 def _is_failing(run: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from textual import errors
 from textual.events import Event, MouseEvent
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.selection import Selection
 from textual.widget import Widget
@@ -83,6 +84,12 @@ class PresentScreen(Screen[ResultT]):
         """Give everything its place and size now, not a sixtieth of a second later."""
         self._layout_required = self._scroll_required = self._repaint_required = False
         self._refresh_layout()
+
+    def _screen_resized(self, size: Size) -> None:
+        # Textual 8.2 tells a screen of each size it has taken, by which it takes that size. Of two
+        # that come at once both would be taken again and again, for ever.
+        if size == self.app.size:
+            super()._screen_resized(size)
 
     def _compositor_refresh(self) -> None:
         # Textual 8.2 renders all there is for a frame that is held back, and throws it away.

@@ -38,7 +38,7 @@ class Asking(Part):
         from sparkplug.tui.dialogs.arguments import Arguments
 
         app = self._centre
-        await app.push_screen(Arguments(command, given, app.store.names), self._filled)
+        await app.push_screen(Arguments(command, given, app.store), self._filled)
 
     async def _filled(self, choice: Choice | None) -> None:
         if choice is not None:
@@ -69,11 +69,11 @@ class Asking(Part):
             await self._centre.push_screen(MenuDialog(items, place), self._picked)
 
     def _menu_items(self) -> list[Item]:
-        """What fits the selection, then what fits any."""
+        """What fits the selection, of what failed what one wants first; then what fits any."""
         from sparkplug.tui.widgets.menu import Item
 
         app = self._centre
-        fitting = [command for command in app.commands() if command.fits]
+        fitting = sorted((one for one in app.commands() if one.fits), key=lambda one: one.worth)
         if app.subject is not None:
             fitting.append(Command("Copy name", "copy", app.key("copy"), do="copy"))
         else:

@@ -44,6 +44,7 @@ class Frame(Part):
 
     def draw_frame(self) -> None:
         """Header, banner and footer."""
+        self._centre.drop_lost_line()
         self.draw_head()
         self.draw_hints()
         self._centre.place_toasts()
@@ -91,7 +92,9 @@ class Frame(Part):
         ]
         found += [Hint(app.key(name), name, name) for name in ("help", "palette")]
         last = [Hint(app.key(n), n, n, rank=r) for n, r in _LAST.items()]
-        return [*found, *app.action_hints(), *last]
+        # What has no key is not hinted at, but a pane can be clicked all the same.
+        hints = [*found, *app.action_hints(), *last]
+        return [hint for hint in hints if hint.key or hint.known]
 
 
 def _apart_from_figures(subject: Subject | None) -> object:

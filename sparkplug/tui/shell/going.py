@@ -109,7 +109,7 @@ class Going(Part):
         if isinstance(focused, Listing) and focused.wanted.text:
             focused.wanted = EVERYTHING
         elif focused is not main:
-            main.focus()
+            app.focus_now(main)
         elif main.wanted.text:
             main.wanted = EVERYTHING
         elif pane.id != "overview":
@@ -133,7 +133,10 @@ class Going(Part):
             found += [Crumb(word, "") for word in words]
         else:
             subject = app.subject
-            found += [Crumb(subject.name, "crumb('thing')")] if subject is not None else []
+            if subject is not None:
+                # As it is written everywhere else; all of an id takes half of a narrow header.
+                name = subject.name[:8] if subject.kind == "memory" else subject.name
+                found.append(Crumb(name, "crumb('thing')"))
         return tuple(found)
 
     def action_crumb(self, which: str) -> None:

@@ -70,11 +70,12 @@ class Kept(Part):
         self._fresh = set(self._pane_states)
         chosen = kept.get("theme")
         if isinstance(chosen, dict) and chosen.get("instead_of") == theme:
-            self.theme_chosen = chosen.get("name") if chosen.get("name") in app.themes else None
+            name = chosen.get("name")
+            self.theme_chosen = name if isinstance(name, str) and name in app.themes else None
         pane = kept.get("pane")
-        if pane in PANES and not app.pane_asked and app.trail.still:
+        if isinstance(pane, str) and pane in PANES and not app.pane_asked and app.trail.still:
             _: Worker[None] = app.run_worker(
-                partial(app.show_first, str(pane)), group="going", exclusive=True
+                partial(app.show_first, pane), group="going", exclusive=True
             )
         elif app.pane is not None:
             self.restore_pane(app.pane)
@@ -97,10 +98,15 @@ class Kept(Part):
     def _save_soon(self) -> None:
         _: Worker[None] = self._centre.run_worker(self.save_state, group="state")
 
+    def note_pane(self) -> None:
+        """Take how the pane in sight is set, before it is left or kept."""
+        pane = self._centre.pane
+        if self._state_file is not None and pane is not None and pane.id not in self._fresh:
+            self._pane_states[pane.id or ""] = pane.state()
+
     def _state(self) -> dict[str, Any]:
         app = self._centre
-        if app.pane is not None and app.pane.id not in self._fresh:
-            self._pane_states[app.pane.id or ""] = app.pane.state()
+        self.note_pane()
         state: dict[str, Any] = {"panes": dict(self._pane_states)}
         if app.pane is not None:
             state["pane"] = app.pane.id

@@ -101,6 +101,12 @@ class Notices(Part):
             _STANDS_S, lambda: app.footer.notice(None) if told == self._footer_told else None
         )
 
+    def untell(self) -> None:
+        """What was told to be under way is so no longer: the footer has its keys again."""
+        if self._footer_pen == "dim":
+            self._footer_until, self._footer_pen = 0.0, ""
+            self._centre.footer.notice(None)
+
     # The corner
 
     @property
@@ -128,10 +134,10 @@ class Notices(Part):
         if not self._standing:
             return
         if corner is None:
-            self._corner = Toasts(self.standing)
+            self._corner = Toasts(self.standing, app.line_rows)
             app.screen.mount(self._corner)
         else:
-            corner.set_toasts(self.standing)
+            corner.set_toasts(self.standing, app.line_rows)
         next_ = min(until for _, until in self._standing)
         self._timer = app.set_timer(max(0.05, next_ - now), self.place_toasts)
 

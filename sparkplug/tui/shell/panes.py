@@ -37,6 +37,7 @@ class Panes(Part):
     async def show_pane(self, name: str) -> None:
         """Bring a pane in sight; it is mounted when it is first looked at."""
         app = self._centre
+        app.note_pane()
         if name not in self._panes:
             made = self._made(name)
             made.display = False
@@ -44,7 +45,7 @@ class Panes(Part):
         for key, pane in self._panes.items():
             pane.display = key == name
         pane = self._panes[name]
-        pane.main.focus()
+        app.focus_now(pane.main)
         app.restore_pane(pane)
         pane.draw(ALL)
         pane.settle()

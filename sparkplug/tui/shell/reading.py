@@ -243,9 +243,10 @@ class Readings(Part):
         active = list(screen.active_bindings.values())
         sections = []
         if focused is not None:
-            sections.append(binding_lines("in this box", active, focused))
+            sections.append(binding_lines("in this box", active, focused, readonly=app.readonly))
         if len(app.screen_stack) > 1:
-            sections.append(binding_lines(f"in {screen.crumb or 'this dialog'}", active, screen))
+            where = f"in {screen.crumb or 'this dialog'}"
+            sections.append(binding_lines(where, active, screen, readonly=app.readonly))
         else:
             commands = app.commands()
             here = command_lines("here", [c for c in commands if c.fits])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,6 +11,9 @@ from textual.containers import Horizontal
 from textual.widgets import Input
 
 from sparkplug.tui.widgets.lines import OneLine
+
+#: What was typed before a key is waited for so long.
+_TYPED_S = 1.0
 
 
 class Entry(Horizontal):
@@ -48,6 +53,18 @@ class Entry(Horizontal):
     def value(self, text: str) -> None:
         self.input.value = text
         self.input.cursor_position = len(text)
+
+    async def typed(self) -> str:
+        """What is typed, with the keys that came before this was asked and are on their way yet.
+
+        For what a key does that the app takes before the input has it: letters and an enter may
+        come in one piece.
+        """
+        done = asyncio.Event()
+        if self.input.is_running and self.input.call_later(done.set):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), _TYPED_S)
+        return self.value
 
     def type_here(self) -> None:
         """Give the input the focus, after whatever else was given it before."""

@@ -74,6 +74,8 @@ class Header(OneLine):
             # Where one is goes before how much there is of the mesh, which Overview tells too.
             more = ()
             right = self._right(store, cut, more)
+        if used + length(right) > width:
+            right = self._right(store, cut, more, mesh=False)
         start = max(0, width - length(right))
         places = [(begin, min(end, start), action) for begin, end, action in places]
         for _, text in right:
@@ -96,13 +98,13 @@ class Header(OneLine):
         """To where the word that was clicked leads."""
         cast("SparkplugApp", self.app).click_header(event.x)
 
-    def _right(self, store: Store, cut: str, more: Line) -> Line:
+    def _right(self, store: Store, cut: str, more: Line, *, mesh: bool = True) -> Line:
         found: list[Span] = [("text", " ")]
         if cut:
             found += [("alarm", f" ! {cut} "), ("dim", " ")]
         if store.simulated:
             found += [("alarm", " SIMULATED "), ("dim", " ")]
-        if store.mesh:
+        if store.mesh and mesh:
             found.append(("dim", f"mesh {clean(store.mesh)} · "))
         found += more
         found.append(("text", f"{datetime.now().astimezone():%H:%M} "))

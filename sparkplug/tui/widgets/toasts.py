@@ -78,9 +78,17 @@ class Toasts(Widget):
             super().__init__()
             self.toast = toast
 
-    def __init__(self, toasts: Sequence[Toast] = (), *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        toasts: Sequence[Toast] = (),
+        below: int = 1,
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self._toasts = list(toasts)
+        #: Rows of the screen that stay free below them.
+        self._below = below
         self._shown: list[tuple[Line, Toast | None]] = []
 
     @property
@@ -88,9 +96,9 @@ class Toasts(Widget):
         """All that are told now, the newest last."""
         return self._toasts
 
-    def set_toasts(self, toasts: Sequence[Toast]) -> None:
+    def set_toasts(self, toasts: Sequence[Toast], below: int = 1) -> None:
         """Tell these, at the corner as it is now; only what differs is painted again."""
-        self._toasts = list(toasts)
+        self._toasts, self._below = list(toasts), below
         self.lay_out()
 
     def on_mount(self) -> None:
@@ -107,13 +115,14 @@ class Toasts(Widget):
             found.append(((("dim", f"┃  +{len(older)} more"),), None))
         for toast in self._toasts[-SHOWN:]:
             found += [(line, toast) for line in toast_lines(toast, width)]
-        room = max(1, screen.height - 2)
+        room = max(1, screen.height - 1 - self._below)
         found = found[-room:]
         before, self._shown = self._shown, found
         size = Size(
             min(width, max((length(line) + 1 for line, _ in found), default=1)), max(1, len(found))
         )
-        place = (max(0, screen.width - size.width - 1), max(0, screen.height - size.height - 1))
+        top = max(0, screen.height - size.height - self._below)
+        place = (max(0, screen.width - size.width - 1), top)
         # A style that is what it was costs nothing: Textual compares.
         self.styles.width, self.styles.height = size
         self.styles.offset = place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,29 @@ def test_where_it_cannot_be_written_it_says_so_once(tmp_path: Path) -> None:
     assert "history" in (history.open(tmp_path / "state") or "the history")
     assert "the history is not kept" in (history.save("hosts", None) or "")
     assert history.save("hosts", None) is None
+
+
+def test_sessions_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    def session(name: str) -> None:
+        history = History()
+        history.open(tmp_path)
+        for number in range(20):
+            assert history.save(f"{name} {number}", None) is None
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(session, "abcd"))
+    kept = History()
+    kept.open(tmp_path)
+    assert sorted(kept.lines) == sorted(f"{name} {n}" for name in "abcd" for n in range(20))
+
+
+def test_it_is_kept_again_once_it_can_be(tmp_path: Path) -> None:
+    history = History()
+    history.open(tmp_path)
+    (tmp_path / "tui").write_text("in the way")
+    assert history.save("hosts", None)
+    (tmp_path / "tui").unlink()
+    assert history.save("agents", None) is None
+    kept = History()
+    kept.open(tmp_path)
+    assert kept.lines == ["agents"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ def test_a_place_that_takes_no_file_is_told(tmp_path: Path) -> None:
     told = StateFile(path).save("home", {"pane": "hosts"})
     assert told is not None
     assert told.startswith("where you stand is not kept")
+
+
+def test_meshes_kept_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = state_file(tmp_path)
+
+    def session(mesh: str) -> None:
+        kept = StateFile(path)
+        for number in range(10):
+            assert kept.save(f"{mesh}-{number}", {"pane": mesh}) is None
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(session, "abcd"))
+    for mesh in "abcd":
+        for number in range(10):
+            assert read_state(path, f"{mesh}-{number}") == {"pane": mesh}

@@ -6,10 +6,11 @@ import importlib
 import pkgutil
 
 import pytest
+from textual.binding import Binding
 from textual.dom import DOMNode
 
 import sparkplug.tui
-from sparkplug.tui.help import UNBOUND
+from sparkplug.tui.help import UNBOUND, WRITING
 from sparkplug.tui.keymap import PRESETS, is_key, read_keymap
 
 
@@ -31,7 +32,12 @@ def test_presets_hold(preset: str) -> None:
         ({"page.back": "o"}, "page.back takes o from run.raw, which has no key now"),
         ({"halp": "f9"}, "there is no halp, did you mean help?"),
         ({"help": "f99"}, "help: there is no key f99"),
-        ({"help": " "}, "help has no key"),
+        ({"help": " "}, 'help has no key; "none" takes away its own'),
+        ({"help": ","}, 'help has no key; "none" takes away its own'),
+        ({"pane.hosts": "ctrl+m"}, "pane.hosts: a terminal sends ctrl+m as enter"),
+        ({"help": "f9,ctrl+i"}, "help: a terminal sends ctrl+i as tab"),
+        ({"help": "ctrl+shift+a"}, "help: most terminals do not send ctrl+shift+a"),
+        ({"help": "super+f9"}, "help: most terminals do not send super+f9"),
     ],
 )
 def test_what_is_wrong_is_told(wanted: dict[str, str], problem: str) -> None:
@@ -46,7 +52,6 @@ def test_what_is_wrong_is_told(wanted: dict[str, str], problem: str) -> None:
         {"agents.stop": "ctrl+o", "runs.cancel": "ctrl+o"},
         {"describe": "l", "logs": "d"},
         {"run.open": "enter", "list.into": "enter"},
-        {"palette": "f5,ctrl+space"},
         {"palette": "f5", "menu.choose": "f5"},
     ],
 )
@@ -66,6 +71,23 @@ def test_keys(key: str) -> None:
 @pytest.mark.parametrize("key", ["", "contrl+k", "ctrl+", "nokey", "f99", "\x1b"])
 def test_no_keys(key: str) -> None:
     assert not is_key(key)
+
+
+def test_what_read_only_faces_leave_out_of_help_has_keys() -> None:
+    assert read_keymap({}).keys.keys() >= WRITING
+
+
+def test_a_key_can_be_taken_away() -> None:
+    found = read_keymap({"help": "none", "agents.stop": "none"})
+    assert found.problems == []
+    assert found.mapped == {"help": UNBOUND, "agents.stop": UNBOUND}
+    assert (found.keys["help"], found.keys["agents.stop"]) == ("", "")
+
+
+def test_keys_are_those_a_terminal_sends() -> None:
+    found = read_keymap({"palette": "f5,ctrl+space", "describe": "shift+z"})
+    assert found.problems == []
+    assert found.mapped == {"palette": "f5,ctrl+space,ctrl+@", "describe": "Z"}
 
 
 def test_escape_drops_the_cursor_of_a_plot_and_then_goes_back() -> None:
@@ -105,3 +127,14 @@ def test_no_method_is_taken_for_the_handler_of_a_key() -> None:
                 own = [c for c in made.__mro__ if c.__module__.startswith("sparkplug")]
                 names = {name for one in own for name in vars(one)}
                 assert {name for name in names if name.startswith("key_")} == set(), made
+
+
+def test_all_that_has_an_id_can_be_given_another_key() -> None:
+    known = read_keymap({}).keys.keys()
+    for found in pkgutil.walk_packages(sparkplug.tui.__path__, "sparkplug.tui."):
+        if found.name.startswith("sparkplug.tui.gallery"):
+            continue
+        for made in vars(importlib.import_module(found.name)).values():
+            own = vars(made).get("BINDINGS", ()) if isinstance(made, type) else ()
+            ids = {one.id for one in own if isinstance(one, Binding) and one.id}
+            assert ids <= known, made

@@ -14,8 +14,14 @@ def test_what_is_over_goes_to_what_grows() -> None:
 
 def test_with_too_little_all_fill_up_evenly() -> None:
     assert share(15, [Need(3, 10), Need(3, 8, grows=1), Need(3, 3)]) == [6, 6, 3]
-    assert share(7, [Need(3, 10), Need(3, 8), Need(3, 3)]) == [3, 3, 1]
+    assert share(9, [Need(3, 10), Need(3, 8), Need(3, 3)]) == [3, 3, 3]
     assert share(0, [Need(3, 10), Need(3, 8)]) == [0, 0]
+
+
+def test_a_box_that_could_say_nothing_is_left_out() -> None:
+    assert share(7, [Need(3, 10), Need(3, 8), Need(3, 3)]) == [4, 3, 0]
+    assert share(8, [Need(3, 10), Need(0, 0), Need(3, 3)]) == [5, 0, 3]
+    assert share(2, [Need(3, 10), Need(3, 8)]) == [2, 0]
 
 
 def test_no_row_is_lost_or_made_up() -> None:
