@@ -78,7 +78,7 @@ def locate(
         raise NoMeshError(
             "no mesh runs here",
             where=str(paths.home),
-            hint="`sparkplug up` starts the node on this host; --url names a mesh elsewhere",
+            hint="`sparkplug up` starts one here; --url names one elsewhere",
         )
     return Location(server.url, own, private=True, ca=Path(server.ca) if server.ca else None)
 

@@ -46,6 +46,10 @@ Pens = dict[str, Style]
 Depth = Literal["full", "16", "none"]
 #: How much of the activity's colour its past keeps; 3 to 1 on the ground is what a plot needs.
 _PAST_SHARE = 0.68
+#: What a theme may be called: one word of the `:` line.
+_NAME = re.compile(r"[\w.-]{1,40}")
+#: Characters of a value that does not hold that are told.
+_SHOWN = 40
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -157,9 +161,9 @@ def read_theme(path: Path) -> Look:
     """The theme in a file. Raises InvalidError that says what does not hold, with its line."""
     text = ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"no theme can be read: {error}", where=str(path)) from error
     except tomllib.TOMLDecodeError as error:
         match = _PLACE.search(str(error))
@@ -171,20 +175,40 @@ def read_theme(path: Path) -> Look:
         colors = _COLORLESS
     if not isinstance(name, str) or not isinstance(colors, dict):
         raise InvalidError("a theme has a name and a table of colors", where=f"{path}:1")
+    if not _NAME.fullmatch(name):
+        why = "a name is letters, digits, - and _, at most 40 of them"
+        raise InvalidError(f"{why}, not {_shown(name)}", where=_line_of("name", text, path))
     for key in ("dark", "color", "ascii"):
         if not isinstance(data.get(key, True), bool):
             raise InvalidError(f"{key} is true or false", where=_line_of(key, text, path))
     if missing := [key for key in COLORS if key not in colors]:
         where = _line_of("[colors]", text, path)
         raise InvalidError(f"the colors lack {', '.join(missing)}", where=where)
+    shades: dict[str, str] = {}
     for key in COLORS:
-        try:
-            Color.parse(colors[key])
-        except (ColorParseError, TypeError) as error:
-            where = _line_of(key, text, path)
-            raise InvalidError(f"{key} is no color: {colors[key]!r}", where=where) from error
-    found = _theme(name, bool(data.get("dark", True)), colors)
+        shade = _shade(colors[key])
+        if shade is None:
+            why = f"{key} is no color: {_shown(colors[key])}; one is like #00e5ff"
+            raise InvalidError(why, where=_line_of(key, text, path))
+        shades[key] = shade
+    found = _theme(name, bool(data.get("dark", True)), shades)
     return replace(found, path=path, color=color, only_ascii=bool(data.get("ascii", False)))
+
+
+def _shade(value: object) -> str | None:
+    """A colour as #rrggbb, in whatever way it is written; None for what is none, or is not of one
+    shade on every ground and terminal."""
+    try:
+        found = Color.parse(value) if isinstance(value, str) else None
+    except ColorParseError:
+        return None
+    return found.hex.lower() if found is not None and found.a == 1 and found.ansi is None else None
+
+
+def _shown(value: object) -> str:
+    """What is wrong, in a few words."""
+    words = repr(value)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
 def _line_of(key: str, text: str, path: Path) -> str:

@@ -37,6 +37,7 @@ async def test_the_right_button_selects_the_row_and_opens_its_menu(
     await seen.pilot.click(rows, offset=(10, at - rows.region.y), button=3)
     await seen.until(lambda: _open(seen))
     await seen.shows("Describe scribe", "Restart agent scribe", "it runs already", "Copy name")
+    await seen.shows("Cancel agent's work scribe  it works on nothing")
     menu = seen.app.screen.query_one(Menu)
     assert menu.region.x == 10 + rows.region.x
     assert menu.region.y == at + 1

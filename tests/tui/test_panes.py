@@ -187,7 +187,7 @@ async def test_memory_of_a_gpu_without_a_figure_is_not_zero(mesh: Mesh) -> None:
     silent = gpu(0, memory=None, utilization_percent=None, temperature_celsius=None)
     async with centre((160, 50)) as seen:
         await mesh.tell(sample("gpu-1", driver=DRIVER, gpus=[silent]))
-        await seen.shows(" 0 ········ n/s       n/s n/s")
+        await seen.shows(" 0 ········  n/s       n/s n/s")
         assert "0G" not in seen.screen
         known = GpuMemory(total_bytes=80 * GIB, used_bytes=0, free_bytes=80 * GIB)
         await mesh.tell(sample("gpu-1", 2, driver=DRIVER, gpus=[gpu(0, memory=known)]))

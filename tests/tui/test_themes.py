@@ -196,6 +196,50 @@ def test_what_is_wrong_with_a_theme_is_said(
     assert caught.value.where == f"{tmp_path / 'x.toml'}:{line}"
 
 
+ODD = (
+    *("1", "1.5", "true", "nan", "[1]", "{a = 1}", "1979-05-27", '""', '"auto"', '"transparent"'),
+    *('"ansi_red"', '"default"', '"#00e5ff80"', '"rgba(1,2,3,0.5)"', '"\\u001b[31m"', '"red 50%"'),
+    f'"{"x" * 100_000}"',
+)
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: value[:16])
+@pytest.mark.parametrize("key", ["focus", "background"])
+def test_what_is_no_color_is_told_and_not_drawn_with(tmp_path: Path, key: str, value: str) -> None:
+    text = (shipped("themes") / "neon.toml").read_text()
+    line = next(line for line in text.splitlines() if line.startswith(key))
+    path = tmp_path / "x.toml"
+    path.write_text(text.replace(line, f"{key} = {value}"))
+    with pytest.raises(InvalidError, match=f"{key} is no color: .*; one is like #00e5ff") as caught:
+        read_theme(path)
+    assert len(caught.value.message) < 120
+
+
+@pytest.mark.parametrize("value", ["#0EF", "rgb(0,238,255)", "hsl(184,100%,50%)", "#00eeff"])
+def test_a_color_may_be_written_in_any_way(tmp_path: Path, value: str) -> None:
+    text = (shipped("themes") / "neon.toml").read_text()
+    (tmp_path / "x.toml").write_text("\ufeff" + text.replace("#00e5ff", value))
+    look = read_theme(tmp_path / "x.toml")
+    for depth in ("full", "16", "none"):
+        assert pens(suited(look, Terminal(depth)), depth)["focus"]
+    assert look.variables["sp-focus"] == "#00eeff"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a/b", "a\\nb", "\\u001b[2J", "y" * 1000])
+def test_a_theme_is_called_by_one_word(tmp_path: Path, name: str) -> None:
+    text = (shipped("themes") / "neon.toml").read_text()
+    (tmp_path / "x.toml").write_text(text.replace('"neon"', f'"{name}"'))
+    with pytest.raises(InvalidError, match="a name is letters") as caught:
+        read_theme(tmp_path / "x.toml")
+    assert caught.value.where == f"{tmp_path / 'x.toml'}:2"
+
+
+def test_a_file_that_is_nested_without_end_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("a = " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(InvalidError, match="no theme can be read"):
+        read_theme(tmp_path / "x.toml")
+
+
 def test_the_first_frame_knows_the_theme(tmp_path: Path) -> None:
     environ = {"SPARKPLUG_HOME": str(tmp_path)}
     assert first_look(environ) == ("neon", True)

@@ -210,7 +210,8 @@ def _note(agent: ObservedAgent) -> str:
 
 
 #: Replicas in a box: state by symbol and word with how many requests it works on, why, and for how
-#: long. Why it is in trouble stands in *needs you* too, and goes before its host and its restarts.
+#: long. Why it is in trouble stands in *needs you* too, so that this goes
+#: first where there is little room.
 SHORT_COLUMNS = (
     Column("name", 14, _short_name, grows=True, draw=_draw_name, order=lambda value: value[0]),
     Column(
@@ -218,8 +219,8 @@ SHORT_COLUMNS = (
         draw=_draw_short_state,
         order=lambda value: _state_place(value[0]),
     ),
-    Column("note", 12, _note, grows=True, rank=3, pen="dim", none=""),
-    Column("runtime", 9, attrgetter("runtime"), rank=4, pen="dim"),
+    Column("note", 12, _note, grows=True, rank=4, pen="dim", none=""),
+    Column("runtime", 9, attrgetter("runtime"), rank=3, pen="dim"),
     Column("host", 10, attrgetter("host"), rank=2, pen="dim", full=16),
     Column(
         *("restarts", 3, attrgetter("restarts")),

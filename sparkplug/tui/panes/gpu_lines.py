@@ -71,10 +71,10 @@ def small_gpu(gpu: Gpu) -> list[Line]:
     both = figure_line(
         "busy",
         *meter(gpu.utilization_percent, _BAR, fills=False),
-        ("text", percent(gpu.utilization_percent)),
+        ("text", f" {percent(gpu.utilization_percent)}"),
         ("dim", "  memory "),
         *meter(share, _BAR),
-        ("text", f"{percent(share)} "),
+        ("text", f" {percent(share)} "),
         *_memory(gpu, brief=True),
     )
     clocks = figure_line("clocks", *_clocks(gpu))
@@ -107,11 +107,11 @@ def gpu_lines(gpu: Gpu, past: Sequence[Gpu | PastGpu | None], bar: int, plot: in
         figure_line(
             "busy",
             *meter(gpu.utilization_percent, bar, fills=False),
-            ("text", f"{percent(gpu.utilization_percent)} "),
+            ("text", f" {percent(gpu.utilization_percent)} "),
             ("past", utilizations),
         ),
         figure_line(
-            "memory", *meter(share, bar), ("text", f"{percent(share)} "), ("past", memories)
+            "memory", *meter(share, bar), ("text", f" {percent(share)} "), ("past", memories)
         ),
         figure_line("", *_memory(gpu)),
         figure_line("power", *_power(gpu)),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.past import PastSample
 
 #: Seconds that a small plot in the list goes back, a cell each.
-_TREND = 8
+_TREND = 7
 #: States of a GPU that is not well, the worst first.
 _WORST = ("lost", "stale", "error")
 #: What fails where no GPU can be asked.
@@ -79,7 +79,7 @@ def _draw_name(value: tuple[str, str]) -> Line:
 
 def _draw_share(value: float | None) -> Line:
     pen = load_pen(value) if value is not None and value >= 80 else "text"
-    return (*meter(value, 5), (pen, percent(value)))
+    return (*meter(value, 4), (pen, f" {percent(value)}"))
 
 
 def _trend(
@@ -99,8 +99,8 @@ def _trend(
 
 def _draw_trend(value: tuple[float | None, str] | None) -> Line:
     if value is None:
-        return (("dim", f"{'':{_TREND}}{percent(None)}"),)
-    return (("past", value[1]), ("text", percent(value[0])))
+        return (("dim", f"{'':{_TREND}} {percent(None)}"),)
+    return (("past", value[1]), ("text", f" {percent(value[0])}"))
 
 
 def _trend_order(value: tuple[float | None, str] | None) -> float | None:
@@ -162,7 +162,7 @@ def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tu
         ),
         Column("state", 11, _state, draw=_draw_state, order=lambda value: value[0], rank=1),
         Column(
-            *("cpu", _TREND + 4, _trend(past, lambda s: s.cpu.percent)),
+            *("cpu", _TREND + 5, _trend(past, lambda s: s.cpu.percent)),
             kind="percent",
             draw=_draw_trend,
             order=_trend_order,
@@ -170,7 +170,7 @@ def host_columns(past: Callable[[str], Sequence[HostSample | PastSample]]) -> tu
         Column("mem", 9, _of(memory_percent), kind="percent", draw=_draw_share),
         Column("gpus", 4, _of(lambda s: len(s.gpus)), kind="number", rank=2),
         Column(
-            *("util", _TREND + 4, _trend(past, _gpu_busy), "gpu busy"),
+            *("util", _TREND + 5, _trend(past, _gpu_busy), "gpu busy"),
             kind="percent",
             rank=3,
             draw=_draw_trend,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sparkplug.schema.past import PastGpu, PastSample
 
 #: From so many cells on a GPU's figures stand in few lines.
-_COMPACT = 68
+_COMPACT = 70
 _BUSIEST = 5
 _INTERFACES = 4
 _EVENTS = 6
@@ -93,8 +93,9 @@ def host_lines(
             room = column - (columns > 1)
             sections.append([part for line in whole for part in folded(line, room, LABEL + 1)])
     lines += beside_each_other(sections, width)
-    parts = (_disks(sample, bar), _ports(sample), _hardware(sample), _busiest(sample))
-    rest = [line for part in parts for line in part]
+    parts = (_disks(sample, bar), _ports(sample), _hardware(sample))
+    rest = [one for part in parts for line in part for one in folded(line, width, LABEL + 1)]
+    rest += _busiest(sample)
     return [*lines, (), *rest] if rest else lines
 
 
@@ -133,7 +134,7 @@ def _host(
         figure_line(
             "cpu",
             *meter(cpu.percent, bar, fills=False),
-            ("text", f"{percent(cpu.percent)} "),
+            ("text", f" {percent(cpu.percent)} "),
             ("past", cpus),
         ),
         *_cores(cpu.per_core_percent),
@@ -143,7 +144,9 @@ def _host(
             ("dim", f" · iowait {number(cpu.iowait_percent, '%')}"),
             ("dim", f" · steal {number(cpu.steal_percent, '%')}"),
         ),
-        figure_line("memory", *meter(used, bar), ("text", f"{percent(used)} "), ("past", memories)),
+        figure_line(
+            "memory", *meter(used, bar), ("text", f" {percent(used)} "), ("past", memories)
+        ),
         figure_line(
             "",
             ("dim", f"{size(memory.available_bytes)} available of {size(memory.total_bytes)}"),
@@ -167,7 +170,7 @@ def _host(
     )
     for group in sample.control_groups[:4]:
         share = 100.0 * group.used_bytes / group.limit_bytes if group.limit_bytes else 0.0
-        text = f"{percent(share)} {size(group.used_bytes)} of {size(group.limit_bytes)} "
+        text = f" {percent(share)} {size(group.used_bytes)} of {size(group.limit_bytes)} "
         lines.append(figure_line("cgroup", *meter(share, bar), ("text", text), ("dim", group.path)))
     return lines
 
@@ -238,8 +241,8 @@ def _hardware(sample: HostSample) -> list[Line]:
         lines.append(
             figure_line(
                 "io",
-                ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy "),
-                ("dim", f"reads {rate(read)} · writes {rate(written)}"),
+                ("text", f"{one_line(device.name):<10} {percent(device.busy_percent)} busy"),
+                ("dim", f" · reads {rate(read)} · writes {rate(written)}"),
             )
         )
     warm = [s for s in sample.sensors if s.celsius is not None]
@@ -301,7 +304,7 @@ def _disks(sample: HostSample, bar: int) -> list[Line]:
     for disk in sample.disks:
         usable = disk.used_bytes + disk.available_bytes
         share = 100.0 * disk.used_bytes / usable if usable else 0.0
-        text = f"{percent(share)} {size(disk.available_bytes)} free of {size(disk.total_bytes)} "
+        text = f" {percent(share)} {size(disk.available_bytes)} free of {size(disk.total_bytes)} "
         inodes: Line = ()
         if disk.inodes_total and disk.inodes_free is not None:
             full = 100.0 * (1 - disk.inodes_free / disk.inodes_total)

@@ -56,7 +56,7 @@ def _server(server: InferenceServer, gpus: list[int]) -> list[Line]:
             ("text", f"↑ {number(server.generated_tokens_per_second)}"),
             ("dim", f" · first token {_first(server)} · kv "),
             *meter(server.kv_cache_percent, 6),
-            ("text", percent(server.kv_cache_percent)),
+            ("text", f" {percent(server.kv_cache_percent)}"),
         ),
     ]
 

@@ -76,7 +76,7 @@ MEMORY_COLUMNS = (
     Column("score", 5, _score, kind="number", draw=_draw_score, rank=3),
     Column("text", 36, lambda i: one_line(i.text[:_LOOKED_AT]), grows=True),
     Column("scope", 16, lambda i: i.scope, rank=4, full=24),
-    Column("by", 14, lambda i: i.author, rank=5, full=20),
+    Column("by", 10, lambda i: i.author, rank=5, full=20),
     Column("age", 5, lambda i: i.created, kind="age", rank=2),
     Column("marks", 12, _marks, draw=_draw_marks, rank=6, none="", grows=True),
     Column("why", 22, _why, rank=7, full=40, none=""),

@@ -263,8 +263,11 @@ class Overview(Pane):
             f"conversation {rate.removesuffix('/s')} msg/s" if rate else "conversation"
         )
         if graph is None or not graph.edges:
-            key = self.centre.key("agents.prompt") or "t"
-            text = waiting(self.store, f"nobody has spoken yet: {key} prompts an agent")
+            text = "nobody has spoken yet"
+            if self.store.agents:
+                key = self.centre.key("agents.prompt") or "t"
+                text = f"nobody spoke yet: {key} prompts an agent"
+            text = waiting(self.store, text)
             self._talk.set_lines([(("dim", text),)])
             return
         size = self._talk.size

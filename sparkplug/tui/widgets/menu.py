@@ -15,7 +15,7 @@ from sparkplug.tui.cells import Line, beside, clean, length
 from sparkplug.tui.help import key_name
 from sparkplug.tui.widgets.lines import Lines
 
-_WIDEST = 50
+_WIDEST = 64
 
 
 @dataclass(frozen=True, slots=True)

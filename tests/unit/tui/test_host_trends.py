@@ -38,12 +38,12 @@ def drawn(name: str, past: list[HostSample]) -> tuple[str, object]:
 
 def test_the_last_seconds_stand_before_the_figure() -> None:
     past = [sample(cpu, None) for cpu in (99, 99, 0, 13, 25, 38, 50, 63, 75, 100)]
-    assert drawn("cpu", past) == ("▁▂▃▄▅▆▇█100%", 100.0)
+    assert drawn("cpu", past) == ("▂▃▄▅▆▇█ 100%", 100.0)
 
 
 def test_a_gap_where_no_gpu_told() -> None:
     past = [sample(0, busy) for busy in (100, None, 0, 50)]
-    assert drawn("util", past) == ("    █ ▁▅ 50%", 50.0)
+    assert drawn("util", past) == ("   █ ▁▅  50%", 50.0)
 
 
 def test_a_host_that_was_not_heard_has_neither_figure_nor_past() -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from sparkplug.schema.agent import AgentState, ObservedAgent
 from sparkplug.schema.gpu import Gpu, GpuMemory
-from sparkplug.schema.host import Cpu, Driver, DriverState, HostSample, Memory, Network, Pressure
+from sparkplug.schema.host import (
+    BlockDevice,
+    Cpu,
+    Driver,
+    DriverState,
+    HostSample,
+    Memory,
+    Network,
+    Pressure,
+)
 from sparkplug.schema.host_topology import HostTopology, TopologyGpu
 from sparkplug.schema.memory import MemoryItem
 from sparkplug.schema.node import NodeState, ObservedNode
@@ -44,6 +53,14 @@ def host(gpus: int = 4, **changes: Any) -> HostView:
         cpu=Cpu(percent=7, user_percent=0, system_percent=0, cores=2, load1=1, load5=1, load15=1),
         memory=Memory(total_bytes=24 * _GIB, available_bytes=22 * _GIB),
         driver=Driver(state=DriverState.OK, version="580.95.05", cuda="13.0", simulated=True),
+        block_devices=[
+            BlockDevice(
+                name="nvme0n1-of-a-long-name",
+                read_bytes_per_second=2.3e6,
+                write_bytes_per_second=1.5e6,
+                busy_percent=4.0,
+            )
+        ],
         pressure={"cpu": Pressure(some_avg10=11.2, some_avg60=1, full_avg10=0, full_avg60=0)},
         network=Network(receive_bytes_per_second=12e6, transmit_bytes_per_second=3e6),
         gpus=[
@@ -121,6 +138,7 @@ def test_no_figure_of_a_host_ends_in_the_middle(width: int) -> None:
     words = " ".join(plain(line) for line in lines)
     assert "steal n/s" in words
     assert "killed for memory since boot" in words
+    assert "writes 1.4M/s" in words
 
 
 def test_what_goes_on_in_the_next_line_stands_below_what_it_is_of() -> None:
