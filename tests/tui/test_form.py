@@ -93,6 +93,21 @@ async def test_an_agent_is_filled_in_with_keys_alone(size: tuple[int, int]) -> N
         ]
 
 
+async def test_a_form_that_does_not_fit_says_where_one_stands() -> None:
+    async with opened(Form(AgentSpec, submit="deploy"), (80, 16)) as seen:
+        total = len(seen.app.form.lines)
+        assert f" 1/{total} ─╯" in seen.app.text
+        await seen.type("Bad")
+        await seen.press("down")
+        assert f" 2/{total} · 1 to mend ─╯" in seen.app.text
+        seen.app.form.scroll_lines(6)
+        await seen.pilot.pause()
+        assert f" 7-{6 + seen.app.form.page}/{total} · 1 to mend ─╯" in seen.app.text
+        await seen.pilot.resize_terminal(80, 60)
+        await seen.pilot.pause()
+        assert "─ 1 to mend ─╯" in seen.app.text
+
+
 async def test_the_cursor_goes_to_the_first_field_that_is_wrong() -> None:
     async with opened(Form(AgentSpec)) as seen:
         await seen.type("Bad")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.events import MouseScrollDown, MouseScrollUp
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -225,6 +226,29 @@ async def test_the_cursor_by_mouse() -> None:
         assert plot.span == 40.0
         plot.action_zoom(2.0)
         assert plot.span == 80.0
+
+
+async def test_what_the_mouse_points_at_is_read_while_the_wheel_turns() -> None:
+    plot = Plot("x", span=40.0)
+    wheel = {"widget": plot, "x": 20, "y": 5, "delta_x": 0, "delta_y": 1, "button": 0}
+    wheel |= {"shift": False, "meta": False, "ctrl": False}
+    async with shown(plot) as (_, pilot):
+        plot.show(record_of(120, "a"), series("a"))
+        await pilot.hover(plot, offset=(20, 5))
+        before = plot.cursor
+        assert before is not None
+        for event, span in ((MouseScrollUp, 20.0), (MouseScrollDown, 40.0)):
+            plot.post_message(event(**wheel))
+            await pilot.pause()
+            assert plot.span == span
+            assert plot.cursor is not None
+            assert (plot.cursor > before) is (span < 40.0)
+        assert plot.cursor == before
+        await pilot.click(plot, offset=(50, 5))
+        pinned = plot.cursor
+        plot.post_message(MouseScrollDown(**wheel))
+        await pilot.pause()
+        assert plot.cursor == pinned, "it was put there"
 
 
 async def test_only_cells_that_changed_are_refreshed() -> None:

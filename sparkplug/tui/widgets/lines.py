@@ -31,6 +31,18 @@ _WHEEL_LINES = 3
 _MOST_STYLES = 512
 
 
+def standing(cursor: int | None, top: int, page: int, total: int) -> str:
+    """Where one stands among rows that do not all fit: `12/500`; "" when they do.
+
+    While the cursor is not in sight, or is none, the rows that are: `30-52/500`.
+    """
+    if total <= page:
+        return ""
+    if cursor is not None and top <= cursor < top + page:
+        return f"{cursor + 1:,}/{total:,}"
+    return f"{top + 1:,}-{min(top + page, total):,}/{total:,}"
+
+
 class Frame:
     """What is round the content of a box: the same for all of its rows."""
 

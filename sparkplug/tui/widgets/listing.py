@@ -12,7 +12,7 @@ from textual.message import Message
 
 from sparkplug.tui.cells import Line
 from sparkplug.tui.filter import Filter
-from sparkplug.tui.widgets.lines import Lines
+from sparkplug.tui.widgets.lines import Lines, standing
 from sparkplug.tui.widgets.selecting import LEFT, RIGHT
 
 
@@ -122,21 +122,13 @@ class Listing(Lines, can_focus=True):
 
     @property
     def standing(self) -> str:
-        """Where one stands, where not all rows are in sight: `12/500`.
-
-        Once the cursor was left behind by the wheel, the rows that are in sight: `30-52/500`.
-        """
+        """Where one stands, once not all rows are in sight; see `lines.standing`."""
         if not self.is_mounted or not self.size.height:
             return ""
-        shown, page, top = self.shown, self.page, self.top
-        if shown <= page:
+        leads = self._leads or self.has_focus
+        if not leads and not self.top:
             return ""
-        if self._leads or self.has_focus:
-            if top <= self._cursor < top + page:
-                return f"{self._cursor + 1:,}/{shown:,}"
-        elif not top:
-            return ""
-        return f"{top + 1:,}-{min(top + page, shown):,}/{shown:,}"
+        return standing(self._cursor if leads else None, self.top, self.page, self.shown)
 
     def tell_below(self, text: str) -> None:
         """Say something in the lower border."""

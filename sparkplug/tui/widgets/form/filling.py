@@ -18,7 +18,7 @@ from sparkplug.tui.widgets.form.edit import Edit
 from sparkplug.tui.widgets.form.fields import Field, Path
 from sparkplug.tui.widgets.form.offers import Offers, Suggest
 from sparkplug.tui.widgets.form.state import Check, FormState
-from sparkplug.tui.widgets.lines import Lines
+from sparkplug.tui.widgets.lines import Lines, standing
 
 #: Characters a field takes.
 _LONGEST = 1 << 16
@@ -53,6 +53,8 @@ class Filling(Lines, can_focus=True):
         self._about: list[Line] = []
         self._at: Path = self.state.fields[0].path if self.state.fields else SUBMIT
         self._edit = Edit()
+        #: The row of the field under the cursor, and how many fields are wrong.
+        self._row = self._to_mend = 0
         self._take_up()
 
     # Where one is
@@ -166,13 +168,24 @@ class Filling(Lines, can_focus=True):
         count = sum(bool(self.state.wrong(field)) for field in self.state.fields)
         focused = self.has_focus if on else None
         lines.append(draw.submit_line(self._submit, focused=focused))
-        count += bool(self.state.problem)
-        self.retitle(self._label, f"{count} to mend" if count else "")
+        self._to_mend = count + bool(self.state.problem)
         self._places.append(SUBMIT)
-        cursor = len(lines) - 1 if on else cursor
+        cursor = self._row = len(lines) - 1 if on else cursor
         self.set_lines(lines)
         self._follow(cursor, cursor + len(self._offers.window()) if self._offers.shown else cursor)
         self._tell(draw.about_lines(self.state, self.field, width, self._told_rows))
+        self._tell_below()
+
+    def _tell_below(self) -> None:
+        """Where one stands, once not all fits, and how many fields are wrong."""
+        stands = standing(self._row, self.top, self.page, len(self.lines))
+        wrong = f"{self._to_mend} to mend" if self._to_mend else ""
+        self.retitle(self._label, " · ".join(filter(None, (stands, wrong))))
+
+    def scroll_lines(self, by: int) -> None:
+        """Move what is shown by so many rows."""
+        super().scroll_lines(by)
+        self._tell_below()
 
     def _field_line(self, field: Field, at: draw.Sizes, here: bool) -> Line:
         if here and self._typed is not None:

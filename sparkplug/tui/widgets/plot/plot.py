@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import Click, Leave, MouseMove, MouseScrollDown, MouseScrollUp
+from textual.events import Click, Leave, MouseMove
 from textual.message import Message
 
 from sparkplug.tui.widgets.plot.painted import Painted
@@ -29,6 +29,9 @@ class Plot(Painted, can_focus=True):
         Binding("minus", "zoom(2.0)", "more time", show=False, id="plot.zoom-out"),
         Binding("escape", "drop", "drop the cursor", show=False, id="plot.drop"),
     ]
+
+    #: The column of the box that the mouse points at.
+    _pointed: int | None = None
 
     class CursorMoved(Message):
         """The cursor stands at another time, or nowhere (None)."""
@@ -130,12 +133,14 @@ class Plot(Painted, can_focus=True):
     def on_mouse_move(self, event: MouseMove) -> None:
         """Read what the mouse points at, unless a cursor was put somewhere."""
         place = event.get_content_offset(self)
+        self._pointed = None if place is None else place.x
         if place is None or self.pinned:
             return
         self.place_cursor(self._time_at(place.x))
 
     def on_leave(self, _event: Leave) -> None:
         """The mouse is elsewhere."""
+        self._pointed = None
         if not self.pinned:
             self.place_cursor(None)
 
@@ -151,12 +156,8 @@ class Plot(Painted, can_focus=True):
         self.pinned = True
         self.place_cursor(time)
 
-    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
-        """More time."""
-        event.stop()
-        self.action_zoom(2.0)
-
-    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
-        """Less time."""
-        event.stop()
-        self.action_zoom(0.5)
+    def turn_wheel(self, by: int) -> None:
+        """Down for more time, up for less; what the mouse points at is another sample then."""
+        self.action_zoom(2.0 if by > 0 else 0.5)
+        if self._pointed is not None and not self.pinned:
+            self.place_cursor(self._time_at(self._pointed))
