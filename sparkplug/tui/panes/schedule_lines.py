@@ -7,11 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from sparkplug.schema.journal_fold import begin
-from sparkplug.schema.run import JournalEntry
 from sparkplug.schema.text import one_line
 from sparkplug.tui.cells import Line, Span
-from sparkplug.tui.dialogs.describe import fact
 from sparkplug.tui.figures import duration, since
 from sparkplug.tui.widgets.data_tree import data_nodes
 from sparkplug.tui.widgets.table import Column
@@ -82,6 +79,9 @@ def schedule_told(view: ScheduleView, runs: Sequence[RunView]) -> list[Line]:
 
 def schedule_run(view: ScheduleView, runs: Sequence[RunView]) -> RunView:
     """Its last run; one that has not begun while there is none."""
+    from sparkplug.schema.journal_fold import begin
+    from sparkplug.schema.run import JournalEntry
+
     last = view.fired.run if view.fired is not None else ""
     found = next((run for run in runs if run.id == last), None)
     plan = view.schedule.plan
@@ -90,6 +90,8 @@ def schedule_run(view: ScheduleView, runs: Sequence[RunView]) -> RunView:
 
 def schedule_nodes(view: ScheduleView) -> list[Node]:
     """All that is known of one, as a tree."""
+    from sparkplug.tui.dialogs.describe import fact
+
     schedule = view.schedule
     zone = ZoneInfo(schedule.timezone)
     facts: list[tuple[str, object, str]] = [

@@ -219,9 +219,6 @@ class TasksPane(Pane):
             self._asking = self.run_worker(self._read(), group="tasks", exclusive=True)
 
     async def _read(self) -> None:
-        from sparkplug.client import tasks
-        from sparkplug.schema.task import TaskState
-
         while True:
             self._again = False
             chosen = self._selected()
@@ -230,6 +227,10 @@ class TasksPane(Pane):
             client = self.store.client
             if client is None or not self.in_sight:
                 return
+            # Not before there is a client: the first frame does not wait for it.
+            from sparkplug.client import tasks
+            from sparkplug.schema.task import TaskState
+
             self._asked, self._asked_for = time.monotonic(), chosen
             try:
                 dead = await tasks.list_tasks(

@@ -11,12 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus, Resize
 
-from sparkplug.client.live_runs import RUNS_KEPT
-from sparkplug.schema.run import STEP_ENDED, RunView
-from sparkplug.schema.run_stats import critical_path, plan_stats
-from sparkplug.schema.text import one_line
 from sparkplug.tui import symbols
-from sparkplug.tui.cells import Line, Span, beside
+from sparkplug.tui.cells import Span
 from sparkplug.tui.figures import duration
 from sparkplug.tui.panes.pane import Pane
 from sparkplug.tui.panes.schedule_lines import SCHEDULE_COLUMNS, schedule_run, schedule_told
@@ -27,10 +23,11 @@ from sparkplug.tui.widgets.canvas.model import Graph, Key
 from sparkplug.tui.widgets.lines import Lines
 from sparkplug.tui.widgets.listing import Listing, Row
 from sparkplug.tui.widgets.rows import Rows
-from sparkplug.tui.widgets.steps import breaker_lines, run_graph
+from sparkplug.tui.widgets.steps import run_graph
 from sparkplug.tui.widgets.table import Column, Table
 
 if TYPE_CHECKING:
+    from sparkplug.schema.run import RunView
     from sparkplug.schema.schedule import ScheduleView
     from sparkplug.tui.store import Topics
 
@@ -44,7 +41,6 @@ _LEFT = 40
 _PLAN = _LEFT - 5
 #: Rows of a table's box that show none of its rows, and the most of schedules beside the plans.
 _AROUND, _SCHEDULES = 3, 8
-_BARS = "▁▂▃▄▅▆▇█"
 _NO_GRAPH = Graph((), ())
 
 
@@ -97,8 +93,7 @@ class WorkflowsPane(RunKeys, Pane):
     def run_view(self) -> RunView | None:
         """The run under the cursor; none while one is at the schedules."""
         row = self._runs.row if self._schedule() is None else None
-        found = row.value if row is not None else None
-        return found if isinstance(found, RunView) else None
+        return row.value if row is not None else None
 
     def run_step(self) -> str:
         """The step that is selected in the graph."""
@@ -238,7 +233,13 @@ class WorkflowsPane(RunKeys, Pane):
         self._seen = seen
         names = sorted({*self.store.plans, *(run.plan for run in runs)})
         self._plans.set_empty(waiting(self.store, "no plan has a name"))
-        self._plans.set_rows([Row(name, _plan_line(name, runs), name) for name in names])
+        self._plans.set_rows([self._plan(name, runs) for name in names])
+
+    def _plan(self, name: str, runs: Sequence[RunView]) -> Row:
+        # Imported when there is something to draw: the first frame does not wait for it.
+        from sparkplug.tui.panes.run_lines import plan_line
+
+        return Row(name, plan_line(name, runs, _PLAN), name)
 
     def _draw_run(self) -> None:
         schedule = self._schedule()
@@ -262,68 +263,10 @@ class WorkflowsPane(RunKeys, Pane):
     def _draw_told(self, view: RunView | None) -> None:
         if view is None:
             return
+        from sparkplug.tui.panes.run_lines import run_told
+
         self._told.retitle(f"run {view.id}")
         self._told.set_lines(run_told(view, self.run_step()))
-
-
-def run_told(view: RunView, step: str) -> list[Line]:
-    """What a person wants to know of a run: what it waits for, what was slow, why it failed."""
-    lines: list[Line] = []
-    for one, question in view.questions:
-        lines.append((("warn", f"? {one.id} "), ("text", one_line(question.text))))
-    now = datetime.now(UTC)
-    lines += breaker_lines(view.steps, now)
-    found = view.step(step) if step else None
-    if found is not None:
-        parts: list[Span] = [("focus", f"{found.id} "), ("text", f"{found.state} ")]
-        if found.attempts > 1:
-            parts.append(("warn", f"{found.attempts} attempts "))
-        if found.fallback:
-            parts.append(("warn", f"stood in for by {found.fallback} "))
-        if found.items:
-            done = sum(item.state in STEP_ENDED for item in found.items)
-            parts.append(("text", f"{done}/{len(found.items)} "))
-        if found.waited_seconds:
-            parts.append(("dim", f"waited {duration(found.waited_seconds)} "))
-        if found.tokens:
-            parts.append(("dim", f"{found.tokens} tokens "))
-        if found.breaker is not None and found.breaker.at(now) == "closed":
-            parts.append(("dim", "breaker closed "))
-        if found.error:
-            parts.append(("bad", one_line(found.error)))
-        lines.append(tuple(parts))
-    path = critical_path(view)
-    if path:
-        told = " → ".join(f"{one.step} {duration(one.working_seconds)}" for one in path)
-        waited = sum(one.waiting_seconds for one in path)
-        lines.append(
-            (
-                ("dim", "critical path "),
-                ("text", told),
-                ("dim", f", waiting {duration(waited)}" if waited >= 1 else ""),
-            )
-        )
-    if view.past is not None:
-        lines.append((("dim", f"shares the past of {view.past.run}"),))
-    if view.error:
-        lines.append((("bad", f"✖ {one_line(view.error)}"),))
-    return lines
-
-
-def _plan_line(name: str, runs: Sequence[RunView]) -> Line:
-    """A plan: how many of its runs came through, what they took, and how that went."""
-    stats = plan_stats(name, runs)
-    if not stats.runs:
-        # There may be older ones that are not in sight.
-        none = "never run" if len(runs) < RUNS_KEPT else "no run"
-        return beside((("text", f"{name} "),), (("dim", none),), _PLAN)
-    good = f"{stats.success_share * 100:.0f}% " if stats.success_share is not None else ""
-    pen = "ok" if stats.success_share == 1 else "warn"
-    took = f"{duration(stats.took.p50)} " if stats.took.p50 is not None else ""
-    top = max(stats.trend, default=0.0)
-    bars = "".join(_BARS[min(7, int(v / top * 7.99))] for v in stats.trend[-8:]) if top else ""
-    told: Line = ((pen, good), ("dim", f"{stats.runs}× {took}"), ("focus", bars))
-    return beside((("text", f"{name} "),), told, _PLAN)
 
 
 def _is_failing(run: Any) -> bool:
@@ -331,6 +274,8 @@ def _is_failing(run: Any) -> bool:
 
 
 def _steps(run: RunView) -> str:
+    from sparkplug.schema.run import STEP_ENDED
+
     return f"{sum(step.state in STEP_ENDED for step in run.steps)}/{len(run.steps)}"
 
 

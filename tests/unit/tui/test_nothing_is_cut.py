@@ -34,9 +34,10 @@ from sparkplug.tui.panes.host_columns import host_columns
 from sparkplug.tui.panes.host_lines import host_lines
 from sparkplug.tui.panes.memory_columns import MEMORY_COLUMNS
 from sparkplug.tui.panes.overview_lines import strip_lines
+from sparkplug.tui.panes.run_lines import plan_line
 from sparkplug.tui.panes.talk_marks import RATE_ROOM, rate_words
 from sparkplug.tui.panes.task_columns import TASK_COLUMNS
-from sparkplug.tui.panes.workflows import _PLAN, _plan_line
+from sparkplug.tui.panes.workflows import _PLAN
 from sparkplug.tui.widgets.table import Column
 from sparkplug.tui.widgets.table.columns import narrow
 
@@ -217,7 +218,7 @@ def test_the_agent_of_a_task_has_the_room_that_is_left() -> None:
 
 
 def test_plans_stand_at_the_left_and_their_figures_at_the_right() -> None:
-    line = _plan_line("research-write-review", [])
+    line = plan_line("research-write-review", [], _PLAN)
     assert plain(line) == "research-write-review".ljust(_PLAN - 9) + "never run"
 
 
