@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from tui_centre import Centre, centre
 from tui_mesh import Mesh
 
@@ -55,6 +56,20 @@ async def test_f4_asks_for_all_arguments(seen: Centre, mesh: Mesh) -> None:
 
     await seen.becomes(scaled)
     await seen.shows("scaled to 3")
+
+
+async def test_what_is_handed_in_is_what_was_filled_in_then(seen: Centre, mesh: Mesh) -> None:
+    await seen.press("n", "f4")
+    await seen.until(lambda: isinstance(seen.app.screen, Arguments))
+    await seen.type("4")
+    await seen.shows("would run 4 replicas of critic")
+    for key in ("f8", "backspace"):  # in one piece
+        seen.app.post_message(Key(key, None))
+
+    async def scaled() -> bool:
+        return (await mesh.desired("critic")).spec.replicas == 4
+
+    await seen.becomes(scaled)
 
 
 async def test_more_than_one_missing_argument_opens_the_form(seen: Centre) -> None:

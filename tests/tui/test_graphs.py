@@ -115,7 +115,7 @@ async def test_overview_draws_who_talks_to_whom(mesh: Mesh) -> None:
     await mesh.agent("research")
     async with centre((160, 50)) as seen:
         await mesh.topology(TALK)
-        await seen.shows("17.0 msg/s", "❯ ana", "3 research", "12.0/s ✖2", "4.5/s ✖5")
+        await seen.shows("17 msg/s", "❯ ana", "3 research", "12/s ✖2", "4.5/s ✖5")
         await seen.until(lambda: "━▶" in seen.screen)
         await seen.until(lambda: "═▶" in seen.screen)
 

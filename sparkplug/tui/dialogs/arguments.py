@@ -115,9 +115,9 @@ class Arguments(Dialog[Choice]):
         self._show()
 
     def on_form_submitted(self, event: Form.Submitted) -> None:
-        """All of it holds: go on with what was given."""
+        """All of it holds: go on with what was given, whatever was typed since."""
         found = event.value
-        given = {name: getattr(found, name) for name in self._form.state.given}
+        given = {name: getattr(found, name) for name in found.model_fields_set}
         self.dismiss(Choice(self._command, given))
 
     def on_form_left(self) -> None:
