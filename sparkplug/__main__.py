@@ -15,9 +15,9 @@ from collections.abc import Sequence
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 _WITH_VALUE = ("--url", "--context", "--theme", "--pane")
+_SWITCHES = ("--readonly", "--debug", "--yes", "-y")
 #: Objects made that were not let go, after which a verb looks for garbage (700 by default).
 _YOUNG = 50_000
-_SWITCHES = ("--readonly", "--debug", "--yes", "-y")
 
 
 def centre_options(words: Sequence[str]) -> dict[str, str | bool] | None:

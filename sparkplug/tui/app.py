@@ -166,11 +166,11 @@ class SparkplugApp(
         yield self._footer
 
     async def on_mount(self) -> None:
-        """Draw the first frame; the mesh comes after it."""
+        """Go to the pane to begin on; it is painted once all has its place."""
         await self.action_pane(self._first)
 
     def on_ready(self) -> None:
-        """All is mounted: paint the first frame at once, and no part of it before."""
+        """All is mounted: paint the first frame whole, at once; the mesh comes after it."""
         screen = self.screen
         assert isinstance(screen, PresentScreen)
         # What is in a box depends on its size, and the sizes of boxes on what is in them.
